@@ -1,0 +1,1 @@
+"""Measures Headrace against direct calls and LiteLLM's proxy; nothing here ships."""

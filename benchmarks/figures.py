@@ -1,0 +1,116 @@
+"""The values that a measurement yields and passes on; no measuring and no printing."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+class BenchError(Exception):
+    """The measurement cannot go on; the message says what to do."""
+
+
+class Quantiles(msgspec.Struct, frozen=True):
+    """A distribution as the load generator prints it, in microseconds."""
+
+    samples: int
+    p50: float
+    p90: float
+    p99: float
+    max: float
+
+
+class LoadResult(msgspec.Struct, frozen=True):
+    """The one line that the load generator prints."""
+
+    mode: str
+    concurrency: int
+    started: int
+    ok: int
+    errors: int
+    left: int
+    seconds: float
+    rps: float
+    events: int
+    events_per_second: float
+    latency_us: Quantiles
+    first_event_us: Quantiles
+    gap_us: Quantiles
+    first_error: str
+
+
+class UpstreamStats(msgspec.Struct, frozen=True):
+    """The counters of the bench upstream."""
+
+    connections: int
+    requests: int
+    unary: int
+    streams: int
+    open_streams: int
+    completed_streams: int
+    dropped_streams: int
+    bad_requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStep:
+    """One try of N concurrent paced streams."""
+
+    streams: int
+    clean: bool
+    errors: int
+    gap_p99_ms: float
+    cpu_us_per_event: float
+    first_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All that was measured of one target.
+
+    Units: milliseconds, microseconds of CPU, megabytes of 2^20 bytes; `None` was not measured.
+    """
+
+    name: str
+    latency_p50_ms: float
+    latency_p99_ms: float
+    requests_per_second: float
+    loaded_p50_ms: float
+    loaded_p99_ms: float
+    cpu_us_per_request: float
+    burst_cpu_us_per_event: float
+    burst_events_per_second: float
+    stream_steps: tuple[StreamStep, ...]
+    clean_streams: int
+    paced_cpu_us_per_event: float | None
+    memory_idle_mb: float
+    memory_after_mb: float
+    left_clients: int
+    dropped_upstreams: int
+    errors: int
+    first_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What the ledger says about itself after a run; `None` where it does not say."""
+
+    synchronous: str | None
+    commits: int | None
+    requests: int
+    filesystem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that a run found out, as it is written by `--json`."""
+
+    commit: str
+    machine: str
+    cores: str
+    quick: bool
+    litellm_version: str | None
+    litellm_flags: str | None
+    ledger: LedgerFacts | None
+    direct: Figures
+    litellm: Figures | None
+    headrace: Figures | None

@@ -1,0 +1,136 @@
+"""`headrace doctor`: what is checked of an installation, and what to do about what is wrong."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from headrace import __version__
+from headrace.app.first_start import FILE_NAME
+from headrace.app.platform import ADAPTERS
+from headrace.domain.doctor import DoctorFinding
+from headrace.domain.errors import HeadraceError
+from headrace.drivers.ambient import SystemClock, ThreadOffload
+from headrace.drivers.catalogs.files import CatalogFiles
+from headrace.drivers.stores.inspection import inspect_store
+from headrace.drivers.stores.sqlite import library_version, wal_reset_safe
+from headrace.drivers.weights.store import WeightsStore
+from headrace.services.catalog import Catalog, build_catalog, check_catalog
+
+LEAST_FREE_BYTES = 1_000_000_000
+EARLIEST_YEAR = 2026
+ENGINE_PACKAGE = "xllamacpp"
+
+
+def examine(home: Path, environment: Mapping[str, str]) -> Sequence[DoctorFinding]:
+    """Return one finding per check; a check that fails itself is a finding too. Changes nothing."""
+    checks: tuple[tuple[str, Callable[[], DoctorFinding]], ...] = (
+        ("versions", _versions),
+        ("clock", _clock),
+        ("home", lambda: _home(home)),
+        ("store", lambda: _store(home)),
+        ("catalog", lambda: _catalog(home)),
+        ("engine", _engine),
+        ("weights", lambda: _weights(home)),
+        ("providers", lambda: _providers(home, environment)),
+    )
+    return [_run(name, check) for name, check in checks]
+
+
+def _run(name: str, check: Callable[[], DoctorFinding]) -> DoctorFinding:
+    try:
+        return check()
+    except HeadraceError as error:
+        return DoctorFinding(name, False, error.message)
+    except OSError as error:
+        return DoctorFinding(name, False, str(error))
+
+
+def _versions() -> DoctorFinding:
+    text = f"headrace {__version__}, Python {platform.python_version()}, SQLite {library_version()}"
+    if wal_reset_safe():
+        return DoctorFinding("versions", True, text)
+    fix = "This SQLite can damage a log that two processes write: keep to one Headrace, or install pysqlite3."
+    return DoctorFinding("versions", False, text, fix)
+
+
+def _clock() -> DoctorFinding:
+    now = datetime.fromtimestamp(SystemClock().unix_micros() / 1e6, UTC)
+    text = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    return DoctorFinding(
+        "clock", now.year >= EARLIEST_YEAR, text, "" if now.year >= EARLIEST_YEAR else "Set the clock."
+    )
+
+
+def _home(home: Path) -> DoctorFinding:
+    if not home.is_dir():
+        return DoctorFinding("home", False, f"{home} is not there", "Make it with `headrace init`, or start `serve`.")
+    free = shutil.disk_usage(home).free
+    if free < LEAST_FREE_BYTES:
+        return DoctorFinding("home", False, f"{home} has {free:,} bytes left", "Free some disk space.")
+    credentials = home / FILE_NAME
+    if not credentials.is_file():
+        return DoctorFinding("home", False, f"{credentials} is not there", "Make it with `headrace init`.")
+    if stat.S_IMODE(credentials.stat().st_mode) & 0o077:
+        return DoctorFinding("home", False, f"others can read {credentials}", f"chmod 600 {credentials}")
+    return DoctorFinding("home", True, f"{home}, {free // 1_000_000_000} GB free")
+
+
+def _store(home: Path) -> DoctorFinding:
+    report = inspect_store(home, SystemClock())
+    if report is None:
+        return DoctorFinding("store", False, "no database yet", "It is made at the first `headrace serve`.")
+    if report.problem is not None:
+        return DoctorFinding("store", False, report.problem, "Put back a backup: `headrace restore BACKUP --force`.")
+    if report.revision != report.known_revision:
+        text = f"schema {report.revision}, this version knows {report.known_revision}"
+        return DoctorFinding("store", False, text, "`headrace serve` migrates an older one, after a copy.")
+    return DoctorFinding("store", True, f"sound, schema {report.revision}")
+
+
+def _catalog(home: Path) -> DoctorFinding:
+    found = check_catalog(CatalogFiles(home / "catalog").read(), ADAPTERS)
+    if found:
+        return DoctorFinding("catalog", False, f"{len(found)} things to correct", "See `headrace catalog check`.")
+    catalog = _load(home)
+    return DoctorFinding("catalog", True, f"{len(catalog.models)} models of {len(catalog.providers)} providers")
+
+
+def _engine() -> DoctorFinding:
+    try:
+        version = importlib.metadata.version(ENGINE_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        return DoctorFinding("engine", False, f"{ENGINE_PACKAGE} is not installed", "Run `make run` once.")
+    return DoctorFinding("engine", True, f"{ENGINE_PACKAGE} {version}")
+
+
+def _weights(home: Path) -> DoctorFinding:
+    clock, offload = SystemClock(), ThreadOffload(1)
+    store = WeightsStore(home, (), clock, offload)
+    local = [model for each in _load(home).models.values() for model in each if model.local is not None]
+    here = sorted(m.id for m in local if m.local and all(store.path(file) is not None for file in m.local.weights))
+    offload.close()
+    if not here:
+        return DoctorFinding("weights", False, "no embedded model is here", "headrace models pull smollm2-135m")
+    return DoctorFinding("weights", True, ", ".join(here))
+
+
+def _providers(home: Path, environment: Mapping[str, str]) -> DoctorFinding:
+    report = inspect_store(home, SystemClock())
+    sealed: frozenset[str] = report.sealed_providers if report is not None else frozenset()
+    named: list[str] = []
+    for provider in _load(home).providers.values():
+        given = provider.key_variable is not None and bool(environment.get(provider.key_variable))
+        if provider.needs_credential:
+            named.append(f"{provider.name} {'set' if given or provider.name in sealed else 'no key'}")
+    fix = "" if not named else "Set one: headrace providers set-key NAME"
+    return DoctorFinding("providers", True, ", ".join(sorted(named)) or "none needs a key", fix)
+
+
+def _load(home: Path) -> Catalog:
+    return build_catalog(CatalogFiles(home / "catalog").read(), ADAPTERS)

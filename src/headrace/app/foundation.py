@@ -1,0 +1,62 @@
+"""The ground of a home: lock, secrets, database, stores, identity; what serve and init both stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.domain.secret import Secret
+from headrace.drivers.ambient import OsRandomness, SystemClock, TimedIds
+from headrace.drivers.secrets.home_keys import open_home_keys
+from headrace.drivers.secrets.sealing import SealedSecrets
+from headrace.drivers.stores.credentials import SqliteCredentialStore
+from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.home import open_home
+from headrace.drivers.stores.keys import SqliteKeyStore
+from headrace.drivers.stores.ledger import SqliteLedger
+from headrace.drivers.stores.receipts import SqliteReceipts
+from headrace.services.identity import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """One home, locked and open."""
+
+    home: Path
+    clock: SystemClock
+    ids: TimedIds
+    randomness: OsRandomness
+    identity: Identity
+    secrets: SealedSecrets
+    database: Database
+    ledger: SqliteLedger
+    receipts: SqliteReceipts
+    keys: SqliteKeyStore
+    credentials: SqliteCredentialStore
+
+
+@contextmanager
+def open_foundation(home: Path) -> Generator[Foundation, None, None]:
+    """Lock the home and open its store; raises HomeUnusable, StoreUnusable."""
+    clock, randomness = SystemClock(), OsRandomness()
+    with open_home(home):
+        home_keys = open_home_keys(home, randomness)
+        database = open_database(home, clock)
+        try:
+            yield Foundation(
+                home=home,
+                clock=clock,
+                ids=TimedIds(clock),
+                randomness=randomness,
+                identity=Identity(Secret(home_keys.pepper.hex()), randomness),
+                secrets=SealedSecrets(home_keys, randomness),
+                database=database,
+                ledger=SqliteLedger(database, clock),
+                receipts=SqliteReceipts(database),
+                keys=SqliteKeyStore(database),
+                credentials=SqliteCredentialStore(database),
+            )
+        finally:
+            database.close()

@@ -1,0 +1,60 @@
+"""What the command line asks of this machine, answered by the real services and drivers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from headrace.cli import environment
+from headrace.cli.local import MadeHome
+from headrace.domain.doctor import DoctorFinding
+from headrace.domain.finding import Finding
+from headrace.domain.settings import ServeOptions
+
+
+class InstalledVerbs:
+    """The local verbs; each imports what it needs when it is used, so that help is quick."""
+
+    def serve(self, options: ServeOptions) -> int:
+        """Run the platform until it is told to stop."""
+        from headrace.app.serving import serve  # noqa: PLC0415 - only this verb pays for the server
+
+        return serve(options, environment.snapshot())
+
+    def init(self, home: Path, base_url: str) -> MadeHome:
+        """Make the home and its credentials, or find them made."""
+        from headrace.app.first_start import FILE_NAME, ensure_credentials  # noqa: PLC0415 - as above
+        from headrace.app.foundation import open_foundation  # noqa: PLC0415 - as above
+
+        with open_foundation(home) as ground:
+            making = ensure_credentials(home, base_url, ground.keys, ground.identity, ground.clock)
+            _, is_new = asyncio.run(making)
+        return MadeHome(home, home / FILE_NAME, is_new)
+
+    def doctor(self, home: Path) -> Sequence[DoctorFinding]:
+        """Check store, engines, providers, clock and versions."""
+        from headrace.app.doctor import examine  # noqa: PLC0415 - as above
+
+        return examine(home, environment.snapshot())
+
+    def catalog_check(self, folder: Path) -> Sequence[Finding]:
+        """Check the shipped catalog together with the files in a folder."""
+        from headrace.app.platform import ADAPTERS  # noqa: PLC0415 - as above
+        from headrace.drivers.catalogs.files import CatalogFiles  # noqa: PLC0415 - as above
+        from headrace.services.catalog import check_catalog  # noqa: PLC0415 - as above
+
+        return check_catalog(CatalogFiles(folder).read(), ADAPTERS)
+
+    def backup(self, home: Path, destination: Path) -> None:
+        """Write a consistent copy of the home's store to one file."""
+        from headrace.drivers.stores.backup import backup  # noqa: PLC0415 - as above
+
+        backup(home, destination)
+
+    def restore(self, source: Path, home: Path, force: bool) -> None:
+        """Put a backup in the place of the home's store."""
+        from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
+        from headrace.drivers.stores.backup import restore  # noqa: PLC0415 - as above
+
+        restore(source, home, SystemClock(), force=force)

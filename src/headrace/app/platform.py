@@ -1,0 +1,244 @@
+"""The running platform: every service and driver built, opened and closed in order."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace import __version__
+from headrace.app.deployments import EmbeddedDeployments
+from headrace.app.foundation import Foundation
+from headrace.domain.errors import ConfigInvalid
+from headrace.domain.plan import Deadlines
+from headrace.domain.settings import ServeOptions
+from headrace.domain.snapshot import Snapshot
+from headrace.drivers.ambient import ThreadOffload
+from headrace.drivers.catalogs.files import CatalogFiles
+from headrace.drivers.compute.local import LocalCompute, LocalPolicy
+from headrace.drivers.compute.supervisor import ProcessSupervisor
+from headrace.drivers.encoders.adapter import EncoderAdapter
+from headrace.drivers.encoders.minilm import MiniLmEncoder
+from headrace.drivers.engines.llamacpp import LlamaCpp
+from headrace.drivers.engines.llamacpp_adapter import LlamaCppAdapter
+from headrace.drivers.observability.gauges import GaugeSources
+from headrace.drivers.observability.log_observer import LogObserver, Observers
+from headrace.drivers.observability.logs import Logger
+from headrace.drivers.observability.prometheus_observer import PrometheusObserver
+from headrace.drivers.providers.openai import OpenAiAdapter
+from headrace.drivers.stores.sqlite import library_version
+from headrace.drivers.stores.upgrade import REVISIONS
+from headrace.drivers.transports.aiohttp_transport import AiohttpTransport
+from headrace.drivers.weights.http_source import HttpSource
+from headrace.drivers.weights.package_source import PackageSource
+from headrace.drivers.weights.store import WeightsStore
+from headrace.http.control.app import control_app
+from headrace.http.control.parts import About, ControlParts
+from headrace.http.door import DoorParts
+from headrace.http.edge import EdgeLimits
+from headrace.http.gateway import Gateway, InFlight
+from headrace.http.inference import HOT_ROUTES, InferenceEndpoint, InferenceParts
+from headrace.ports.fleet import Encoder
+from headrace.ports.upstream import Adapter
+from headrace.services.fleet import TargetFleet
+from headrace.services.keys import Keys
+from headrace.services.loop_watch import LoopWatch
+from headrace.services.provider_credentials import ProviderCredentials
+from headrace.services.pulls import Pulls
+from headrace.services.receipts import ReceiptReader
+from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
+from headrace.services.steadfast import SteadfastLedger
+from headrace.services.tally import Tally
+from headrace.services.tasks import Tasks
+from headrace.services.turn import TurnLimits, TurnParts
+
+ENCODER_ENGINE = "minilm"
+CHAT_ENGINE = "llamacpp"
+ADAPTERS = frozenset({"openai", "openai_platform", CHAT_ENGINE, ENCODER_ENGINE})
+OFFLOAD_THREADS = 2
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the server and the command line need of the running platform."""
+
+    gateway: Gateway
+    in_flight: InFlight
+    tally: Tally
+    snapshots: Snapshots
+    pulls: Pulls
+    weights: WeightsStore
+    tasks: Tasks
+
+
+@asynccontextmanager
+async def open_platform(
+    ground: Foundation, options: ServeOptions, environment: Mapping[str, str], logger: Logger
+) -> AsyncGenerator[Platform, None]:
+    """Build everything, recover the books, load the catalog; close all of it at the end."""
+    await ground.ledger.recover()
+    tasks = Tasks(lambda name, error: logger.error("task failed", task=name, detail=repr(error)))
+    offload = ThreadOffload(OFFLOAD_THREADS)
+    weights = WeightsStore(
+        ground.home,
+        (HttpSource(ground.clock), PackageSource(sys.executable, environment, ground.clock)),
+        ground.clock,
+        offload,
+    )
+    compute = _compute(ground, options, environment, logger)
+    async with AsyncExitStack() as stack:
+        stack.callback(offload.close)
+        stack.push_async_callback(compute.close)
+        stack.push_async_callback(tasks.close)
+        transport = await stack.enter_async_context(AiohttpTransport(f"headrace/{__version__}"))
+        snapshots = _snapshots(ground, options, environment, weights)
+        await snapshots.reload()
+        await compute.open()
+        deployments = EmbeddedDeployments(compute, weights, (CHAT_ENGINE,), tasks)
+        await deployments.apply(snapshots.current())
+        snapshots.watch(deployments.follow)
+        in_flight, tally = InFlight(), Tally()
+        watch = LoopWatch(ground.clock, lambda lag: logger.warning("event loop blocked", seconds=round(lag, 3)))
+        metrics = PrometheusObserver(_gauges(ground, compute, watch, in_flight))
+        turn = TurnParts(
+            ledger=SteadfastLedger(ground.ledger, tasks),
+            fleet=TargetFleet(compute, frozenset({ENCODER_ENGINE})),
+            transport=transport,
+            adapters=_adapters(ground, snapshots.current(), weights, offload),
+            observer=Observers((metrics, tally, LogObserver(logger))),
+            clock=ground.clock,
+            ids=ground.ids,
+            limits=_turn_limits(options),
+        )
+        pulls = Pulls(weights, snapshots, tasks)
+        edge = EdgeLimits(_hosts(options), options.limits.max_body_bytes)
+        door = DoorParts(snapshots, ground.identity, edge, ground.ids, ground.clock, turn.observer)
+        control = ControlParts(
+            door=door,
+            keys=Keys(ground.keys, ground.identity, snapshots, ground.clock),
+            credentials=ProviderCredentials(ground.credentials, ground.secrets, snapshots, ground.clock),
+            pulls=pulls,
+            receipts=ReceiptReader(ground.receipts),
+            weights=weights,
+            compute=compute,
+            about=_about(ground),
+            reload=snapshots.reload,
+            checks={"store": lambda: _store_problem(ground)},
+            render_metrics=metrics.render,
+            metrics_public=_is_loopback(options.host),
+        )
+        inference = InferenceParts(turn, snapshots, ground.identity, edge, offload)
+        hot = {route.path: InferenceEndpoint(inference, route) for route in HOT_ROUTES}
+        gateway = Gateway(hot, control_app(control), in_flight)
+        tasks.start("loop watch", watch.run())
+        yield Platform(gateway, in_flight, tally, snapshots, pulls, weights, tasks)
+
+
+def _compute(ground: Foundation, options: ServeOptions, environment: Mapping[str, str], logger: Logger) -> LocalCompute:
+    kept = {name: environment[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in environment}
+    supervisor = ProcessSupervisor(ground.home, ground.clock, ground.randomness, kept)
+    memory_mib = options.limits.engine_memory_mib
+    policy = LocalPolicy(memory_bytes=None if memory_mib is None else memory_mib * MIB)
+    return LocalCompute(
+        {CHAT_ENGINE: LlamaCpp()},
+        supervisor,
+        ground.clock,
+        policy,
+        lambda replica: logger.info(
+            "replica", replica=replica.id, deployment=replica.deployment, state=replica.state, reason=replica.reason
+        ),
+    )
+
+
+def _snapshots(
+    ground: Foundation, options: ServeOptions, environment: Mapping[str, str], weights: WeightsStore
+) -> Snapshots:
+    by_provider = {name: _read_credential(name, file) for name, file in options.credential_files.items()}
+    folder = ground.home / "catalog"
+    return Snapshots(
+        SnapshotSources(
+            catalog=CatalogFiles(folder),
+            keys=ground.keys,
+            credentials=ground.credentials,
+            secrets=ground.secrets,
+            clock=ground.clock,
+            has_weights=lambda file: weights.path(file) is not None,
+            given=given_credentials(by_provider, environment),
+            catalog_folder=str(folder),
+            adapters=ADAPTERS,
+        )
+    )
+
+
+def _adapters(
+    ground: Foundation, snapshot: Snapshot, weights: WeightsStore, offload: ThreadOffload
+) -> Mapping[str, Adapter]:
+    encoders: dict[str, Encoder] = {}
+    for entries in snapshot.models.values():
+        for model in (entry.model for entry in entries):
+            if model.local is not None and model.local.engine == ENCODER_ENGINE:
+                files = (model.local.weights[0], model.local.weights[1])
+                encoders[model.upstream_name] = MiniLmEncoder(model.id, files, weights, ground.home, offload)
+    return {
+        "openai": OpenAiAdapter(ground.clock, "max_tokens"),
+        "openai_platform": OpenAiAdapter(ground.clock, "max_completion_tokens"),
+        CHAT_ENGINE: LlamaCppAdapter(ground.ids),
+        ENCODER_ENGINE: EncoderAdapter(encoders, offload),
+    }
+
+
+def _turn_limits(options: ServeOptions) -> TurnLimits:
+    limits = options.limits
+    deadlines = Deadlines(
+        limits.connect_seconds, limits.first_event_seconds, limits.between_events_seconds, limits.total_seconds
+    )
+    return TurnLimits(deadlines, limits.engine_wait_seconds, limits.keepalive_seconds)
+
+
+def _gauges(ground: Foundation, compute: LocalCompute, watch: LoopWatch, in_flight: InFlight) -> GaugeSources:
+    writer = ground.database.writer
+    return GaugeSources(
+        ledger_commits=lambda: writer.commits,
+        ledger_synchronous=lambda: writer.synchronous,
+        ledger_queue_depth=lambda: writer.queue_depth,
+        replicas_by_state=lambda: Counter(each.state.value for each in compute.observe()),
+        loop_lag_seconds=lambda: watch.lag_seconds,
+        requests_in_flight=lambda: in_flight.count,
+    )
+
+
+def _about(ground: Foundation) -> About:
+    return About(
+        version=__version__,
+        commit=None,
+        python=platform.python_version(),
+        store_schema=REVISIONS[-1],
+        store_synchronous=ground.database.writer.synchronous,
+        store_library=f"SQLite {library_version()}",
+    )
+
+
+def _store_problem(ground: Foundation) -> str | None:
+    return ground.database.writer.last_error
+
+
+def _hosts(options: ServeOptions) -> frozenset[str]:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    names = {"127.0.0.1", "localhost", "[::1]", host, *options.allowed_hosts}
+    return frozenset(name.lower() for name in names)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("127.0.0.1", "localhost", "::1")
+
+
+def _read_credential(provider: str, file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except OSError as error:
+        raise ConfigInvalid(f"{file}: the key of {provider} cannot be read ({error.strerror}).") from error

@@ -1,0 +1,1 @@
+"""Catalog data that ships in the package."""

@@ -1,0 +1,1 @@
+"""The headrace command; thin, one module per verb family."""

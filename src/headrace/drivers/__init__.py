@@ -1,0 +1,1 @@
+"""Drivers: everything that performs I/O behind a port."""

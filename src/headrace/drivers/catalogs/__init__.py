@@ -1,0 +1,1 @@
+"""Where catalog files come from."""

@@ -1,0 +1,1 @@
+"""Compute drivers: how a deployment's replicas come to run."""

@@ -1,0 +1,1 @@
+"""Engines: launch plans, readiness and quirks of local model servers."""

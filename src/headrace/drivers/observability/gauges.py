@@ -1,0 +1,65 @@
+"""Figures that are read when somebody looks: the ledger's commits, replicas, the loop's lag, requests in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+@dataclass(frozen=True, slots=True)
+class GaugeSources:
+    """Where the figures come from; every one is quick and does not raise.
+
+    `ledger_synchronous` is the store's setting by name, `replicas_by_state` counts replicas.
+    """
+
+    ledger_commits: Callable[[], int]
+    ledger_synchronous: Callable[[], str]
+    ledger_queue_depth: Callable[[], int]
+    replicas_by_state: Callable[[], Mapping[str, int]]
+    loop_lag_seconds: Callable[[], float]
+    requests_in_flight: Callable[[], int]
+
+
+class LiveFigures(Collector):
+    """Reads every source once when metrics are rendered."""
+
+    def __init__(self, sources: GaugeSources) -> None:
+        self._sources = sources
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the names without reading a source."""
+        return _families({}, "", {})
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the figures as they are now."""
+        sources = self._sources
+        figures: dict[str, float] = {
+            "commits": sources.ledger_commits(),
+            "queue": sources.ledger_queue_depth(),
+            "lag": sources.loop_lag_seconds(),
+            "in_flight": sources.requests_in_flight(),
+        }
+        return _families(figures, sources.ledger_synchronous(), sources.replicas_by_state())
+
+
+def _families(figures: Mapping[str, float], synchronous: str, replicas: Mapping[str, int]) -> tuple[Metric, ...]:
+    setting = GaugeMetricFamily("headrace_ledger_synchronous", "The store's synchronous setting.", labels=["setting"])
+    if synchronous:
+        setting.add_metric([synchronous], 1)
+    states = GaugeMetricFamily("headrace_replicas", "Replicas of deployments by state.", labels=["state"])
+    for state, count in sorted(replicas.items()):
+        states.add_metric([state], count)
+    return (
+        CounterMetricFamily("headrace_ledger_commits", "Durable ledger commits.", figures.get("commits")),
+        setting,
+        GaugeMetricFamily("headrace_ledger_queue_depth", "Writes that wait for the next commit.", figures.get("queue")),
+        states,
+        GaugeMetricFamily(
+            "headrace_loop_lag_seconds", "How late the event loop woke the last time.", figures.get("lag")
+        ),
+        GaugeMetricFamily("headrace_requests_in_flight", "Requests being served now.", figures.get("in_flight")),
+    )

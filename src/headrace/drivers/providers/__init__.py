@@ -1,0 +1,1 @@
+"""Providers whose wire format has quirks that data cannot express."""

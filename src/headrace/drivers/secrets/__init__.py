@@ -1,0 +1,1 @@
+"""Secrets at rest: sealing, the pepper and the master key."""

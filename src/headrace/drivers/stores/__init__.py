@@ -1,0 +1,1 @@
+"""Stores: the database behind the ledger, keys and credentials."""

@@ -1,0 +1,80 @@
+"""Owns checking a database: that the file is sound and that the balances match the open holds; repairs nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.drivers.stores.sqlite import Connection, Cursor, OperationalError
+from headrace.ports.ambient import Clock
+
+STEPS_BETWEEN_LOOKS = 20_000
+HELD_AGAINST_HOLDS = """
+SELECT scope.scope, scope.held_nano, coalesce(open.nano, 0) AS open_nano
+FROM scope
+LEFT JOIN (
+    SELECT drawn.value AS scope, sum(hold.amount_nano) AS nano
+    FROM hold JOIN json_each(hold.scopes) AS drawn GROUP BY drawn.value
+) AS open ON open.scope = scope.scope
+WHERE scope.held_nano <> open_nano ORDER BY scope.scope
+"""
+SPENT_AGAINST_ENTRIES = """
+SELECT scope.scope, scope.spent_nano, coalesce(charged.nano, 0) AS booked_nano
+FROM scope
+LEFT JOIN (
+    SELECT drawn.value AS scope, sum(iif(entry.reverses IS NULL, entry.amount_nano, -entry.amount_nano)) AS nano
+    FROM ledger_entry AS entry
+    JOIN attempt ON attempt.attempt_id = entry.attempt_id
+    JOIN json_each(attempt.scopes) AS drawn
+    WHERE entry.kind = 'charge' GROUP BY drawn.value
+) AS charged ON charged.scope = scope.scope
+WHERE scope.spent_nano <> booked_nano ORDER BY scope.scope
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Soundness:
+    """What a check of the file found; `problem` is None when nothing is wrong as far as it was read."""
+
+    complete: bool
+    problem: str | None
+
+    @property
+    def text(self) -> str:
+        """The result in a few words."""
+        if self.problem is not None:
+            return self.problem
+        return "ok" if self.complete else "ok as far as it was checked"
+
+
+def check_file(connection: Connection, clock: Clock, budget_seconds: float) -> Soundness:
+    """Run SQLite's quick check, for at most so long; a large file is then only partly checked."""
+    deadline = clock.monotonic() + budget_seconds
+    connection.set_progress_handler(lambda: clock.monotonic() > deadline, STEPS_BETWEEN_LOOKS)
+    try:
+        rows = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except OperationalError as error:
+        if "interrupt" not in str(error):
+            raise
+        return Soundness(complete=False, problem=None)
+    finally:
+        connection.set_progress_handler(None, 0)
+    found = str(rows[0][0])
+    return Soundness(complete=True, problem=None if found == "ok" else found)
+
+
+def audit_holds(cursor: Cursor) -> str | None:
+    """Return what is wrong when a scope's held amount is not the sum of its open holds, else None."""
+    rows = cursor.execute(HELD_AGAINST_HOLDS).fetchall()
+    if not rows:
+        return None
+    scope, held, open_nano = rows[0]
+    return f"{len(rows)} scopes disagree with their open holds; {scope} holds {held}, its holds sum to {open_nano}"
+
+
+def audit_spending(cursor: Cursor) -> str | None:
+    """Return what is wrong when a scope's spent amount is not the fold of its entries; reads the whole ledger."""
+    rows = cursor.execute(SPENT_AGAINST_ENTRIES).fetchall()
+    if not rows:
+        return None
+    scope, spent, booked = rows[0]
+    return f"{len(rows)} scopes disagree with the ledger; {scope} has spent {spent}, its entries sum to {booked}"

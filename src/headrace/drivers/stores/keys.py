@@ -1,0 +1,76 @@
+"""Owns the stored access keys and admin tokens; making and checking a secret is the services'."""
+
+from __future__ import annotations
+
+import msgspec
+
+from headrace.domain.access import AccessKey, Role
+from headrace.domain.errors import Conflict
+from headrace.drivers.stores.database import Database
+from headrace.drivers.stores.sqlite import Cursor
+
+ADD = """
+INSERT INTO access_key (public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (public_id) DO NOTHING
+"""
+REVOKE = "UPDATE access_key SET revoked_at_micros = ? WHERE public_id = ? AND revoked_at_micros IS NULL"
+LIST = """
+SELECT public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros
+FROM access_key ORDER BY created_at_micros, public_id
+"""
+
+
+class SqliteKeyStore:
+    """Access keys as rows; the digest is all that is known of a secret."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, key: AccessKey) -> None:
+        """Store a new key; raises Conflict when its public id exists."""
+        if not await self._database.write(lambda cursor: _add(cursor, key)):
+            raise Conflict(f'A key with the public id "{key.public_id}" exists already.')
+
+    async def revoke(self, public_id: str, at_micros: int) -> bool:
+        """Mark a key revoked; returns whether it existed and was not revoked yet."""
+        return await self._database.write(lambda cursor: cursor.execute(REVOKE, (at_micros, public_id)).rowcount == 1)
+
+    async def list(self) -> tuple[AccessKey, ...]:
+        """Return every key, revoked ones included, oldest first."""
+        return await self._database.read(_list)
+
+
+def _add(cursor: Cursor, key: AccessKey) -> bool:
+    models = None if key.models is None else msgspec.json.encode(sorted(key.models)).decode()
+    cursor.execute(
+        ADD,
+        (
+            key.public_id,
+            key.name,
+            key.role.value,
+            key.account,
+            key.digest,
+            models,
+            key.created_at_micros,
+            key.revoked_at_micros,
+        ),
+    )
+    return cursor.rowcount == 1
+
+
+def _list(cursor: Cursor) -> tuple[AccessKey, ...]:
+    return tuple(
+        AccessKey(
+            public_id=public_id,
+            name=name,
+            role=Role(role),
+            account=account,
+            digest=digest,
+            models=None if models is None else msgspec.json.decode(models, type=frozenset[str]),
+            created_at_micros=created_at_micros,
+            revoked_at_micros=revoked_at_micros,
+        )
+        for public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros in (
+            cursor.execute(LIST).fetchall()
+        )
+    )

@@ -1,0 +1,254 @@
+"""Owns the tables of the store in SQLAlchemy Core; statements, migrations and reading live elsewhere.
+
+Units: money in integer nano-dollars, prices in pico-dollars per token, times in microseconds since 1970 UTC.
+A request has turns, a turn has attempts; an attempt draws on several scopes at once and may have a parent.
+What is known when an attempt begins (`attempt`) and what is known when it ends (`resolution`) are written
+once and never changed. While it is open it has a row in `hold`, which goes when it ends; there are no others.
+`scopes` are JSON lists in the order in which they were taken.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from headrace.domain.money import MAX_NANO
+
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+METADATA = MetaData()
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False)
+
+
+def _optional_text(name: str) -> Column[str]:
+    return Column(name, Text)
+
+
+def _number(name: str) -> Column[int]:
+    return Column(name, NUMBER, nullable=False)
+
+
+def _optional_number(name: str) -> Column[int]:
+    return Column(name, NUMBER)
+
+
+def _within(table: str, *columns: str, most: int = MAX_NANO) -> list[CheckConstraint]:
+    return [CheckConstraint(f"{column} BETWEEN 0 AND {most}", name=f"{table}_{column}_range") for column in columns]
+
+
+def _one_of(table: str, column: str, values: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({values})", name=f"{table}_{column}_known")
+
+
+installation = Table(
+    "installation",
+    METADATA,
+    Column("name", Text, primary_key=True, nullable=False),
+    _text("value"),
+    sqlite_strict=True,
+)
+
+epoch = Table(
+    "epoch",
+    METADATA,
+    Column("epoch", Integer, primary_key=True),
+    _number("pid"),
+    _text("version"),
+    _number("started_at_micros"),
+    _optional_number("ended_at_micros"),
+    sqlite_strict=True,
+)
+
+price_version = Table(
+    "price_version",
+    METADATA,
+    Column("price_version", Text, primary_key=True, nullable=False),
+    _text("provider"),
+    _text("model_id"),
+    _text("effective"),
+    _text("source"),
+    _text("rates_pico"),
+    _number("markup_ppm"),
+    *_within("price_version", "markup_ppm"),
+    sqlite_strict=True,
+)
+
+request = Table(
+    "request",
+    METADATA,
+    Column("request_id", Text, primary_key=True, nullable=False),
+    _text("operation"),
+    _text("account"),
+    _text("key_id"),
+    _text("key_name"),
+    _text("requested_model"),
+    Column("stream", Integer, nullable=False),
+    _optional_text("route"),
+    _number("received_at_micros"),
+    Index("request_by_key", "key_id", "request_id"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+turn = Table(
+    "turn",
+    METADATA,
+    Column("request_id", Text, ForeignKey("request.request_id"), primary_key=True, nullable=False),
+    Column("turn_index", Integer, primary_key=True, nullable=False),
+    _number("started_at_micros"),
+    *_within("turn", "turn_index"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+attempt = Table(
+    "attempt",
+    METADATA,
+    Column("attempt_id", Text, primary_key=True, nullable=False),
+    _text("request_id"),
+    Column("turn_index", Integer, nullable=False),
+    Column("attempt_index", Integer, nullable=False),
+    Column("parent_attempt_id", Text, ForeignKey("attempt.attempt_id")),
+    Column("epoch", Integer, ForeignKey("epoch.epoch"), nullable=False),
+    _text("model_id"),
+    _text("provider"),
+    _optional_text("deployment"),
+    _text("identity"),
+    Column("price_version", Text, ForeignKey("price_version.price_version"), nullable=False),
+    _number("bound_input_tokens"),
+    _number("bound_output_tokens"),
+    _number("bound_nano"),
+    _number("input_estimate"),
+    _text("scopes"),
+    _number("held_at_micros"),
+    ForeignKeyConstraint(["request_id", "turn_index"], ["turn.request_id", "turn.turn_index"]),
+    UniqueConstraint("request_id", "turn_index", "attempt_index", name="attempt_place"),
+    *_within("attempt", "bound_nano", "bound_input_tokens", "bound_output_tokens", "input_estimate"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+hold = Table(
+    "hold",
+    METADATA,
+    Column("attempt_id", Text, ForeignKey("attempt.attempt_id"), primary_key=True, nullable=False),
+    Column("epoch", Integer, ForeignKey("epoch.epoch"), nullable=False),
+    _text("account"),
+    _text("provider"),
+    _text("scopes"),
+    _number("amount_nano"),
+    _optional_number("sent_at_micros"),
+    _optional_number("checkpoint_output_tokens"),
+    _optional_number("checkpoint_bytes"),
+    _optional_number("checkpoint_at_micros"),
+    *_within("hold", "amount_nano"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+resolution = Table(
+    "resolution",
+    METADATA,
+    Column("attempt_id", Text, ForeignKey("attempt.attempt_id"), primary_key=True, nullable=False),
+    _text("outcome"),
+    Column("epoch", Integer, ForeignKey("epoch.epoch"), nullable=False),
+    _number("at_micros"),
+    _optional_number("sent_at_micros"),
+    _optional_number("first_event_at_micros"),
+    _number("ended_at_micros"),
+    _optional_number("input_fresh"),
+    _optional_number("input_cache_read"),
+    _optional_number("input_cache_write_5m"),
+    _optional_number("input_cache_write_1h"),
+    _optional_number("output_text"),
+    _optional_number("output_reasoning"),
+    _optional_text("usage_source"),
+    _optional_text("usage_anomaly"),
+    _number("delivered_bytes"),
+    _optional_text("ending"),
+    _optional_text("error_code"),
+    _optional_number("upstream_status"),
+    _optional_text("upstream_request_id"),
+    _optional_number("request_status"),
+    Column("possible_spend", Integer, nullable=False),
+    _optional_text("reconcile"),
+    _one_of("resolution", "outcome", "'settled', 'voided'"),
+    CheckConstraint("possible_spend IN (0, 1)", name="resolution_possible_spend_flag"),
+    CheckConstraint("(outcome = 'settled') = (usage_source IS NOT NULL)", name="resolution_usage_when_settled"),
+    *_within("resolution", "delivered_bytes"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    METADATA,
+    Column("entry_id", Integer, primary_key=True),
+    Column("attempt_id", Text, ForeignKey("attempt.attempt_id")),
+    Column("line", Integer, nullable=False),
+    _text("kind"),
+    _text("line_kind"),
+    _text("debit"),
+    _text("credit"),
+    _number("quantity"),
+    _number("price_pico"),
+    _number("amount_nano"),
+    _number("at_micros"),
+    Column("reverses", Integer, ForeignKey("ledger_entry.entry_id")),
+    UniqueConstraint("attempt_id", "line", "kind", name="ledger_entry_once"),
+    _one_of("ledger_entry", "kind", "'cost', 'charge'"),
+    *_within("ledger_entry", "quantity", "price_pico", "amount_nano", "line"),
+    CheckConstraint("debit <> credit", name="ledger_entry_two_accounts"),
+    sqlite_strict=True,
+)
+
+scope = Table(
+    "scope",
+    METADATA,
+    Column("scope", Text, primary_key=True, nullable=False),
+    _optional_number("limit_nano"),
+    _number("held_nano"),
+    _number("spent_nano"),
+    *_within("scope", "limit_nano", "held_nano", "spent_nano"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+access_key = Table(
+    "access_key",
+    METADATA,
+    Column("public_id", Text, primary_key=True, nullable=False),
+    _text("name"),
+    _text("role"),
+    _text("account"),
+    Column("digest", LargeBinary, nullable=False),
+    _optional_text("models"),
+    _number("created_at_micros"),
+    _optional_number("revoked_at_micros"),
+    _one_of("access_key", "role", "'key', 'admin'"),
+    sqlite_strict=True,
+)
+
+provider_credential = Table(
+    "provider_credential",
+    METADATA,
+    Column("provider", Text, primary_key=True, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    _number("key_version"),
+    _number("set_at_micros"),
+    sqlite_strict=True,
+)

@@ -1,0 +1,165 @@
+"""Owns the ledger's hot statements in SQLAlchemy Core and prints them as `sql.py`; not for run time.
+
+Compiling once, ahead of time, keeps SQLAlchemy's half second of importing out of every start.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from headrace.drivers.stores.schema import (
+    attempt,
+    epoch,
+    hold,
+    ledger_entry,
+    price_version,
+    request,
+    resolution,
+    scope,
+    turn,
+)
+
+LINE = 120
+HEADER = '''"""SQL of the ledger's hot statements, made from statements.py by `make generate`.
+
+The comment above each text lists its parameters in order.
+"""
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement with the name it gets in `sql.py`."""
+
+    name: str
+    core: sa.ClauseElement
+
+
+def _given(name: str) -> sa.BindParameter[int]:
+    return sa.bindparam(name, type_=sa.Integer)
+
+
+def _text(name: str) -> sa.BindParameter[str]:
+    return sa.bindparam(name, type_=sa.Text)
+
+
+def _row(table: sa.Table, *columns: str) -> dict[str, sa.ColumnElement[str] | sa.ColumnElement[int]]:
+    """Return a bound parameter per column; where NULL is allowed, '' or -1 stands for it.
+
+    Binding None costs the library ten times as much as binding a number.
+    """
+    bound: dict[str, sa.ColumnElement[str] | sa.ColumnElement[int]] = {}
+    for column in table.c:
+        if columns and column.name not in columns:
+            continue
+        is_text = isinstance(column.type, sa.Text)
+        value = sa.bindparam(column.name, type_=column.type, required=True)
+        nothing: sa.ColumnElement[str] = sa.literal_column("''" if is_text else "-1", sa.Text)
+        bound[column.name] = sa.func.nullif(value, nothing) if column.nullable else value
+    return bound
+
+
+def inserts() -> Iterator[Statement]:
+    """Yield the statements that write new rows."""
+    new = sqlite.insert
+    for name, table, key in (
+        ("ADD_REQUEST", request, ["request_id"]),
+        ("ADD_TURN", turn, ["request_id", "turn_index"]),
+        ("ADD_PRICE", price_version, ["price_version"]),
+        ("ADD_SCOPE", scope, ["scope"]),
+    ):
+        yield Statement(name, new(table).values(_row(table)).on_conflict_do_nothing(index_elements=key))
+    begun = ("attempt_id", "epoch", "account", "provider", "scopes", "amount_nano")
+    booked = tuple(column.name for column in ledger_entry.c if column.name not in {"entry_id", "reverses"})
+    for name, table, columns in (
+        ("ADD_ATTEMPT", attempt, ()),
+        ("ADD_HOLD", hold, begun),
+        ("ADD_RESOLUTION", resolution, ()),
+        ("ADD_ENTRY", ledger_entry, booked),
+        ("ADD_EPOCH", epoch, ("pid", "version", "started_at_micros")),
+    ):
+        yield Statement(name, sa.insert(table).values(_row(table, *columns)))
+    limited = new(scope).values(_row(scope))
+    changed = {"limit_nano": limited.excluded.limit_nano}
+    yield Statement("SET_LIMIT", limited.on_conflict_do_update(index_elements=["scope"], set_=changed))
+
+
+def attempt_changes() -> Iterator[Statement]:
+    """Yield the steps of an open attempt; closing its hold returns what the booking needs."""
+    mine = hold.c.attempt_id == _text("of_attempt")
+    yield Statement(
+        "MARK_SENT",
+        sa.update(hold).where(mine, hold.c.sent_at_micros.is_(None)).values(sent_at_micros=_given("sent_at_micros")),
+    )
+    yield Statement(
+        "CHECKPOINT",
+        sa.update(hold)
+        .where(mine)
+        .values(
+            checkpoint_output_tokens=_given("tokens"),
+            checkpoint_bytes=_given("bytes"),
+            checkpoint_at_micros=_given("at"),
+        ),
+    )
+    answer = (
+        hold.c.provider,
+        hold.c.account,
+        hold.c.amount_nano,
+        hold.c.scopes,
+        sa.func.coalesce(hold.c.sent_at_micros, sa.literal_column("-1")),
+    )
+    yield Statement("READ_HOLD", sa.select(*answer).where(mine))
+    yield Statement("CLOSE_HOLD", sa.delete(hold).where(mine))
+
+
+def balance_changes() -> Iterator[Statement]:
+    """Yield what moves a scope's balances; a hold takes effect only where the limit allows it."""
+    amount = _given("amount")
+    mine = scope.c.scope == _text("of_scope")
+    allowed = sa.or_(
+        scope.c.limit_nano.is_(None),
+        scope.c.held_nano + scope.c.spent_nano + amount <= scope.c.limit_nano,
+    )
+    held, spent = scope.c.held_nano, scope.c.spent_nano
+    yield Statement("TAKE", sa.update(scope).where(mine, allowed).values(held_nano=held + amount))
+    moved = {"held_nano": held - _given("released"), "spent_nano": spent + _given("charged")}
+    yield Statement("RELEASE", sa.update(scope).where(mine).values(moved))
+    yield Statement("READ_BALANCE", sa.select(scope.c.limit_nano, held, spent).where(mine))
+
+
+def compiled(statement: Statement) -> tuple[str, list[str]]:
+    """Return one statement's SQL text and the names of its parameters in order."""
+    result = statement.core.compile(dialect=sqlite.dialect(paramstyle="qmark"))
+    if not isinstance(result, SQLCompiler) or result.positiontup is None:
+        raise TypeError(f"{statement.name} did not compile to positional SQL")
+    own = [name for name in result.positiontup if not result.binds[name].required]
+    if own:
+        raise ValueError(f"{statement.name} binds a value of its own: {own}")
+    return " ".join(str(result).split()), list(result.positiontup)
+
+
+def module_text() -> str:
+    """Return the whole text of `sql.py`."""
+    parts = [HEADER]
+    for statement in (*inserts(), *attempt_changes(), *balance_changes()):
+        text, names = compiled(statement)
+        comment = textwrap.fill(", ".join(names), 100, initial_indent="# ", subsequent_indent="# ")
+        if len(statement.name) + len(text) + 5 <= LINE:
+            parts.append(f'\n{comment}\n{statement.name} = "{text}"\n')
+            continue
+        width = LINE - 6
+        lines = [text] if len(text) <= width else textwrap.wrap(text, width, drop_whitespace=False)
+        quoted = "\n".join(f'    "{line}"' for line in lines)
+        parts.append(f"\n{comment}\n{statement.name} = (\n{quoted}\n)\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(module_text())

@@ -1,0 +1,1 @@
+"""Certificates for the listener: an own certificate authority in the home."""

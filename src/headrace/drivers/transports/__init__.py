@@ -1,0 +1,1 @@
+"""Transports: how one request travels to an upstream and its bytes come back."""

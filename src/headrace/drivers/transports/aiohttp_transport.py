@@ -1,0 +1,161 @@
+"""The data plane's transport on aiohttp: one pooled session, no redirects, no retries, foreign failures named once.
+
+Idle connections are closed before common servers close them (5 s), so that a request rarely meets a dead one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+
+import aiohttp
+
+from headrace.domain.errors import (
+    HeadraceError,
+    UpstreamProtocol,
+    UpstreamStalled,
+    UpstreamTimeout,
+    UpstreamTls,
+    UpstreamTruncated,
+    UpstreamUnavailable,
+)
+from headrace.domain.plan import Deadlines, Endpoint
+from headrace.ports.upstream import Exchange, Prepared
+
+KEEPALIVE_SECONDS = 4.0
+MAX_LINE_BYTES = 64 * 1024
+_BASE_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+
+
+class AiohttpTransport:
+    """Sends requests through one aiohttp session; open it inside the running loop."""
+
+    def __init__(self, user_agent: str, ca_file: str | None = None) -> None:
+        self._user_agent = user_agent
+        self._ca_file = ca_file
+        self._session: aiohttp.ClientSession | None = None
+        self._timeouts: dict[tuple[Deadlines, bool], aiohttp.ClientTimeout] = {}
+
+    async def __aenter__(self) -> AiohttpTransport:
+        context: ssl.SSLContext = ssl.create_default_context(cafile=self._ca_file)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=30, ssl=context)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers={"User-Agent": self._user_agent},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            raise_for_status=False,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines) -> Exchange:
+        """Send one POST and wait for the status line; raises UpstreamError."""
+        if self._session is None:
+            raise AssertionError("the transport is not open")
+        headers = {**_BASE_HEADERS, **dict(prepared.headers)}
+        if endpoint.auth_header is not None and endpoint.auth_value is not None:
+            headers[endpoint.auth_header] = endpoint.auth_value.reveal()
+        try:
+            response = await self._session.post(
+                endpoint.base_url + prepared.path,
+                data=prepared.body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=self._timeout(deadlines, prepared.stream),
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise named_failure(error, sent=False) from error
+        return AiohttpExchange(response, deadlines.between_events_seconds)
+
+    def _timeout(self, deadlines: Deadlines, stream: bool) -> aiohttp.ClientTimeout:
+        known = self._timeouts.get((deadlines, stream))
+        if known is None:
+            first_seconds = deadlines.first_event_seconds if stream else deadlines.total_seconds
+            known = aiohttp.ClientTimeout(total=None, sock_connect=deadlines.connect_seconds, sock_read=first_seconds)
+            self._timeouts[deadlines, stream] = known
+        return known
+
+
+class AiohttpExchange:
+    """One response under way; the limit between blocks counts from the first one on."""
+
+    def __init__(self, response: aiohttp.ClientResponse, between_seconds: float) -> None:
+        self._response = response
+        self._between_seconds = between_seconds
+        self._has_begun = False
+
+    @property
+    def status(self) -> int:
+        """The upstream's HTTP status."""
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The upstream's headers; look-up ignores case."""
+        return self._response.headers
+
+    async def read(self) -> bytes | None:
+        """Return the next block, or None at a clean end; raises UpstreamError."""
+        try:
+            block = await self._response.content.readany()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise named_failure(error, sent=True) from error
+        if not self._has_begun:
+            self._limit_silence()
+        return block or None
+
+    def _limit_silence(self) -> None:
+        self._has_begun = True
+        connection = self._response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = self._between_seconds
+            connection.protocol.start_timeout()
+
+    async def close(self) -> None:
+        """Drop the connection unless the body was read to its end."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+def named_failure(error: Exception, *, sent: bool) -> HeadraceError:
+    """Return the member of our tree for a failure of aiohttp; `sent` says that the answer had begun."""
+    detail = f"{type(error).__name__}: {error}"
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            return UpstreamTls("The upstream's TLS certificate was not accepted.", detail=detail)
+        case aiohttp.ConnectionTimeoutError():
+            return UpstreamTimeout(
+                "The upstream did not accept a connection in time.", code="upstream_unreachable", detail=detail
+            )
+        case aiohttp.ClientConnectorError():
+            return UpstreamUnavailable("The upstream could not be reached.", code="upstream_unreachable", detail=detail)
+        case aiohttp.ClientPayloadError():
+            return UpstreamTruncated("The upstream's answer broke off.", detail=detail)
+        case aiohttp.ClientResponseError():
+            return UpstreamProtocol("The upstream's answer is not valid HTTP.", detail=detail)
+        case TimeoutError() | asyncio.TimeoutError():
+            return (
+                UpstreamStalled("The upstream stopped sending.", detail=detail)
+                if sent
+                else UpstreamTimeout("The upstream did not answer in time.", detail=detail)
+            )
+        case aiohttp.InvalidURL():
+            return UpstreamUnavailable(
+                "The provider's base URL is not valid.", code="upstream_unreachable", detail=detail
+            )
+        case _ if sent:
+            return UpstreamTruncated("The upstream's answer broke off.", detail=detail)
+        case _:
+            return UpstreamUnavailable("The upstream closed the connection without an answer.", detail=detail)

@@ -1,0 +1,1 @@
+"""The content-addressed weights store and the ways weights are fetched."""

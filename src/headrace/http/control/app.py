@@ -1,0 +1,59 @@
+"""The Starlette application of everything but the hot routes, built from the table of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.routing import Route, Router
+
+from headrace.http.control import about, api_keys, catalog, fleet, providers, pulls, requests
+from headrace.http.control.parts import ControlParts
+from headrace.http.data_models import model_routes
+from headrace.http.door import DoorParts, NoRoute, PathDoor
+from headrace.http.gateway import AsgiApp
+from headrace.http.inference import HOT_ROUTES
+from headrace.http.operations import operations_routes
+from headrace.http.routing import Audience, RouteSpec
+
+
+def control_app(parts: ControlParts) -> AsgiApp:
+    """Return the application."""
+    return build_app(parts.door, control_routes(parts), frozenset(each.path for each in HOT_ROUTES))
+
+
+def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
+    """Return every route in the order in which paths are matched."""
+    return (
+        *operations_routes(parts.checks, parts.render_metrics, metrics_public=parts.metrics_public),
+        *model_routes(parts.door.snapshots),
+        *about.routes(parts.about),
+        *requests.routes(parts.receipts),
+        *catalog.routes(parts.door.snapshots, parts.weights),
+        *api_keys.routes(parts.keys),
+        *providers.routes(parts.credentials),
+        *pulls.routes(parts.pulls),
+        *fleet.routes(parts.compute, parts.reload),
+    )
+
+
+def build_app(door: DoorParts, specs: Iterable[RouteSpec], posted_elsewhere: frozenset[str]) -> AsgiApp:
+    """Return an application of these routes; raises ValueError for one without an audience or one that stands twice.
+
+    `posted_elsewhere` are paths whose POST is served elsewhere: every other method of them is refused here.
+    """
+    by_path: dict[str, dict[str, RouteSpec]] = {}
+    for spec in specs:
+        if spec.audience is None:
+            raise ValueError(f"{spec.method} {spec.path} does not say who may call it: give its RouteSpec an Audience")
+        methods = by_path.setdefault(spec.path, {})
+        if spec.method in methods:
+            raise ValueError(f"{spec.method} {spec.path} stands twice in the table of routes")
+        methods[spec.method] = spec
+    doors = [PathDoor(door, path, methods) for path, methods in by_path.items()]
+    doors += [PathDoor(door, path, {}, frozenset({"POST"})) for path in sorted(posted_elsewhere)]
+    paths = frozenset(each.path for each in doors)
+    routes = [Route(each.path, each) for each in doors]
+    return Router(routes, redirect_slashes=False, default=NoRoute(door, paths))
+
+
+__all__ = ["Audience", "ControlParts", "build_app", "control_app", "control_routes"]

@@ -1,0 +1,49 @@
+"""What the control plane's endpoints work with; building it is the composition root's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from headrace.domain.snapshot import Snapshot
+from headrace.http.door import DoorParts
+from headrace.http.operations import Check, RenderMetrics
+from headrace.ports.fleet import Compute, Weights
+from headrace.services.keys import Keys
+from headrace.services.provider_credentials import ProviderCredentials
+from headrace.services.pulls import Pulls
+from headrace.services.receipts import ReceiptReader
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is running: versions of the program, of Python and of the store, and how the store commits."""
+
+    version: str
+    commit: str | None
+    python: str
+    store_schema: str
+    store_synchronous: str
+    store_library: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlParts:
+    """Services and ports of the control plane, the model list and the operations routes.
+
+    `reload` reads the configuration anew and raises ConfigInvalid. `checks` decide readiness. `metrics_public` lets
+    everybody read the metrics, which is for listeners that only this machine reaches.
+    """
+
+    door: DoorParts
+    keys: Keys
+    credentials: ProviderCredentials
+    pulls: Pulls
+    receipts: ReceiptReader
+    weights: Weights
+    compute: Compute
+    about: About
+    reload: Callable[[], Awaitable[Snapshot]]
+    checks: Mapping[str, Check]
+    render_metrics: RenderMetrics
+    metrics_public: bool

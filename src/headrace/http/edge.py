@@ -1,0 +1,131 @@
+"""The edge: what every request passes before a route sees it: host, credential, content type, body.
+
+Works on plain ASGI scopes, so that hot routes and Starlette's share one check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.domain.access import Caller
+from headrace.domain.errors import BodyTooLarge, InvalidRequest, Unauthenticated, UnsupportedMedia, WrongHost
+from headrace.domain.json_value import JsonObject
+from headrace.domain.snapshot import Snapshot
+from headrace.services.identity import Identity
+from headrace.wire.json_strict import decode_object
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+OFFLOAD_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLimits:
+    """What the edge lets in; `hosts` are lower-case names without ports, "*" lets every name in."""
+
+    hosts: frozenset[str]
+    max_body_bytes: int = 16 * 1024 * 1024
+
+
+class CallerLeft(Exception):
+    """The caller closed the connection before the request was whole."""
+
+
+def headers_named(scope: Scope, name: bytes) -> list[bytes]:
+    """Return every value of a header; ASGI gives names in lower case."""
+    return [value for key, value in scope["headers"] if key == name]
+
+
+def check_host(scope: Scope, limits: EdgeLimits) -> None:
+    """Raise WrongHost unless exactly one Host header names a host that we serve."""
+    values = headers_named(scope, b"host")
+    host = _without_port(values[0].decode("latin-1").lower()) if len(values) == 1 else ""
+    if "*" in limits.hosts or host in limits.hosts:
+        return
+    raise WrongHost(
+        f'This server does not answer for the host "{host[:80]}"; start it with --allowed-host to add a name.'
+    )
+
+
+def credential_of(scope: Scope) -> str:
+    """Return the one credential of a request; two different ones are refused, none is Unauthenticated."""
+    found: set[str] = set()
+    for value in headers_named(scope, b"authorization"):
+        scheme, _, rest = value.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not rest.strip():
+            raise Unauthenticated('The Authorization header must read "Bearer hr_…".', code="invalid_api_key")
+        found.add(rest.strip())
+    found.update(value.decode("latin-1").strip() for value in headers_named(scope, b"x-api-key"))
+    if len(found) > 1:
+        raise InvalidRequest("The request carries two different credentials; send one.", code="conflicting_credentials")
+    if not found:
+        raise Unauthenticated(
+            "No API key was sent. Send it as `Authorization: Bearer hr_…`; `headrace keys create` makes one.",
+            code="missing_api_key",
+        )
+    return found.pop()
+
+
+def identify(scope: Scope, snapshot: Snapshot, identity: Identity) -> Caller:
+    """Return who is asking; raises Unauthenticated or InvalidRequest."""
+    return identity.identify(credential_of(scope), snapshot.keys)
+
+
+def check_json(scope: Scope) -> None:
+    """Raise UnsupportedMedia unless the body is plain JSON."""
+    kinds = headers_named(scope, b"content-type")
+    kind = kinds[0].decode("latin-1").lower() if len(kinds) == 1 else ""
+    media, _, parameters = kind.partition(";")
+    charset = parameters.replace(" ", "").replace('"', "")
+    if media.strip() != "application/json" or charset not in ("", "charset=utf-8"):
+        raise UnsupportedMedia(f'The content type must be "application/json", not "{kind[:80]}".')
+    encodings = headers_named(scope, b"content-encoding")
+    if any(value.strip().lower() != b"identity" for value in encodings):
+        raise UnsupportedMedia("A compressed request body is not accepted; send it plain.")
+
+
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+    """Return the whole body; raises BodyTooLarge without reading on, CallerLeft when it never comes."""
+    for value in headers_named(scope, b"content-length"):
+        if value.isdigit() and int(value[:20]) > max_bytes:
+            raise _too_large(max_bytes)
+    message = await receive()
+    if message["type"] != "http.request":
+        raise CallerLeft
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False) and len(body) <= max_bytes:
+        return body
+    blocks, size = [body], len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] != "http.request":
+            raise CallerLeft
+        block: bytes = message.get("body", b"")
+        size += len(block)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        blocks.append(block)
+    if size > max_bytes:
+        raise _too_large(max_bytes)
+    return b"".join(blocks)
+
+
+async def read_json(scope: Scope, receive: Receive, max_bytes: int) -> JsonObject:
+    """Return the body as a strictly decoded JSON object."""
+    check_json(scope)
+    return decode_object(await read_body(scope, receive, max_bytes))
+
+
+def _too_large(max_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body passes the limit of {max_bytes} bytes.")
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]

@@ -1,0 +1,159 @@
+"""The hot routes of the data plane: chat completions and embeddings as plain ASGI endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.domain.call import Call, Envelope, Operation
+from headrace.domain.errors import HeadraceError, ShuttingDown
+from headrace.domain.json_value import JsonObject
+from headrace.http.edge import (
+    OFFLOAD_BYTES,
+    CallerLeft,
+    EdgeLimits,
+    Receive,
+    Scope,
+    Send,
+    check_host,
+    check_json,
+    identify,
+    read_body,
+)
+from headrace.http.replies import error_headers
+from headrace.http.sink import AsgiSink
+from headrace.ports.ambient import Offload
+from headrace.ports.observer import RequestEnd
+from headrace.services.identity import Identity
+from headrace.services.resolve import plan_call
+from headrace.services.snapshots import Snapshots
+from headrace.services.turn import TurnParts, run_turn
+from headrace.wire import openai_chat, openai_embeddings
+from headrace.wire.errors import as_headrace_error, openai_error_body, openai_error_frame
+from headrace.wire.json_strict import decode_object
+
+ReadEnvelope = Callable[[JsonObject, int], Envelope]
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceParts:
+    """What the hot routes work with."""
+
+    turn: TurnParts
+    snapshots: Snapshots
+    identity: Identity
+    limits: EdgeLimits
+    offload: Offload
+
+
+@dataclass(frozen=True, slots=True)
+class HotRoute:
+    """One hot route: its path, its operation and the reader of its envelope."""
+
+    path: str
+    operation: Operation
+    read_envelope: ReadEnvelope
+
+
+HOT_ROUTES = (
+    HotRoute("/v1/chat/completions", Operation.CHAT, openai_chat.read_envelope),
+    HotRoute("/v1/embeddings", Operation.EMBEDDINGS, openai_embeddings.read_envelope),
+)
+
+
+class InferenceEndpoint:
+    """Serves one hot route; every request gets one reply: a turn's, or one error."""
+
+    def __init__(self, parts: InferenceParts, route: HotRoute) -> None:
+        self._parts = parts
+        self._route = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        request = _Request(self._parts, self._route, scope, AsgiSink(receive, send, self._parts.turn.ids.new("req")))
+        await request.serve(receive)
+
+
+class _Request:
+    def __init__(self, parts: InferenceParts, route: HotRoute, scope: Scope, sink: AsgiSink) -> None:
+        self._parts = parts
+        self._route = route
+        self._scope = scope
+        self._sink = sink
+        self._call: Call | None = None
+        self._began = parts.turn.clock.monotonic()
+
+    async def serve(self, receive: Receive) -> None:
+        error: HeadraceError | None = None
+        try:
+            self._call = await self._admit(receive)
+            await self._run_turn(self._call)
+        except CallerLeft:
+            self._sink.gone = True
+        except asyncio.CancelledError:
+            if not self._sink.gone:
+                await self._refuse(ShuttingDown("The server is stopping; send the request again."))
+                raise
+        except HeadraceError as caught:
+            error = caught
+        except Exception as caught:  # noqa: BLE001 - the ASGI edge: whatever broke, the caller gets a reply
+            error = as_headrace_error(caught)
+        if error is not None:
+            await self._refuse(error)
+        self._note(error)
+
+    async def _admit(self, receive: Receive) -> Call:
+        parts, scope = self._parts, self._scope
+        check_host(scope, parts.limits)
+        caller = identify(scope, parts.snapshots.current(), parts.identity)
+        check_json(scope)
+        body = await read_body(scope, receive, parts.limits.max_body_bytes)
+        if len(body) > OFFLOAD_BYTES:
+            fields = await parts.offload.run(decode_object, body)
+        else:
+            fields = decode_object(body)
+        return Call(
+            request_id=self._sink.request_id,
+            operation=self._route.operation,
+            caller=caller,
+            envelope=self._route.read_envelope(fields, len(body)),
+            body=fields,
+            received_at_micros=parts.turn.clock.unix_micros(),
+        )
+
+    async def _run_turn(self, call: Call) -> None:
+        plan = plan_call(call, self._parts.snapshots.current())
+        turn = asyncio.current_task()
+        if turn is None:
+            raise AssertionError("a request runs in a task")
+        watch = self._sink.watch(turn)
+        try:
+            await run_turn(self._parts.turn, call, plan, self._sink)
+        finally:
+            watch.end()
+
+    async def _refuse(self, error: HeadraceError) -> None:
+        sink = self._sink
+        if sink.gone or sink.ended:
+            return
+        if sink.started:
+            await sink.break_off(openai_error_frame(error, sink.request_id))
+        else:
+            await sink.reply(error.status, error_headers(error), openai_error_body(error, sink.request_id))
+
+    def _note(self, error: HeadraceError | None) -> None:
+        sink, call = self._sink, self._call
+        self._parts.turn.observer.request_ended(
+            RequestEnd(
+                request_id=sink.request_id,
+                method="POST",
+                route=self._route.path,
+                status=499 if sink.gone else sink.status,
+                duration_seconds=self._parts.turn.clock.monotonic() - self._began,
+                key_id=None if call is None else call.caller.key_id,
+                model=None if call is None else call.envelope.model,
+                error_code="client_closed" if sink.gone else None if error is None else error.code,
+                detail=None if error is None else error.detail,
+            )
+        )

@@ -1,0 +1,24 @@
+"""Whole replies: JSON bodies and errors with the headers that help a client decide."""
+
+from __future__ import annotations
+
+import math
+
+from headrace.domain.errors import HeadraceError
+from headrace.http.sink import Headers
+
+JSON_HEADERS: Headers = (("content-type", "application/json"),)
+
+
+def error_headers(error: HeadraceError) -> Headers:
+    """Return the headers of an error reply: when to try again, or that it is of no use."""
+    headers = JSON_HEADERS
+    if error.retry_after_seconds is not None:
+        headers += (("retry-after", str(math.ceil(error.retry_after_seconds))),)
+    elif error.status == 503:
+        headers += (("retry-after", "2"),)
+    if error.status in (402, 409):
+        headers += (("x-should-retry", "false"),)
+    if error.status == 401:
+        headers += (("www-authenticate", "Bearer"),)
+    return headers

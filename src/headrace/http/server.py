@@ -1,0 +1,97 @@
+"""The HTTP server: uvicorn on our own socket, with our own signals, draining at the end.
+
+A reply that is broken off on purpose leaves uvicorn's transfer unfinished, so that the caller sees a broken end;
+uvicorn reports that as an application error, which is filtered from its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import uvicorn
+
+from headrace.domain.errors import AddressInUse, HomeUnusable
+from headrace.http.gateway import Gateway
+
+BACKLOG = 4096
+_UNFINISHED = "ASGI callable returned without completing response"
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the server listens and how it ends; `drain_seconds` is how long requests in flight may go on."""
+
+    host: str
+    port: int
+    certificate_file: str | None = None
+    key_file: str | None = None
+    drain_seconds: int = 30
+
+
+class GatewayServer(uvicorn.Server):
+    """A uvicorn server that leaves signals to its owner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take no signals: the owner decides when to drain."""
+        yield
+
+    def drain(self) -> None:
+        """Take no new requests and end when those in flight have ended."""
+        self.should_exit = True
+
+
+def bind(listening: Listening, describe_owner: Callable[[int], str | None]) -> socket.socket:
+    """Return a listening socket; raises AddressInUse naming who has the port, HomeUnusable for a bad host."""
+    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((listening.host, listening.port))
+        listener.listen(BACKLOG)
+    except OverflowError:
+        listener.close()
+        raise HomeUnusable(f"{listening.port} is not a port; use 1 to 65535.") from None
+    except OSError as error:
+        listener.close()
+        raise _bind_failure(listening, error, describe_owner) from error
+    listener.setblocking(False)
+    return listener
+
+
+def make_server(gateway: Gateway, listening: Listening) -> GatewayServer:
+    """Return a server that is not running yet."""
+    logging.getLogger("uvicorn.error").addFilter(_keeps)
+    config = uvicorn.Config(
+        gateway,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        backlog=BACKLOG,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=listening.drain_seconds,
+        ssl_certfile=listening.certificate_file,
+        ssl_keyfile=listening.key_file,
+    )
+    return GatewayServer(config)
+
+
+def _keeps(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_UNFINISHED)
+
+
+def _bind_failure(listening: Listening, error: OSError, describe_owner: Callable[[int], str | None]) -> AddressInUse:
+    owner = describe_owner(listening.port)
+    taken = f"port {listening.port} is taken{f' by {owner}' if owner else ''}"
+    text = taken if "in use" in str(error).lower() else f"cannot listen on {listening.host}:{listening.port}: {error}"
+    return AddressInUse(f"{text}. Use another: headrace serve --port {listening.port + 1} - or stop it.")

@@ -1,0 +1,1 @@
+"""Small protocols between the use cases and the world."""

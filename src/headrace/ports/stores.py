@@ -1,0 +1,64 @@
+"""Ports of the stores that are not the ledger: access keys and sealed provider credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from headrace.domain.access import AccessKey
+
+
+class KeyStore(Protocol):
+    """Stored access keys and admin tokens."""
+
+    async def add(self, key: AccessKey) -> None:
+        """Store a new key; raises Conflict when its public id exists."""
+        ...
+
+    async def revoke(self, public_id: str, at_micros: int) -> bool:
+        """Mark a key revoked; returns whether it existed and was not revoked yet."""
+        ...
+
+    async def list(self) -> tuple[AccessKey, ...]:
+        """Return every key, revoked ones included, oldest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCredential:
+    """A provider's credential as it lies in the store; `key_version` names the master key that sealed it."""
+
+    provider: str
+    sealed: bytes
+    key_version: int
+    set_at_micros: int
+
+
+class CredentialStore(Protocol):
+    """Sealed provider credentials; the plain text never passes through here."""
+
+    async def put(self, credential: SealedCredential) -> None:
+        """Store or replace a provider's credential."""
+        ...
+
+    async def remove(self, provider: str) -> bool:
+        """Forget a provider's credential; returns whether there was one."""
+        ...
+
+    async def list(self) -> tuple[SealedCredential, ...]:
+        """Return all stored credentials."""
+        ...
+
+
+class Secrets(Protocol):
+    """Sealing bytes to a context, so that a sealed value opens only where it was put."""
+
+    key_version: int
+
+    def seal(self, context: str, plain: bytes) -> bytes:
+        """Seal with the current master key; the context is authenticated, not stored."""
+        ...
+
+    def open(self, context: str, sealed: bytes) -> bytes:
+        """Open a sealed value; raises StoreUnusable when key or context do not match."""
+        ...

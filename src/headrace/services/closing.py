@@ -1,0 +1,146 @@
+"""Closing an attempt: a pure decision from how it ended to a settlement or a void.
+
+The caller is charged for a complete answer, for what was delivered before a failure, and for what an own departure
+left running; an upstream's failure without delivered output costs the caller nothing (failure contract, R5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headrace.domain.books import Settlement, Timing, Void
+from headrace.domain.call import Call
+from headrace.domain.errors import EngineFailed, HeadraceError, UpstreamError
+from headrace.domain.plan import Target
+from headrace.domain.price import price_lines
+from headrace.domain.usage import Usage
+from headrace.ports.observer import AttemptEnd
+from headrace.services.metering import estimated_usage
+
+CALLER_LEFT_STATUS = 499
+MAX_REQUEST_ID_CHARS = 128
+SHUT_DOWN_STATUS = 503
+UNREACHED = frozenset({"upstream_unreachable", "upstream_tls"})
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptState:
+    """What is known of an attempt at the moment it ends."""
+
+    attempt_id: str
+    call: Call
+    target: Target
+    is_sent: bool
+    is_last: bool
+    caller_left: bool
+    meaningful: bool
+    usage: Usage | None
+    output_tokens_seen: int
+    delivered_bytes: int
+    upstream_status: int | None
+    upstream_request_id: str | None
+    held_at_micros: int
+    first_event_at_micros: int | None
+    ended_at_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an attempt ended: the ending's name, the stable code and the status the caller sees."""
+
+    name: str
+    code: str
+    status: int
+    by_caller: bool
+
+
+def may_go_on(error: BaseException) -> bool:
+    """Whether the next target may be tried after this failure: not when the books or the process are the reason."""
+    return isinstance(error, UpstreamError | EngineFailed) and error.retryable
+
+
+def settlement_at_end(state: AttemptState) -> Settlement:
+    """Return the settlement of an attempt whose answer is complete."""
+    return _settlement(state, "complete", None, charged=True, request_status=200)
+
+
+def settlement_or_void(state: AttemptState, error: BaseException) -> Settlement | Void:
+    """Return how the books of an attempt are closed that ended by this error."""
+    cause = _cause(state, error)
+    status = _request_status(state, cause, error)
+    refused = state.upstream_status is not None and state.upstream_status >= 400
+    if state.is_sent and not refused and (state.delivered_bytes or state.meaningful or cause.by_caller):
+        charged = bool(state.delivered_bytes) or cause.by_caller
+        return _settlement(state, cause.name, cause.code, charged=charged, request_status=status)
+    return Void(
+        attempt_id=state.attempt_id,
+        error_code=cause.code,
+        ended_at_micros=state.ended_at_micros,
+        upstream_status=state.upstream_status,
+        possible_spend=state.is_sent and not refused and cause.code not in UNREACHED,
+        request_status=status,
+    )
+
+
+def upstream_request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the upstream's own name of the request, cut and cleaned so that any store takes it."""
+    text = headers.get("x-request-id", "")[:MAX_REQUEST_ID_CHARS]
+    return text.encode("ascii", "replace").decode() or None
+
+
+def attempt_end(state: AttemptState, closing: Settlement | Void) -> AttemptEnd:
+    """Return what observers are told of a closed attempt."""
+    settled = closing if isinstance(closing, Settlement) else None
+    first = state.first_event_at_micros
+    return AttemptEnd(
+        request_id=state.call.request_id,
+        attempt_id=state.attempt_id,
+        operation=state.call.operation.value,
+        model_id=state.target.model.id,
+        provider=state.target.provider.name,
+        ending="voided" if settled is None else settled.ending,
+        error_code=closing.error_code,
+        first_event_seconds=None if first is None else (first - state.held_at_micros) / 1e6,
+        duration_seconds=(state.ended_at_micros - state.held_at_micros) / 1e6,
+        usage=None if settled is None else settled.usage,
+        cost_nano=0 if settled is None else sum(line.cost_nano for line in settled.lines),
+        charge_nano=0 if settled is None else sum(line.charge_nano for line in settled.lines),
+    )
+
+
+def _cause(state: AttemptState, error: BaseException) -> Cause:
+    if isinstance(error, HeadraceError):
+        return Cause(error.code, error.code, error.status, by_caller=False)
+    if isinstance(error, asyncio.CancelledError) and not state.caller_left:
+        return Cause("shutting_down", "shutting_down", SHUT_DOWN_STATUS, by_caller=False)
+    if isinstance(error, asyncio.CancelledError):
+        return Cause("client_closed", "client_closed", CALLER_LEFT_STATUS, by_caller=True)
+    return Cause("internal_error", "internal_error", 500, by_caller=False)
+
+
+def _request_status(state: AttemptState, cause: Cause, error: BaseException) -> int | None:
+    if may_go_on(error) and not state.is_last and not state.delivered_bytes:
+        return None
+    return 200 if state.delivered_bytes and not cause.by_caller else cause.status
+
+
+def _settlement(
+    state: AttemptState, ending: str, code: str | None, *, charged: bool, request_status: int | None
+) -> Settlement:
+    usage = state.usage
+    if usage is None:
+        usage = estimated_usage(state.call, state.target, state.output_tokens_seen)
+    return Settlement(
+        attempt_id=state.attempt_id,
+        usage=usage,
+        lines=price_lines(usage, state.target.price, charged=charged),
+        ending=ending,
+        timing=Timing(state.first_event_at_micros, state.ended_at_micros),
+        delivered_bytes=state.delivered_bytes,
+        error_code=code,
+        upstream_status=state.upstream_status,
+        upstream_request_id=state.upstream_request_id,
+        request_status=request_status,
+    )

@@ -1,0 +1,110 @@
+"""Credentials of our own: minting, checking and identifying; where they are stored is the key store's.
+
+A credential reads `hr_<public id>_<secret><checksum>`; an admin token begins with `hra_`. The secret has 256 bits, so
+a fast keyed digest protects it: HMAC-SHA-256 with the home's pepper, compared in constant time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headrace.domain.access import AccessKey, Caller, Role
+from headrace.domain.errors import Forbidden, Unauthenticated
+from headrace.domain.secret import Secret
+from headrace.ports.ambient import Randomness
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PREFIXES: Mapping[Role, str] = {Role.KEY: "hr", Role.ADMIN: "hra"}
+_SHAPE = re.compile(r"(hra?)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})\Z")
+_NOBODY = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A new credential: the text is shown once and never stored."""
+
+    key: AccessKey
+    text: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What the operator decides about a new credential."""
+
+    name: str
+    role: Role
+    account: str
+    models: frozenset[str] | None
+
+
+class Identity:
+    """Mints and recognises credentials with one pepper."""
+
+    def __init__(self, pepper: Secret, randomness: Randomness) -> None:
+        if len(pepper.reveal()) < 32:
+            raise ValueError("the pepper is too short")
+        self._pepper = pepper.reveal().encode()
+        self._randomness = randomness
+
+    def mint(self, wanted: NewKey, at_micros: int) -> Minted:
+        """Return a new credential and its stored form."""
+        public_id = _base62(self._randomness.token_bytes(9), 12)
+        body = f"{_PREFIXES[wanted.role]}_{public_id}_{_base62(self._randomness.token_bytes(32), 43)}"
+        text = body + _checksum(body)
+        key = AccessKey(
+            public_id=public_id,
+            name=wanted.name,
+            role=wanted.role,
+            account=wanted.account,
+            digest=self._digest(text),
+            models=wanted.models,
+            created_at_micros=at_micros,
+        )
+        return Minted(key, Secret(text))
+
+    def identify(self, credential: str, keys: Mapping[str, AccessKey]) -> Caller:
+        """Return who presents this credential; raises Unauthenticated, the same for unknown and revoked secrets."""
+        found = _SHAPE.match(credential)
+        if found is None or _checksum(credential[:-6]) != found.group(4):
+            raise Unauthenticated(
+                "The API key is not well-formed: keys look like hr_…; check that it was copied whole.",
+                code="invalid_api_key",
+            )
+        key = keys.get(found.group(2))
+        stored = _NOBODY if key is None else key.digest
+        matches = hmac.compare_digest(self._digest(credential), stored)
+        if key is None or not matches or _PREFIXES[key.role] != found.group(1):
+            raise Unauthenticated("The API key is not known here.", code="invalid_api_key")
+        if key.revoked_at_micros is not None:
+            raise Unauthenticated("The API key was revoked.", code="invalid_api_key")
+        return Caller(key.public_id, key.name, key.account, key.role, key.models)
+
+    def _digest(self, text: str) -> bytes:
+        return hmac.digest(self._pepper, text.encode(), hashlib.sha256)
+
+
+def require_admin(caller: Caller) -> None:
+    """Raise Forbidden unless the caller presented the admin token."""
+    if not caller.is_admin:
+        raise Forbidden(
+            "The control plane takes the admin token; a model access key can only read its own receipts.",
+            code="admin_required",
+        )
+
+
+def _base62(data: bytes, width: int) -> str:
+    number = int.from_bytes(data, "big")
+    digits: list[str] = []
+    for _ in range(width):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(reversed(digits))
+
+
+def _checksum(body: str) -> str:
+    return _base62(zlib.crc32(body.encode()).to_bytes(4, "big"), 6)

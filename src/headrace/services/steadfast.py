@@ -1,0 +1,80 @@
+"""A ledger that does not forget a settlement because the store was away: it is booked again until it is.
+
+A caller whose settlement failed is told so at once; the books follow as soon as the store takes writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from headrace.domain.books import Held, Opening, Progress, RecoveryReport, Refused, Settlement, Void
+from headrace.domain.errors import Conflict, MeteringUnavailable
+from headrace.ports.ledger import Ledger
+from headrace.services.tasks import Tasks
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class SteadfastLedger:
+    """Passes everything on; closings that the store could not take are tried again in the background."""
+
+    def __init__(self, ledger: Ledger, tasks: Tasks, sleep: Sleep = asyncio.sleep) -> None:
+        self._ledger = ledger
+        self._tasks = tasks
+        self._sleep = sleep
+        self.waiting = 0
+
+    async def hold(self, opening: Opening) -> Held | Refused:
+        """Reserve the bound; a failure is not repeated, because nothing was sent."""
+        return await self._ledger.hold(opening)
+
+    def sent(self, attempt_id: str, at_micros: int) -> Awaitable[None]:
+        """Queue the step to SENT."""
+        return self._ledger.sent(attempt_id, at_micros)
+
+    def checkpoint(self, attempt_id: str, progress: Progress) -> None:
+        """Queue a running count."""
+        self._ledger.checkpoint(attempt_id, progress)
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Book a settlement now; raises MeteringUnavailable and goes on trying when the store is away."""
+        try:
+            await self._ledger.settle(settlement)
+        except MeteringUnavailable:
+            self._try_again(settlement)
+            raise
+
+    async def void(self, void: Void) -> None:
+        """Book a void now, or as soon as the store takes it: nobody waits for one."""
+        try:
+            await self._ledger.void(void)
+        except MeteringUnavailable:
+            self._try_again(void)
+
+    async def recover(self) -> RecoveryReport:
+        """Resolve what earlier processes left open."""
+        return await self._ledger.recover()
+
+    def _try_again(self, closing: Settlement | Void) -> None:
+        self.waiting += 1
+        self._tasks.start(f"book {closing.attempt_id}", self._book(closing))
+
+    async def _book(self, closing: Settlement | Void) -> None:
+        wait = FIRST_WAIT_SECONDS
+        try:
+            while True:
+                await self._sleep(wait)
+                wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+                try:
+                    if isinstance(closing, Settlement):
+                        return await self._ledger.settle(closing)
+                    return await self._ledger.void(closing)
+                except MeteringUnavailable:
+                    continue
+                except Conflict:
+                    return None
+        finally:
+            self.waiting -= 1

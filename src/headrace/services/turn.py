@@ -1,0 +1,279 @@
+"""The request path: one turn, from a plan to a settled reply.
+
+For each target: authorise it, prepare its request, lease an endpoint, hold its bound, send, wait for the first
+meaningful event or go on to the next; then relay, settle, and only then release the held-back end. Responses, tool
+loops and batches call a turn; they are never branches in it. Rendering an error is the caller's: a turn raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headrace.domain.books import Opening, Progress, Refused, Settlement
+from headrace.domain.call import Call
+from headrace.domain.errors import HeadraceError, InternalError, UpstreamProtocol, UpstreamTimeout, UpstreamTruncated
+from headrace.domain.plan import Deadlines, Plan, Target
+from headrace.ports.ambient import Clock, Ids
+from headrace.ports.fleet import Fleet, Lease
+from headrace.ports.ledger import Ledger
+from headrace.ports.observer import Observer
+from headrace.ports.sink import Sink
+from headrace.ports.upstream import Adapter, Exchange, Prepared, Reader, Transport
+from headrace.services.budgets import budget_refusal, scopes_of
+from headrace.services.closing import (
+    AttemptState,
+    attempt_end,
+    may_go_on,
+    settlement_at_end,
+    settlement_or_void,
+    upstream_request_id,
+)
+from headrace.services.keepalive import KeepAlive
+from headrace.services.metering import bound_of, money_fields, money_headers, request_start
+from headrace.services.resolve import authorise
+
+CHECKPOINT_TOKENS = 64
+CHECKPOINT_SECONDS = 0.25
+MAX_ERROR_BYTES = 64 * 1024
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """How long a turn waits; seconds."""
+
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    engine_wait_seconds: float = 120.0
+    keepalive_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnParts:
+    """What a turn works with; all of it lives as long as the process. Adapters are found by name."""
+
+    ledger: Ledger
+    fleet: Fleet
+    transport: Transport
+    adapters: Mapping[str, Adapter]
+    observer: Observer
+    clock: Clock
+    ids: Ids
+    limits: TurnLimits
+
+
+async def run_turn(parts: TurnParts, call: Call, plan: Plan, sink: Sink, turn_index: int = 0) -> None:
+    """Serve the call by the first target that answers.
+
+    Raises the last failure when none does, and the failure itself once content has left: there is no second attempt,
+    no splice and no invented terminator after that.
+    """
+    last = len(plan.targets) - 1
+    for index, target in enumerate(plan.targets):
+        attempt = _Attempt(parts, call, target, sink, (turn_index, index), is_last=index == last)
+        try:
+            return await attempt.run(plan.route)
+        except HeadraceError as error:
+            if index == last or attempt.delivered_bytes or not may_go_on(error):
+                raise
+    raise InternalError("The plan has no target.")
+
+
+class _Attempt:
+    """One try at one target; whatever ends it, its books are closed exactly once."""
+
+    def __init__(
+        self, parts: TurnParts, call: Call, target: Target, sink: Sink, place: tuple[int, int], *, is_last: bool
+    ) -> None:
+        self._parts = parts
+        self._call = call
+        self._target = target
+        self._sink = sink
+        self._place = place
+        self._is_last = is_last
+        self._id = parts.ids.new("att")
+        self._adapter = parts.adapters[target.adapter]
+        self._held_at = 0
+        self._first_event_at: int | None = None
+        self._status: int | None = None
+        self._upstream_id: str | None = None
+        self._reader: Reader | None = None
+        self._is_sent = False
+        self._is_closed = False
+        self.delivered_bytes = 0
+
+    async def run(self, route: str | None) -> None:
+        """Serve the call by this target; raises HeadraceError after the books are closed."""
+        authorise(self._call, self._target)
+        prepared = self._adapter.prepare(self._call, self._target).labelled(self._call.request_id, self._id)
+        keepalive = KeepAlive(self._sink, self._headers(), self._parts.limits.keepalive_seconds)
+        if self._call.envelope.stream:
+            keepalive.start()
+        try:
+            lease = await self._parts.fleet.acquire(self._target, self._parts.limits.engine_wait_seconds)
+            try:
+                await self._hold_and_serve(route, lease, prepared, keepalive)
+            finally:
+                lease.release()
+        finally:
+            await keepalive.stop()
+
+    async def _hold_and_serve(self, route: str | None, lease: Lease, prepared: Prepared, keepalive: KeepAlive) -> None:
+        try:
+            await self._hold(route, len(prepared.body))
+            reader = await self._serve(lease, prepared, keepalive)
+            await self._finish(reader)
+        except (HeadraceError, asyncio.CancelledError) as error:
+            await self._close_failed(error)
+            raise
+        finally:
+            await self._close_failed(InternalError("The attempt ended without a word."))
+
+    async def _hold(self, route: str | None, prepared_bytes: int) -> None:
+        call, target = self._call, self._target
+        self._held_at = self._parts.clock.unix_micros()
+        opening = Opening(
+            attempt_id=self._id,
+            request=request_start(call, route),
+            turn_index=self._place[0],
+            attempt_index=self._place[1],
+            model_id=target.model.id,
+            provider=target.provider.name,
+            deployment=target.deployment,
+            identity=target.identity,
+            price=target.price,
+            bound=bound_of(call, target, prepared_bytes),
+            scopes=scopes_of(call.caller),
+            at_micros=self._held_at,
+        )
+        try:
+            answer = await self._parts.ledger.hold(opening)
+        except (HeadraceError, asyncio.CancelledError):
+            self._is_closed = True
+            raise
+        if isinstance(answer, Refused):
+            self._is_closed = True
+            raise budget_refusal(call, target, opening.bound, answer)
+
+    async def _serve(self, lease: Lease, prepared: Prepared, keepalive: KeepAlive) -> Reader:
+        deadlines = self._parts.limits.deadlines
+        first_seconds = deadlines.first_event_seconds if prepared.stream else deadlines.total_seconds
+        durable = self._parts.ledger.sent(self._id, self._parts.clock.unix_micros())
+        self._is_sent = True
+        reader = self._reader = self._adapter.reader(self._call, self._target)
+        try:
+            async with asyncio.timeout(first_seconds) as limit:
+                exchange = await self._adapter.open(self._parts.transport, lease.endpoint, prepared, deadlines)
+                try:
+                    await self._check_status(exchange)
+                    out = await self._first_event(exchange, reader)
+                    limit.reschedule(asyncio.get_running_loop().time() + deadlines.total_seconds)
+                    await durable
+                    await keepalive.stop()
+                    await self._relay(exchange, reader, out)
+                finally:
+                    await exchange.close()
+        except TimeoutError:
+            raise UpstreamTimeout(f"{self._target.model.id} did not answer in time.") from None
+        if reader.failure is not None:
+            raise reader.failure
+        return reader
+
+    async def _check_status(self, exchange: Exchange) -> None:
+        self._status = exchange.status
+        self._upstream_id = upstream_request_id(exchange.headers)
+        if exchange.status < 300:
+            return
+        if exchange.status < 400:
+            raise UpstreamProtocol(f"The upstream answered with a redirect ({exchange.status}), which is not followed.")
+        body = b""
+        while len(body) < MAX_ERROR_BYTES and (block := await exchange.read()) is not None:
+            body += block
+        raise self._adapter.failure(exchange.status, exchange.headers, body)
+
+    async def _first_event(self, exchange: Exchange, reader: Reader) -> bytes:
+        out = b""
+        while not (reader.meaningful or reader.ended or reader.failure):
+            block = await exchange.read()
+            if block is None:
+                reader.close()
+                break
+            out += reader.feed(block)
+        if not reader.meaningful:
+            raise reader.failure or UpstreamTruncated("The upstream's answer was empty.")
+        self._first_event_at = self._parts.clock.unix_micros()
+        return out
+
+    async def _relay(self, exchange: Exchange, reader: Reader, out: bytes) -> None:
+        clock = self._parts.clock
+        noted_tokens, noted_at = 0, clock.monotonic()
+        while True:
+            if out:
+                if not self._sink.started:
+                    await self._sink.start(200, self._headers())
+                self.delivered_bytes += len(out)
+                await self._sink.write(out)
+            if reader.ended or reader.failure is not None:
+                return
+            tokens, now = reader.output_tokens_seen, clock.monotonic()
+            if tokens - noted_tokens >= CHECKPOINT_TOKENS or now - noted_at >= CHECKPOINT_SECONDS:
+                noted_tokens, noted_at = tokens, now
+                self._parts.ledger.checkpoint(self._id, Progress(tokens, self.delivered_bytes, clock.unix_micros()))
+            block = await exchange.read()
+            if block is None:
+                reader.close()
+                return
+            out = reader.feed(block)
+
+    async def _finish(self, reader: Reader) -> None:
+        self._is_closed = True
+        state = self._state()
+        settlement = settlement_at_end(state)
+        await self._parts.ledger.settle(settlement)
+        self._parts.observer.attempt_ended(attempt_end(state, settlement))
+        tail = reader.finish(settlement.usage, money_fields(self._call, self._target, settlement))
+        if not self._sink.started:
+            await self._sink.start(200, self._headers() + money_headers(settlement))
+        await self._sink.end(tail)
+
+    async def _close_failed(self, error: BaseException) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        state = self._state()
+        closing = settlement_or_void(state, error)
+        self._parts.observer.attempt_ended(attempt_end(state, closing))
+        if isinstance(closing, Settlement):
+            await self._parts.ledger.settle(closing)
+        else:
+            await self._parts.ledger.void(closing)
+
+    def _state(self) -> AttemptState:
+        reader = self._reader
+        return AttemptState(
+            attempt_id=self._id,
+            call=self._call,
+            target=self._target,
+            is_sent=self._is_sent,
+            is_last=self._is_last,
+            caller_left=self._sink.gone,
+            meaningful=reader is not None and reader.meaningful,
+            usage=None if reader is None else reader.usage,
+            output_tokens_seen=0 if reader is None else reader.output_tokens_seen,
+            delivered_bytes=self.delivered_bytes,
+            upstream_status=self._status,
+            upstream_request_id=self._upstream_id,
+            held_at_micros=self._held_at,
+            first_event_at_micros=self._first_event_at,
+            ended_at_micros=self._parts.clock.unix_micros(),
+        )
+
+    def _headers(self) -> Headers:
+        content_type = "text/event-stream" if self._call.envelope.stream else "application/json"
+        return (
+            ("content-type", content_type),
+            ("x-headrace-model", self._target.model.id),
+            ("x-headrace-provider", self._target.provider.name),
+            ("x-headrace-attempts", str(self._place[1] + 1)),
+        )

@@ -1,0 +1,1 @@
+"""Shipped fakes: a scriptable model provider on a real socket, recorded streams, clocks; none serves."""

@@ -1,0 +1,179 @@
+"""A store that cannot write: a full disk, a lock held elsewhere, an operation that fails among good ones."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+
+from headrace.domain.books import Held
+from headrace.domain.errors import Conflict, MeteringUnavailable
+from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.ledger import SqliteLedger
+from headrace.drivers.stores.sqlite import Cursor
+from headrace.testing.clock import FakeClock
+from tests.contract.ledger_books import START_MICROS, broken_invariants, charge_of, opening, settlement
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database]:
+    opened = open_database(tmp_path, FakeClock(START_MICROS))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ledger(database: Database) -> SqliteLedger:
+    return SqliteLedger(database, FakeClock(START_MICROS))
+
+
+async def set_pages(database: Database, pages: int) -> None:
+    """Let the file grow to so many pages only, as a full disk does."""
+    await database.write(lambda cursor: cursor.execute(f"PRAGMA max_page_count = {pages}").fetchall())
+
+
+LOCKER = """
+import sqlite3, sys
+other = sqlite3.connect(sys.argv[1], isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def locked_elsewhere(path: Path) -> Generator[None]:
+    """Hold the file's write lock in another process: within one, the locks of two libraries do not meet."""
+    command = [sys.executable, "-c", LOCKER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        yield
+        other.stdin.close()
+        assert other.wait() == 0
+
+
+async def test_a_full_disk_refuses_holds_and_the_next_one_works_when_there_is_room(
+    database: Database, ledger: SqliteLedger
+) -> None:
+    await ledger.hold(opening(0))
+    await set_pages(database, 1)
+    outcomes = await asyncio.gather(*(ledger.hold(opening(number)) for number in range(1, 200)), return_exceptions=True)
+    refused = [each for each in outcomes if isinstance(each, MeteringUnavailable)]
+    assert refused
+    assert all(each.code == "metering_unavailable" and "nothing was sent" in each.message for each in refused)
+    assert database.writer.last_error is not None
+    assert database.writer.failures > 0
+    await set_pages(database, 1_000_000)
+    assert await ledger.hold(opening(1_000)) == Held("att_001000")
+    await ledger.settle(settlement("att_000000"))
+    assert database.writer.last_error is None
+    assert await database.read(broken_invariants) == []
+
+
+async def test_a_settlement_that_found_no_room_can_be_repeated(database: Database, ledger: SqliteLedger) -> None:
+    await asyncio.gather(*(ledger.hold(opening(number)) for number in range(60)))
+    await set_pages(database, 1)
+    ends = [ledger.settle(settlement(f"att_{number:06d}")) for number in range(60)]
+    outcomes = await asyncio.gather(*ends, return_exceptions=True)
+    failed = [number for number, each in enumerate(outcomes) if isinstance(each, MeteringUnavailable)]
+    assert failed
+    await set_pages(database, 1_000_000)
+    for number in failed:
+        await ledger.settle(settlement(f"att_{number:06d}"))
+    assert await ledger.balance("platform") == (None, 0, 60 * charge_of(settlement("")))
+    assert await database.read(broken_invariants) == []
+
+
+async def test_a_locked_store_refuses_and_goes_on_after_the_lock(database: Database, ledger: SqliteLedger) -> None:
+    await ledger.hold(opening(1))
+    with locked_elsewhere(database.path):
+        with pytest.raises(MeteringUnavailable) as failure:
+            await ledger.hold(opening(2))
+        assert failure.value.retry_after_seconds == 2.0
+        assert (await ledger.balance("platform"))[1] == opening(1).bound.amount_nano
+    assert await ledger.hold(opening(2)) == Held("att_000002")
+
+
+async def test_one_failing_operation_spoils_no_other_of_its_batch(database: Database, ledger: SqliteLedger) -> None:
+    def explode(cursor: Cursor) -> None:
+        cursor.execute("UPDATE scope SET held_nano = 0")
+        raise ValueError("on purpose")
+
+    def forbid(cursor: Cursor) -> None:
+        cursor.execute("UPDATE ledger_entry SET amount_nano = 0")
+
+    await ledger.hold(opening(1))
+    await ledger.settle(settlement("att_000001"))
+    commits = database.writer.commits
+    outcomes = await asyncio.gather(
+        ledger.hold(opening(2)),
+        database.write(explode),
+        database.write(forbid),
+        ledger.hold(opening(1)),
+        ledger.hold(opening(3)),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in outcomes] == [Held, ValueError, Conflict, Conflict, Held]
+    assert database.writer.commits <= commits + 2
+    assert (await ledger.balance("platform"))[1] == 2 * opening(1).bound.amount_nano
+    assert await database.read(broken_invariants) == []
+
+
+async def test_what_queues_during_a_commit_is_one_batch(database: Database, ledger: SqliteLedger) -> None:
+    commits = database.writer.commits
+    await asyncio.gather(*(ledger.hold(opening(number)) for number in range(200)))
+    assert database.writer.commits - commits <= 20
+    assert database.writer.synchronous == "full"
+    assert database.writer.queue_depth == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE ledger_entry SET amount_nano = 1",
+        "DELETE FROM ledger_entry",
+        "UPDATE resolution SET outcome = 'voided'",
+        "DELETE FROM resolution",
+        "UPDATE price_version SET rates_pico = '{}'",
+        "UPDATE attempt SET bound_nano = 0",
+        "DELETE FROM request",
+        "INSERT INTO resolution SELECT * FROM resolution",
+        "UPDATE scope SET spent_nano = -1",
+        "UPDATE scope SET spent_nano = 4611686018427387905",
+        "UPDATE scope SET spent_nano = 1.5",
+    ],
+)
+async def test_the_database_itself_refuses_to_rewrite_the_books(
+    database: Database, ledger: SqliteLedger, change: str
+) -> None:
+    await ledger.hold(opening(1))
+    await ledger.settle(settlement("att_000001"))
+    with pytest.raises(Conflict):
+        await database.write(lambda cursor: cursor.execute(change).fetchall())
+    assert await database.read(broken_invariants) == []
+
+
+async def test_a_closed_store_refuses(tmp_path: Path) -> None:
+    closed = open_database(tmp_path, FakeClock(START_MICROS))
+    ledger = SqliteLedger(closed, FakeClock(START_MICROS))
+    await ledger.hold(opening(1))
+    closed.close()
+    with pytest.raises(MeteringUnavailable):
+        await ledger.hold(opening(2))
+
+
+async def test_a_queue_is_written_before_the_store_closes(tmp_path: Path) -> None:
+    database = open_database(tmp_path, FakeClock(START_MICROS))
+    ledger = SqliteLedger(database, FakeClock(START_MICROS))
+    holds = [asyncio.ensure_future(ledger.hold(opening(number))) for number in range(50)]  # noqa: TID251 - awaited below
+    await asyncio.sleep(0)
+    database.close()
+    assert [await each for each in holds] == [Held(f"att_{number:06d}") for number in range(50)]
+    assert not database.path.with_name("headrace.db-wal").exists()

@@ -1,0 +1,70 @@
+"""The contract of the key and credential stores, run over every driver."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headrace.domain.access import AccessKey, Role
+from headrace.domain.errors import Conflict
+from headrace.drivers.stores.credentials import SqliteCredentialStore
+from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.keys import SqliteKeyStore
+from headrace.ports.stores import CredentialStore, KeyStore, SealedCredential
+from headrace.testing.clock import FakeClock
+
+pytestmark = pytest.mark.anyio
+
+WEB = AccessKey("k1", "web", Role.KEY, "operator", b"\x01" * 32, frozenset({"small", "large"}), 1_000)
+ROOT = AccessKey("a1", "admin", Role.ADMIN, "operator", b"\x02" * 32, None, 500)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database]:
+    opened = open_database(tmp_path, FakeClock())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def keys(database: Database) -> KeyStore:
+    return SqliteKeyStore(database)
+
+
+@pytest.fixture
+def credentials(database: Database) -> CredentialStore:
+    return SqliteCredentialStore(database)
+
+
+async def test_keys_come_back_as_they_were_stored_oldest_first(keys: KeyStore) -> None:
+    for key in (WEB, ROOT, replace(WEB, public_id="k0", models=frozenset(), created_at_micros=2_000)):
+        await keys.add(key)
+    assert await keys.list() == (ROOT, WEB, replace(WEB, public_id="k0", models=frozenset(), created_at_micros=2_000))
+
+
+async def test_a_public_id_is_taken_once(keys: KeyStore) -> None:
+    await keys.add(WEB)
+    with pytest.raises(Conflict, match='"k1"'):
+        await keys.add(replace(WEB, name="other"))
+    assert await keys.list() == (WEB,)
+
+
+async def test_a_key_is_revoked_once_and_stays_listed(keys: KeyStore) -> None:
+    await keys.add(WEB)
+    assert await keys.revoke("k1", 3_000)
+    assert not await keys.revoke("k1", 4_000)
+    assert not await keys.revoke("unknown", 4_000)
+    assert await keys.list() == (replace(WEB, revoked_at_micros=3_000),)
+
+
+async def test_a_credential_is_replaced_and_removed(credentials: CredentialStore) -> None:
+    first = SealedCredential("openai", b"\x01sealed", 1, 1_000)
+    second = replace(first, sealed=b"\x01again", key_version=2, set_at_micros=2_000)
+    other = replace(first, provider="acme")
+    for credential in (first, other, second):
+        await credentials.put(credential)
+    assert await credentials.list() == (other, second)
+    assert await credentials.remove("openai")
+    assert not await credentials.remove("openai")
+    assert await credentials.list() == (other,)

@@ -1,0 +1,385 @@
+"""A whole control plane over ports that live in memory, and a way to call it without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import httpx2
+
+from headrace.domain.access import AccessKey, Role
+from headrace.domain.catalog import Provider, WeightsFile
+from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
+from headrace.domain.errors import Conflict, EngineFailed, StoreUnusable
+from headrace.domain.json_value import JsonObject
+from headrace.domain.price import Line
+from headrace.domain.receipt import AttemptRecord, Receipt
+from headrace.domain.secret import Secret
+from headrace.domain.usage import Usage
+from headrace.http.control.app import control_app
+from headrace.http.control.parts import About, ControlParts
+from headrace.http.door import DoorParts
+from headrace.http.edge import EdgeLimits
+from headrace.http.gateway import AsgiApp
+from headrace.ports.fleet import Lease, Progress
+from headrace.ports.observer import AttemptEnd, RequestEnd
+from headrace.ports.stores import SealedCredential
+from headrace.services.identity import Identity, NewKey
+from headrace.services.keys import Keys
+from headrace.services.provider_credentials import ProviderCredentials
+from headrace.services.pulls import Pulls
+from headrace.services.receipts import ReceiptReader
+from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
+from headrace.services.tasks import Tasks
+from headrace.testing.clock import FakeClock, FakeIds, FakeRandom
+from headrace.wire.catalog_file import CatalogText
+
+NOON_MICROS = 1_795_521_600_000_000  # 2026-11-24 12:00 UTC
+SHA = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+CLOUD = """
+[provider]
+name = "acme"
+display_name = "Acme"
+base_url = "https://api.example.com/v1"
+key_variable = "ACME_API_KEY"
+docs_url = "https://example.com/docs"
+
+[[models]]
+id = "acme/chat:large"
+context_length = 8192
+max_output_tokens = 2048
+released_on = 2026-05-01
+capabilities = ["streaming", "tools", "image_input"]
+
+[[models.prices]]
+effective = 2026-11-01
+source = "https://example.com/prices"
+input = "1"
+cache_read = "0.1"
+output = "4"
+
+[[models]]
+id = "unpriced"
+context_length = 8192
+max_output_tokens = 2048
+"""
+LOCAL = f"""
+[provider]
+name = "here"
+base_url = "local:"
+auth = "none"
+
+[[models]]
+id = "tiny"
+context_length = 4096
+max_output_tokens = 1024
+
+[[models.prices]]
+effective = 2026-11-01
+source = "x"
+input = "0.1"
+output = "0.4"
+
+[models.local]
+engine = "e"
+memory_mib = 1
+
+[[models.local.weights]]
+name = "tiny.gguf"
+sha256 = "{SHA}"
+size_bytes = 100
+licence = "MIT"
+sources = ["https://example.com/tiny.gguf"]
+"""
+
+
+class MemoryCatalog:
+    """Catalog files that a test replaces."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {"acme": CLOUD, "here": LOCAL}
+
+    def read(self) -> tuple[CatalogText, ...]:
+        return tuple(CatalogText(f"{name}.toml", name, "operator", text.encode()) for name, text in self.texts.items())
+
+    def digest(self) -> str:
+        return str(hash(tuple(self.texts.items())))
+
+
+class MemoryKeys:
+    """A key store in memory."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, AccessKey] = {}
+
+    async def add(self, key: AccessKey) -> None:
+        if key.public_id in self.keys:
+            raise Conflict("there")
+        self.keys[key.public_id] = key
+
+    async def revoke(self, public_id: str, at_micros: int) -> bool:
+        key = self.keys.get(public_id)
+        if key is None or key.revoked_at_micros is not None:
+            return False
+        self.keys[public_id] = replace(key, revoked_at_micros=at_micros)
+        return True
+
+    async def list(self) -> tuple[AccessKey, ...]:
+        return tuple(self.keys.values())
+
+
+class MemoryCredentials:
+    """A store of sealed credentials in memory."""
+
+    def __init__(self) -> None:
+        self.sealed: dict[str, SealedCredential] = {}
+
+    async def put(self, credential: SealedCredential) -> None:
+        self.sealed[credential.provider] = credential
+
+    async def remove(self, provider: str) -> bool:
+        return self.sealed.pop(provider, None) is not None
+
+    async def list(self) -> tuple[SealedCredential, ...]:
+        return tuple(self.sealed.values())
+
+
+class ContextSecrets:
+    """Seals by writing the context in front, reversed, so that plain text never stands in the sealed value."""
+
+    key_version = 7
+
+    def seal(self, context: str, plain: bytes) -> bytes:
+        return context.encode() + b"|" + plain[::-1]
+
+    def open(self, context: str, sealed: bytes) -> bytes:
+        head, _, tail = sealed.partition(b"|")
+        if head != context.encode():
+            raise StoreUnusable("sealed with another key")
+        return tail[::-1]
+
+
+class MemoryReceipts:
+    """Receipts in memory, newest last."""
+
+    def __init__(self) -> None:
+        self.receipts: list[Receipt] = []
+
+    async def get(self, request_id: str, key_id: str | None) -> Receipt | None:
+        return next((each for each in await self.recent(key_id, 1000) if each.request_id == request_id), None)
+
+    async def recent(self, key_id: str | None, limit: int) -> tuple[Receipt, ...]:
+        own = [each for each in reversed(self.receipts) if key_id is None or each.key_id == key_id]
+        return tuple(own[:limit])
+
+
+class StagedWeights:
+    """Weights whose pulls wait until a test lets them go on."""
+
+    def __init__(self) -> None:
+        self.here: set[str] = set()
+        self.pulled: list[str] = []
+        self.reports: list[Callable[[Progress], None]] = []
+        self.failure: Exception | None = None
+        self.go_on = asyncio.Event()
+
+    def path(self, file: WeightsFile) -> Path | None:
+        return Path(file.name) if file.sha256 in self.here else None
+
+    async def pull(self, file: WeightsFile, report: Callable[[Progress], None]) -> Path:
+        self.pulled.append(file.name)
+        self.reports.append(report)
+        report(Progress(file.name, 10, file.size_bytes, "bytes"))
+        await self.go_on.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.here.add(file.sha256)
+        return Path(file.name)
+
+
+class OneReplica:
+    """A compute driver that observes one replica and starts nothing."""
+
+    async def apply(self, spec: DeploymentSpec) -> None:
+        raise EngineFailed(f"{spec.id} is not started here")
+
+    def observe(self) -> Sequence[Replica]:
+        return [Replica("tiny-1", "tiny", ReplicaState.READY, "http://127.0.0.1:1", 4242, NOON_MICROS)]
+
+    async def acquire(self, deployment: str, wait_seconds: float) -> Lease:
+        raise EngineFailed(f"{deployment} did not start in {wait_seconds} s")
+
+    async def remove(self, deployment: str) -> None:
+        raise EngineFailed(f"{deployment} is not stopped here")
+
+    async def close(self) -> None:
+        return None
+
+
+class KeptEvents:
+    """An observer that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.requests: list[RequestEnd] = []
+        self.attempts: list[AttemptEnd] = []
+
+    def request_ended(self, end: RequestEnd) -> None:
+        self.requests.append(end)
+
+    def attempt_ended(self, end: AttemptEnd) -> None:
+        self.attempts.append(end)
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that a test of the control plane looks at; tokens are plain texts as a client sends them."""
+
+    given: dict[str, str] = field(default_factory=dict[str, str])
+    files: MemoryCatalog = field(default_factory=MemoryCatalog)
+    keys: MemoryKeys = field(default_factory=MemoryKeys)
+    credentials: MemoryCredentials = field(default_factory=MemoryCredentials)
+    receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
+    weights: StagedWeights = field(default_factory=StagedWeights)
+    observer: KeptEvents = field(default_factory=KeptEvents)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOON_MICROS))
+    checks: dict[str, Callable[[], str | None]] = field(default_factory=lambda: {"store": lambda: None})
+    failed_tasks: list[BaseException] = field(default_factory=list[BaseException])
+    tokens: dict[str, str] = field(default_factory=dict[str, str])
+    ids: dict[str, str] = field(default_factory=dict[str, str])
+
+    async def build(self, *, metrics_public: bool = False) -> ControlParts:
+        """Mint the credentials, read the first snapshot and return the parts."""
+        identity = Identity(Secret("p" * 32), FakeRandom())
+        for name, role in (("admin", Role.ADMIN), ("key", Role.KEY), ("foreign", Role.KEY), ("gone", Role.KEY)):
+            scope = frozenset({"acme/chat:large"}) if name == "foreign" else None
+            minted = identity.mint(NewKey(name, role, "shop", scope), self.clock.unix_micros())
+            self.tokens[name], self.ids[name] = minted.text.reveal(), minted.key.public_id
+            await self.keys.add(minted.key)
+        await self.keys.revoke(self.ids["gone"], NOON_MICROS)
+        self.receipts.receipts += [
+            make_receipt("req_own", self.ids["key"]),
+            make_receipt("req_foreign", self.ids["foreign"]),
+        ]
+        secrets = ContextSecrets()
+        snapshots = Snapshots(
+            SnapshotSources(
+                catalog=self.files,
+                keys=self.keys,
+                credentials=self.credentials,
+                secrets=secrets,
+                clock=self.clock,
+                has_weights=lambda file: self.weights.path(file) is not None,
+                given=self.find_given,
+            )
+        )
+        await snapshots.reload()
+        tasks = Tasks(lambda _, error: self.failed_tasks.append(error))
+        return ControlParts(
+            door=DoorParts(snapshots, identity, EdgeLimits(frozenset({"gate"})), FakeIds(), self.clock, self.observer),
+            keys=Keys(self.keys, identity, snapshots, self.clock),
+            credentials=ProviderCredentials(self.credentials, secrets, snapshots, self.clock),
+            pulls=Pulls(self.weights, snapshots, tasks),
+            receipts=ReceiptReader(self.receipts),
+            weights=self.weights,
+            compute=OneReplica(),
+            about=About("0.1.0", "abc1234", "3.11.9", "0001", "full", "3.53.0"),
+            reload=snapshots.reload,
+            checks=self.checks,
+            render_metrics=lambda: ("text/plain; version=0.0.4", b"headrace_up 1\n"),
+            metrics_public=metrics_public,
+        )
+
+    def find_given(self, provider: Provider) -> Secret | None:
+        return given_credentials({}, self.given)(provider)
+
+    def bearer(self, name: str) -> dict[str, str]:
+        """Return the headers of a caller by the name of its credential."""
+        return {"authorization": f"Bearer {self.tokens[name]}"}
+
+
+@asynccontextmanager
+async def client_of(app: AsgiApp) -> AsyncGenerator[httpx2.AsyncClient]:
+    """Call the application in this process."""
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://gate") as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_world(world: World) -> AsyncGenerator[httpx2.AsyncClient]:
+    """Build the world's application and call it."""
+    async with client_of(control_app(await world.build())) as client:
+        yield client
+
+
+def body_of(response: httpx2.Response) -> JsonObject:
+    """Return a reply's JSON object."""
+    return cast("JsonObject", response.json())
+
+
+def make_receipt(request_id: str, key_id: str) -> Receipt:
+    """Return a receipt of one settled attempt after one that was voided."""
+    first = make_attempt(0)
+    voided = replace(
+        first,
+        attempt_id="att_0",
+        state="voided",
+        usage=None,
+        lines=(),
+        ending=None,
+        error_code="upstream_rate_limited",
+        upstream_status=429,
+        first_event_at_micros=None,
+        possible_spend=True,
+    )
+    return Receipt(
+        request_id=request_id,
+        operation="chat",
+        account="shop",
+        key_id=key_id,
+        key_name="web",
+        requested_model="tiny",
+        stream=True,
+        route=None,
+        status=200,
+        received_at_micros=NOON_MICROS,
+        attempts=(voided, make_attempt(1)),
+    )
+
+
+def make_attempt(index: int) -> AttemptRecord:
+    """Return a settled attempt with two ledger lines."""
+    return AttemptRecord(
+        attempt_id=f"att_{index}",
+        turn_index=0,
+        attempt_index=index,
+        state="settled",
+        model_id="tiny",
+        provider="here",
+        deployment="tiny",
+        identity=f"sha256:{SHA}",
+        price_version="here/tiny@2026-11-01#0a1b2c3d",
+        price_source="x",
+        rates_pico={"input_fresh": 20_000, "output_text": 60_500},
+        bound_nano=2_147_483_648_000,
+        usage=Usage(input_fresh=142, output_text=61),
+        lines=(
+            Line("input_fresh", 142, 20_000, 2_840, 2_840),
+            Line("output_text", 61, 60_500, 3_690, 3_700),
+        ),
+        ending="complete",
+        error_code=None,
+        upstream_status=200,
+        upstream_request_id="up-1",
+        possible_spend=False,
+        delivered_bytes=4096,
+        held_at_micros=NOON_MICROS + 1_500,
+        first_event_at_micros=NOON_MICROS + 191_500,
+        ended_at_micros=NOON_MICROS + 1_311_500,
+        scopes=("platform", "key:k1"),
+        parent_attempt_id=None,
+    )

@@ -1,0 +1,174 @@
+"""A real `headrace serve` process on a real port for end-to-end tests: started, asked, killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.02
+
+
+@dataclass
+class RunningHeadrace:
+    """One installation: a home and, while it runs, a process; use it as a context manager."""
+
+    home: Path
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    arguments: tuple[str, ...] = ()
+    process: subprocess.Popen[str] | None = None
+    base_url: str = ""
+    starts: int = 0
+
+    def __enter__(self) -> RunningHeadrace:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def start(self, *arguments: str) -> None:
+        """Start the server and wait until it answers; raises AssertionError with its output when it does not."""
+        self.starts += 1
+        self.process = self.launch(*arguments)
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if self._is_ready(self.process.pid):
+                return
+            time.sleep(POLL_SECONDS)
+        raise AssertionError(f"headrace did not become ready:\n{self.output}\n{self.log}")
+
+    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a server process without waiting for it; its output is in `output`, its log in `log`."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - a child's environment
+        command = [sys.executable, "-m", "headrace", "serve", "--home", str(self.home), "--port", "0", "--log", "json"]
+        with self._file("out").open("w") as out, self._file("log").open("w") as log:
+            return subprocess.Popen(
+                [*command, *self.arguments, *arguments],
+                env={**inherited, **self.environment},
+                stdout=out,
+                stderr=log,
+                text=True,
+            )
+
+    def kill(self) -> None:
+        """End the process by SIGKILL."""
+        if self.process is None:
+            raise AssertionError("it was not started")
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self, timeout_seconds: float = 30.0) -> int:
+        """End the process by SIGTERM and return its exit status."""
+        if self.process is None:
+            raise AssertionError("it was not started")
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_seconds)
+
+    @property
+    def output(self) -> str:
+        """What the last process has printed."""
+        return self._file("out").read_text()
+
+    @property
+    def log(self) -> str:
+        """What the last process has logged."""
+        return self._file("log").read_text()
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What HOME/credentials.json says."""
+        found: dict[str, str] = json.loads((self.home / "credentials.json").read_text())
+        return found
+
+    @property
+    def api_key(self) -> str:
+        """The first model access key."""
+        return self.credentials["api_key"]
+
+    @property
+    def admin_token(self) -> str:
+        """The admin token."""
+        return self.credentials["admin_token"]
+
+    def client(self, token: str | None = None) -> httpx2.Client:
+        """Return an HTTP client with a credential, the first key when none is given."""
+        headers = {"authorization": f"Bearer {token or self.api_key}"}
+        return httpx2.Client(base_url=self.base_url, headers=headers, timeout=60, trust_env=False)
+
+    def receipt(self, request_id: str) -> dict[str, Any]:
+        """Return a request's receipt, as the operator sees it."""
+        with self.client(self.admin_token) as client:
+            reply = client.get(f"/v2/requests/{request_id}")
+        assert reply.status_code == 200, reply.text
+        found: dict[str, Any] = reply.json()
+        return found
+
+    def add_provider(self, name: str, base_url: str, *models: str) -> None:
+        """Write a provider file for an OpenAI-compatible upstream; each model is named as the upstream names it."""
+        folder = self.home / "catalog"
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [
+            "[provider]",
+            f'name = "{name}"',
+            f'display_name = "{name}"',
+            'wire_format = "openai"',
+            f'base_url = "{base_url}"',
+            'auth = "none"',
+            'docs_url = "https://example.com"',
+            "checked_on = 2026-11-24",
+        ]
+        for model in models:
+            lines += [
+                "[[models]]",
+                f'id = "{model}"',
+                f'upstream_name = "{model}-upstream"',
+                f'display_name = "{model}"',
+                'owned_by = "tests"',
+                'kind = "chat"',
+                'capabilities = ["streaming", "tools", "tool_choice", "json_object", "json_schema", "logprobs", '
+                '"multiple_choices", "seed"]',
+                "context_length = 100000",
+                "max_output_tokens = 4096",
+                "released_on = 2026-01-01",
+                'source = "https://example.com"',
+                "checked_on = 2026-11-24",
+                "[[models.prices]]",
+                "effective = 2026-01-01",
+                'source = "tests"',
+                'input = "0.10"',
+                'cache_read = "0.01"',
+                'output = "0.20"',
+            ]
+        (folder / f"{name}.toml").write_text("\n".join(lines) + "\n")
+
+    def take_weights(self, cache: Path) -> None:
+        """Link verified weights from a cache, so that no test downloads them twice."""
+        shutil.copytree(cache / "weights", self.home / "weights", copy_function=os.link, dirs_exist_ok=True)
+
+    def _file(self, kind: str) -> Path:
+        return self.home.parent / f"{self.home.name}-{self.starts}.{kind}"
+
+    def _is_ready(self, pid: int) -> bool:
+        file = self.home / "credentials.json"
+        if "Headrace is ready" not in self.output or not file.exists():
+            return False
+        self.base_url = self.credentials["base_url"]
+        return pid > 0

@@ -1,0 +1,58 @@
+"""A wrong configuration file is told by file, line, key and fix, everything at once."""
+
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.config import LARGEST_BYTES, decode_config, read_config
+from headrace.domain.errors import ConfigInvalid
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[server]\nprot = 1\n", ("c.toml:2: server.prot: no such key", 'Did you mean "port"?')),
+        ("[serve]\n", ("c.toml:1: serve: no such key", 'Did you mean "server"?')),
+        ("[server]\nport = '80'\n", ("c.toml:2: server.port: expected `int | null`, got `str`, not '80'",)),
+        ("[server]\nport = 70000\n", ("c.toml:2: server.port:", "65535", "70000")),
+        ("[server]\nlog = 'xml'\n", ("c.toml:2: server.log:", "'xml'")),
+        ("[limits]\n\ntotal_seconds = 0\n", ("c.toml:3: limits.total_seconds:",)),
+        ("[limits]\nx_y_z = 0\n", ("no such key", "Known keys: max_body_bytes")),
+        ("server = 1\n", ("c.toml:1: server: expected `object`",)),
+        ("[credentials]\nopenai = 5\n", ("c.toml:2: credentials.openai: expected a path, not 5", "never the key")),
+        ("a = \n", ("c.toml:1: not valid TOML",)),
+        ("[server\n", ("c.toml:1: not valid TOML",)),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, said: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        decode_config("c.toml", text.encode())
+    for part in (*said, "fix: "):
+        assert part in caught.value.message
+    assert caught.value.exit_status == 2
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        decode_config("c.toml", b"[server]\nport = 'x'\nhots = 1\n[limits]\ndrain_seconds = -1\n")
+    assert [line.split(":")[1] for line in caught.value.message.splitlines() if line.startswith("c.toml")] == [
+        "2",
+        "3",
+        "5",
+    ]
+
+
+def test_text_that_is_not_utf8() -> None:
+    with pytest.raises(ConfigInvalid, match=r"c\.toml:2: byte 2 is not UTF-8"):
+        decode_config("c.toml", b"a\n\xff")
+
+
+def test_an_empty_file_is_right() -> None:
+    assert decode_config("c.toml", b"").server.port is None
+
+
+def test_a_file_that_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_bytes(b"#" * (LARGEST_BYTES + 1))
+    with pytest.raises(ConfigInvalid, match="larger"):
+        read_config(path)

@@ -1,0 +1,334 @@
+"""Building, swapping and refusing snapshots."""
+
+import asyncio
+
+import pytest
+
+from headrace.domain.access import AccessKey, Role
+from headrace.domain.catalog import Provider, WeightsFile
+from headrace.domain.errors import ConfigInvalid, StoreUnusable
+from headrace.domain.snapshot import Snapshot
+from headrace.ports.stores import SealedCredential
+from headrace.services.snapshots import Snapshots, SnapshotSources, credential_context, given_credentials
+from headrace.testing.clock import FakeClock
+from headrace.wire.catalog_file import CatalogText
+
+NOON_MICROS = 1_795_521_600_000_000  # 2026-11-24 12:00 UTC
+CATALOG = """
+[provider]
+name = "acme"
+base_url = "https://api.example.com/v1"
+key_variable = "ACME_API_KEY"
+
+[[models]]
+id = "one"
+context_length = 8192
+max_output_tokens = 2048
+
+[[models.prices]]
+effective = 2026-11-01
+source = "x"
+input = "1"
+output = "4"
+
+[[models.prices]]
+effective = 2026-11-25
+source = "x"
+input = "2"
+output = "8"
+"""
+LOCAL = """
+[provider]
+name = "here"
+base_url = "local:"
+auth = "none"
+
+[[models]]
+id = "one"
+context_length = 4096
+max_output_tokens = 1024
+
+[[models.prices]]
+effective = 2026-11-01
+source = "x"
+input = "0.1"
+output = "0.4"
+
+[models.local]
+engine = "e"
+memory_mib = 1
+
+[[models.local.weights]]
+name = "one.gguf"
+sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+size_bytes = 1
+licence = "MIT"
+sources = ["https://example.com/one.gguf"]
+"""
+
+
+class Files:
+    """A catalog source whose texts a test replaces."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {"acme": CATALOG, "here": LOCAL}
+        self.reads = 0
+
+    def read(self) -> tuple[CatalogText, ...]:
+        self.reads += 1
+        return tuple(CatalogText(f"{name}.toml", name, "operator", text.encode()) for name, text in self.texts.items())
+
+    def digest(self) -> str:
+        return repr(self.texts)
+
+
+class Keys:
+    """A key store in memory; `gate` holds a list call back."""
+
+    def __init__(self) -> None:
+        self.stored: tuple[AccessKey, ...] = ()
+        self.gate: asyncio.Event | None = None
+        self.reached = asyncio.Event()
+
+    async def add(self, key: AccessKey) -> None:
+        self.stored = (*self.stored, key)
+
+    async def revoke(self, public_id: str, at_micros: int) -> bool:
+        raise NotImplementedError
+
+    async def list(self) -> tuple[AccessKey, ...]:
+        self.reached.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        return self.stored
+
+
+class Credentials:
+    """A credential store in memory."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, SealedCredential] = {}
+
+    async def put(self, credential: SealedCredential) -> None:
+        self.stored[credential.provider] = credential
+
+    async def remove(self, provider: str) -> bool:
+        return self.stored.pop(provider, None) is not None
+
+    async def list(self) -> tuple[SealedCredential, ...]:
+        return tuple(self.stored.values())
+
+
+class Seals:
+    """Sealing that only marks its context."""
+
+    key_version = 1
+
+    def seal(self, context: str, plain: bytes) -> bytes:
+        return context.encode() + b"\0" + plain
+
+    def open(self, context: str, sealed: bytes) -> bytes:
+        found, _, plain = sealed.partition(b"\0")
+        if found != context.encode():
+            raise StoreUnusable("sealed elsewhere")
+        return plain
+
+
+class World:
+    """Everything snapshots are built from, for a test to change."""
+
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        self.files = Files()
+        self.keys = Keys()
+        self.credentials = Credentials()
+        self.seals = Seals()
+        self.clock = FakeClock(NOON_MICROS)
+        self.weights: set[str] = set()
+        self.snapshots = Snapshots(
+            SnapshotSources(
+                self.files,
+                self.keys,
+                self.credentials,
+                self.seals,
+                self.clock,
+                self.has_weights,
+                given_credentials({}, environment or {}),
+            )
+        )
+
+    def has_weights(self, file: WeightsFile) -> bool:
+        return file.name in self.weights
+
+    async def set_key(self, provider: str, secret: str, context: str | None = None) -> None:
+        sealed = self.seals.seal(context or credential_context(provider), secret.encode())
+        await self.credentials.put(SealedCredential(provider, sealed, 1, 0))
+
+
+def codes(snapshot: Snapshot) -> dict[str, str]:
+    return {each.model.provider: each.availability.code for each in snapshot.models["one"]}
+
+
+def key(public_id: str) -> AccessKey:
+    return AccessKey(public_id, "web", Role.KEY, "shop", b"", None, 0)
+
+
+async def test_the_first_reload_builds_version_one() -> None:
+    world = World()
+    with pytest.raises(LookupError):
+        world.snapshots.current()
+    with pytest.raises(LookupError):
+        await world.snapshots.refresh()
+    snapshot = await world.snapshots.reload()
+    assert snapshot is world.snapshots.current()
+    assert snapshot.version == 1
+    assert codes(snapshot) == {"acme": "no_credential", "here": "no_weights"}
+    assert list(snapshot.providers) == ["acme", "here"]
+
+
+async def test_a_stored_credential_makes_its_provider_live_after_a_refresh() -> None:
+    world = World()
+    before = await world.snapshots.reload()
+    await world.set_key("acme", "sk-1")
+    after = await world.snapshots.refresh()
+    credential = after.providers["acme"].credential
+    assert credential is not None
+    assert credential.reveal() == "sk-1"
+    assert codes(after)["acme"] == "available"
+    assert before.providers["acme"].credential is None
+    assert (after.version, world.files.reads) == (2, 1)
+
+
+async def test_a_stored_credential_goes_before_the_environment_and_falls_back_to_it() -> None:
+    world = World({"ACME_API_KEY": " sk-env\n"})
+    await world.set_key("acme", "sk-stored")
+    snapshot = await world.snapshots.reload()
+    assert revealed(snapshot.providers["acme"]) == "sk-stored"
+    await world.credentials.remove("acme")
+    assert revealed((await world.snapshots.refresh()).providers["acme"]) == "sk-env"
+
+
+def revealed(provider: Provider) -> str:
+    assert provider.credential is not None
+    return provider.credential.reveal()
+
+
+async def test_a_credential_sealed_elsewhere_counts_as_none_and_says_so() -> None:
+    world = World()
+    await world.set_key("acme", "sk-1", context=credential_context("other"))
+    snapshot = await world.snapshots.reload()
+    (listed,) = (each for each in snapshot.models["one"] if each.model.provider == "acme")
+    assert listed.availability.code == "no_credential"
+    assert "another master key" in listed.availability.reason
+
+
+async def test_entries_that_can_be_called_come_first() -> None:
+    world = World()
+    world.weights.add("one.gguf")
+    assert list(codes(await world.snapshots.reload())) == ["here", "acme"]
+    world.weights.clear()
+    await world.set_key("acme", "sk-1")
+    assert list(codes(await world.snapshots.refresh())) == ["acme", "here"]
+
+
+async def test_a_bad_catalog_is_refused_and_the_old_one_keeps_serving() -> None:
+    world = World()
+    good = await world.snapshots.reload()
+    heard: list[int] = []
+    world.snapshots.watch(lambda snapshot: heard.append(snapshot.version))
+    world.files.texts["acme"] = CATALOG.replace('input = "1"', "input = 1")
+    with pytest.raises(ConfigInvalid, match=r"acme\.toml:15: models\[0\]\.prices\[0\]\.input"):
+        await world.snapshots.reload()
+    assert world.snapshots.current() is good
+    assert heard == []
+    world.files.texts["acme"] = CATALOG
+    assert (await world.snapshots.reload()).version == 2
+    assert heard == [2]
+
+
+async def test_files_are_read_again_only_when_they_changed_even_after_a_refusal() -> None:
+    world = World()
+    await world.snapshots.reload()
+    assert not await world.snapshots.reload_if_changed()
+    world.files.texts["acme"] = "nonsense"
+    with pytest.raises(ConfigInvalid):
+        await world.snapshots.reload_if_changed()
+    assert not await world.snapshots.reload_if_changed()
+    del world.files.texts["acme"]
+    assert await world.snapshots.reload_if_changed()
+    assert list(world.snapshots.current().providers) == ["here"]
+
+
+async def test_publishing_keys_touches_nothing_else() -> None:
+    world = World()
+    before = await world.snapshots.reload()
+    await world.keys.add(key("k1"))
+    after = await world.snapshots.publish_keys()
+    assert (list(after.keys), after.version) == (["k1"], 2)
+    assert after.models is before.models
+    assert before.keys == {}
+    assert list((await world.snapshots.refresh()).keys) == ["k1"]
+
+
+async def test_a_new_day_puts_its_prices_in_force() -> None:
+    world = World()
+    world.weights.add("one.gguf")
+    await world.snapshots.reload()
+    assert not await world.snapshots.refresh_if_day_changed()
+    before = world.snapshots.current()
+    world.clock.advance(12 * 3600 - 1)
+    assert not await world.snapshots.refresh_if_day_changed()
+    world.clock.advance(1)
+    assert await world.snapshots.refresh_if_day_changed()
+    days = [
+        next(each.price.effective for each in snapshot.models["one"] if each.price and each.model.provider == "acme")
+        for snapshot in (before, world.snapshots.current())
+    ]
+    assert days == ["2026-11-01", "2026-11-25"]
+
+
+async def test_reloads_that_come_while_one_runs_share_the_next() -> None:
+    world = World()
+    world.keys.gate = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(world.snapshots.reload())
+        await world.keys.reached.wait()
+        later = [group.create_task(world.snapshots.reload()) for _ in range(5)]
+        await world.keys.add(key("k1"))
+        world.keys.gate.set()
+    assert world.files.reads == 2
+    assert first.result().version == 1
+    assert {each.result().version for each in later} == {2}
+    assert list(later[0].result().keys) == ["k1"]
+
+
+async def test_who_waited_for_a_cancelled_reload_reloads_itself() -> None:
+    world = World()
+    world.keys.gate = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(world.snapshots.reload())
+        await world.keys.reached.wait()
+        second = group.create_task(world.snapshots.reload())
+        first.cancel()
+        world.keys.gate.set()
+    assert first.cancelled()
+    assert second.result().version == 1
+
+
+async def test_a_listener_hears_every_swap_until_it_stops() -> None:
+    world = World()
+    heard: list[int] = []
+    stop = world.snapshots.watch(lambda snapshot: heard.append(snapshot.version))
+    await world.snapshots.reload()
+    await world.snapshots.publish_keys()
+    stop()
+    await world.snapshots.refresh()
+    assert heard == [1, 2]
+
+
+def test_a_given_credential_is_looked_up_by_provider_then_by_variable() -> None:
+    provider = Provider("acme", "", "", "", "bearer", "", "", "", "ACME_API_KEY")
+    assert given_credentials({}, {"OTHER": "x"})(provider) is None
+    assert given_credentials({"acme": "  "}, {})(provider) is None
+    found = given_credentials({"acme": "sk-file"}, {"ACME_API_KEY": "sk-env"})(provider)
+    assert found is not None
+    assert found.reveal() == "sk-file"
