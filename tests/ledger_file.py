@@ -21,7 +21,8 @@ FROM attempt
 LEFT JOIN resolution ON resolution.attempt_id = attempt.attempt_id
 LEFT JOIN (
     SELECT attempt_id, count(*) AS entries,
-        sum(iif(kind = 'cost', amount_nano, 0)) AS cost, sum(iif(kind = 'charge', amount_nano, 0)) AS charge
+        sum(CASE kind WHEN 'cost' THEN amount_nano ELSE 0 END) AS cost,
+        sum(CASE kind WHEN 'charge' THEN amount_nano ELSE 0 END) AS charge
     FROM ledger_entry GROUP BY attempt_id
 ) AS booked ON booked.attempt_id = attempt.attempt_id
 GROUP BY attempt.request_id
@@ -39,7 +40,7 @@ class EndedRequest:
     ending: str | None
     error_code: str | None
     usage_source: str | None
-    possible_spend: bool
+    possible_spend: int
     delivered_bytes: int
     input_tokens: int
     output_tokens: int
@@ -66,7 +67,7 @@ class LedgerFile:
     def requests(self) -> dict[str, EndedRequest]:
         """Every request in the ledger by its id."""
         rows = self._connection.execute(ENDED).fetchall()
-        return {row[0]: EndedRequest(*row[:7], bool(row[7]), *row[8:]) for row in rows}
+        return {row[0]: EndedRequest(*row) for row in rows}
 
     def open_holds(self) -> OpenHolds:
         """What is reserved now."""

@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,13 @@ import httpx2
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.02
+
+
+def _link_or_copy(source: str, destination: str) -> None:
+    try:
+        os.link(source, destination)
+    except OSError:
+        shutil.copy2(source, destination)
 
 
 @dataclass
@@ -161,7 +170,12 @@ class RunningHeadrace:
 
     def take_weights(self, cache: Path) -> None:
         """Link verified weights from a cache, so that no test downloads them twice."""
-        shutil.copytree(cache / "weights", self.home / "weights", copy_function=os.link, dirs_exist_ok=True)
+        shutil.copytree(cache / "weights", self.home / "weights", copy_function=_link_or_copy, dirs_exist_ok=True)
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table of the store has; `hold` has one for each open hold."""
+        with closing(sqlite3.connect(f"file:{self.home / 'headrace.db'}?mode=ro", uri=True)) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
     def _file(self, kind: str) -> Path:
         return self.home.parent / f"{self.home.name}-{self.starts}.{kind}"

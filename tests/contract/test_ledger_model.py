@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypothesis import settings
+import pytest
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -24,10 +25,13 @@ from tests.contract.ledger_books import (
     void,
 )
 
+pytestmark = pytest.mark.timeout(60)
+
 NAMES = ("platform", "team:a", "key:k1")
 SMALL = st.integers(0, 5)
 PICK = st.integers(0, 100)
 MOSTLY = 80
+STEPS_BETWEEN_RESTARTS = 8
 
 
 @dataclass
@@ -99,6 +103,7 @@ class LedgerHistories(RuleBasedStateMachine):
         self.opened: AbstractAsyncContextManager[Books]
         self.books: Books
         self.count = 0
+        self.steps = 0
 
     @initialize()
     def begin(self) -> None:
@@ -194,9 +199,10 @@ class LedgerHistories(RuleBasedStateMachine):
         self.runner.run(self.books.ledger.set_limit(name, limit))
         self.model.scopes[name].limit = limit
 
-    @precondition(has_attempts)
+    @precondition(lambda self: self.steps >= STEPS_BETWEEN_RESTARTS)
     @rule()
     def restart(self) -> None:
+        self.steps = 0
         self.runner.run(self.opened.__aexit__(None, None, None))
         self.begin()
         report = self.runner.run(self.books.ledger.recover())
@@ -211,6 +217,7 @@ class LedgerHistories(RuleBasedStateMachine):
 
     @invariant()
     def agree(self) -> None:
+        self.steps += 1
         if hasattr(self, "books"):
             self.runner.run(self.compare())
 
@@ -226,6 +233,12 @@ class LedgerHistories(RuleBasedStateMachine):
 
 
 TestLedgerHistories = LedgerHistories.TestCase
+# Without shrinking, a failure names its history within the time limit; raise the numbers to hunt.
 LedgerHistories.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, database=None, derandomize=True
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
 )

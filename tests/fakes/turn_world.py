@@ -12,7 +12,7 @@ from headrace.drivers.providers.openai import OpenAiAdapter
 from headrace.ports.fleet import Lease
 from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.ports.upstream import Prepared
-from headrace.services.turn import TurnLimits, TurnParts
+from headrace.services.turn_parts import TurnLimits, TurnParts
 from headrace.testing.clock import FakeClock, FakeIds
 from headrace.testing.script import Reply
 

@@ -46,15 +46,15 @@ class InstalledVerbs:
 
         return check_catalog(CatalogFiles(folder).read(), ADAPTERS)
 
-    def backup(self, home: Path, destination: Path) -> None:
+    def backup(self, home: Path, destination: Path) -> str:
         """Write a consistent copy of the home's store to one file."""
         from headrace.drivers.stores.backup import backup  # noqa: PLC0415 - as above
 
-        backup(home, destination)
+        return backup(home, destination).note
 
-    def restore(self, source: Path, home: Path, force: bool) -> None:
+    def restore(self, source: Path, home: Path, force: bool) -> str:
         """Put a backup in the place of the home's store."""
         from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
         from headrace.drivers.stores.backup import restore  # noqa: PLC0415 - as above
 
-        restore(source, home, SystemClock(), force=force)
+        return restore(source, home, SystemClock(), force=force).note

@@ -16,7 +16,6 @@ from headrace.app.foundation import Foundation
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.plan import Deadlines
 from headrace.domain.settings import ServeOptions
-from headrace.domain.snapshot import Snapshot
 from headrace.drivers.ambient import ThreadOffload
 from headrace.drivers.catalogs.files import CatalogFiles
 from headrace.drivers.compute.local import LocalCompute, LocalPolicy
@@ -54,12 +53,13 @@ from headrace.services.snapshots import Snapshots, SnapshotSources, given_creden
 from headrace.services.steadfast import SteadfastLedger
 from headrace.services.tally import Tally
 from headrace.services.tasks import Tasks
-from headrace.services.turn import TurnLimits, TurnParts
+from headrace.services.turn_parts import TurnLimits, TurnParts
 
 ENCODER_ENGINE = "minilm"
 CHAT_ENGINE = "llamacpp"
 ADAPTERS = frozenset({"openai", "openai_platform", CHAT_ENGINE, ENCODER_ENGINE})
 OFFLOAD_THREADS = 2
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MIB = 1024 * 1024
 
 
@@ -102,41 +102,70 @@ async def open_platform(
         deployments = EmbeddedDeployments(compute, weights, (CHAT_ENGINE,), tasks)
         await deployments.apply(snapshots.current())
         snapshots.watch(deployments.follow)
-        in_flight, tally = InFlight(), Tally()
-        watch = LoopWatch(ground.clock, lambda lag: logger.warning("event loop blocked", seconds=round(lag, 3)))
-        metrics = PrometheusObserver(_gauges(ground, compute, watch, in_flight))
-        turn = TurnParts(
-            ledger=SteadfastLedger(ground.ledger, tasks),
-            fleet=TargetFleet(compute, frozenset({ENCODER_ENGINE})),
-            transport=transport,
-            adapters=_adapters(ground, snapshots.current(), weights, offload),
-            observer=Observers((metrics, tally, LogObserver(logger))),
-            clock=ground.clock,
-            ids=ground.ids,
-            limits=_turn_limits(options),
-        )
-        pulls = Pulls(weights, snapshots, tasks)
-        edge = EdgeLimits(_hosts(options), options.limits.max_body_bytes)
-        door = DoorParts(snapshots, ground.identity, edge, ground.ids, ground.clock, turn.observer)
-        control = ControlParts(
-            door=door,
-            keys=Keys(ground.keys, ground.identity, snapshots, ground.clock),
-            credentials=ProviderCredentials(ground.credentials, ground.secrets, snapshots, ground.clock),
-            pulls=pulls,
-            receipts=ReceiptReader(ground.receipts),
-            weights=weights,
-            compute=compute,
-            about=_about(ground),
-            reload=snapshots.reload,
-            checks={"store": lambda: _store_problem(ground)},
-            render_metrics=metrics.render,
-            metrics_public=_is_loopback(options.host),
-        )
-        inference = InferenceParts(turn, snapshots, ground.identity, edge, offload)
-        hot = {route.path: InferenceEndpoint(inference, route) for route in HOT_ROUTES}
-        gateway = Gateway(hot, control_app(control), in_flight)
-        tasks.start("loop watch", watch.run())
-        yield Platform(gateway, in_flight, tally, snapshots, pulls, weights, tasks)
+        machine = _Machine(weights, compute, tasks, offload, transport, snapshots)
+        yield _assemble(ground, options, logger, machine)
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """The open drivers and what was loaded through them."""
+
+    weights: WeightsStore
+    compute: LocalCompute
+    tasks: Tasks
+    offload: ThreadOffload
+    transport: AiohttpTransport
+    snapshots: Snapshots
+
+
+def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine: _Machine) -> Platform:
+    snapshots, tasks = machine.snapshots, machine.tasks
+    in_flight, tally = InFlight(), Tally()
+    watch = LoopWatch(ground.clock, lambda lag: logger.warning("event loop blocked", seconds=round(lag, 3)))
+    tasks.start("loop watch", watch.run())
+    metrics = PrometheusObserver(_gauges(ground, machine.compute, watch, in_flight))
+    turn = TurnParts(
+        ledger=SteadfastLedger(ground.ledger, tasks),
+        fleet=TargetFleet(machine.compute, frozenset({ENCODER_ENGINE})),
+        transport=machine.transport,
+        adapters=_adapters(ground, machine),
+        observer=Observers((metrics, tally, LogObserver(logger))),
+        clock=ground.clock,
+        ids=ground.ids,
+        limits=_turn_limits(options),
+    )
+    edge = EdgeLimits(_hosts(options), options.limits.max_body_bytes)
+    door = DoorParts(snapshots, ground.identity, edge, ground.ids, ground.clock, turn.observer)
+    pulls = Pulls(machine.weights, snapshots, tasks)
+    inference = InferenceParts(turn, snapshots, ground.identity, edge, machine.offload)
+    hot = {route.path: InferenceEndpoint(inference, route) for route in HOT_ROUTES}
+    others = control_app(_control(ground, options, machine, door, metrics, pulls))
+    return Platform(Gateway(hot, others, in_flight), in_flight, tally, snapshots, pulls, machine.weights, tasks)
+
+
+def _control(
+    ground: Foundation,
+    options: ServeOptions,
+    machine: _Machine,
+    door: DoorParts,
+    metrics: PrometheusObserver,
+    pulls: Pulls,
+) -> ControlParts:
+    snapshots = machine.snapshots
+    return ControlParts(
+        door=door,
+        keys=Keys(ground.keys, ground.identity, snapshots, ground.clock),
+        credentials=ProviderCredentials(ground.credentials, ground.secrets, snapshots, ground.clock),
+        pulls=pulls,
+        receipts=ReceiptReader(ground.receipts),
+        weights=machine.weights,
+        compute=machine.compute,
+        about=_about(ground),
+        reload=snapshots.reload,
+        checks={"store": lambda: ground.database.writer.last_error},
+        render_metrics=metrics.render,
+        metrics_public=options.host in LOOPBACK,
+    )
 
 
 def _compute(ground: Foundation, options: ServeOptions, environment: Mapping[str, str], logger: Logger) -> LocalCompute:
@@ -175,20 +204,20 @@ def _snapshots(
     )
 
 
-def _adapters(
-    ground: Foundation, snapshot: Snapshot, weights: WeightsStore, offload: ThreadOffload
-) -> Mapping[str, Adapter]:
+def _adapters(ground: Foundation, machine: _Machine) -> Mapping[str, Adapter]:
     encoders: dict[str, Encoder] = {}
-    for entries in snapshot.models.values():
+    for entries in machine.snapshots.current().models.values():
         for model in (entry.model for entry in entries):
             if model.local is not None and model.local.engine == ENCODER_ENGINE:
                 files = (model.local.weights[0], model.local.weights[1])
-                encoders[model.upstream_name] = MiniLmEncoder(model.id, files, weights, ground.home, offload)
+                encoders[model.upstream_name] = MiniLmEncoder(
+                    model.id, files, machine.weights, ground.home, machine.offload
+                )
     return {
         "openai": OpenAiAdapter(ground.clock, "max_tokens"),
         "openai_platform": OpenAiAdapter(ground.clock, "max_completion_tokens"),
         CHAT_ENGINE: LlamaCppAdapter(ground.ids),
-        ENCODER_ENGINE: EncoderAdapter(encoders, offload),
+        ENCODER_ENGINE: EncoderAdapter(encoders, machine.offload),
     }
 
 
@@ -223,18 +252,10 @@ def _about(ground: Foundation) -> About:
     )
 
 
-def _store_problem(ground: Foundation) -> str | None:
-    return ground.database.writer.last_error
-
-
 def _hosts(options: ServeOptions) -> frozenset[str]:
     host = f"[{options.host}]" if ":" in options.host else options.host
     names = {"127.0.0.1", "localhost", "[::1]", host, *options.allowed_hosts}
     return frozenset(name.lower() for name in names)
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("127.0.0.1", "localhost", "::1")
 
 
 def _read_credential(provider: str, file: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from headrace.http.server import GatewayServer, Listening, bind, make_server
 FIRST_MODEL = "smollm2-135m"
 MODELS_BESIDE = ("all-minilm-l6-v2", "qwen2.5-coder-0.5b")
 WATCH_FILES_SECONDS = 2.0
+GC_THRESHOLDS = (20_000, 20, 20)
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - named to leave them out of a certificate
 
 
@@ -66,6 +68,7 @@ class _Start:
                     await self._pull_first(platform, progress)
                 platform.tasks.start("follow configuration", self._follow(platform))
                 self._say_welcome(platform, credentials, is_new=is_new)
+                _spare_the_collector()
                 await server.serve(sockets=[listener])
             self._say(goodbye(platform.tally.requests, platform.tally.charge_nano))
 
@@ -138,6 +141,13 @@ class _Start:
         with suppress(OSError):
             sys.stdout.write(text)
             sys.stdout.flush()
+
+
+def _spare_the_collector() -> None:
+    """Leave what was built at the start out of every later collection: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _certificate(ground: Foundation, options: ServeOptions) -> ServerCertificate | None:

@@ -40,10 +40,10 @@ class LocalVerbs(Protocol):
         """Check the shipped catalog together with the files in a folder, which may be missing."""
         ...
 
-    def backup(self, home: Path, destination: Path) -> None:
-        """Write a consistent copy of the home's store to one file."""
+    def backup(self, home: Path, destination: Path) -> str:
+        """Write a consistent copy of the home's store to one file; returns what the operator must know of it."""
         ...
 
-    def restore(self, source: Path, home: Path, force: bool) -> None:
-        """Put a backup in the place of the home's store; without force only where there is none."""
+    def restore(self, source: Path, home: Path, force: bool) -> str:
+        """Put a backup in the place of the store, without force only where there is none; returns what is next."""
         ...

@@ -1,4 +1,4 @@
-"""Shows how far downloads have come: bars on a terminal, plain lines elsewhere; the work itself is not here."""
+"""Shows how far long work has come: bars on a terminal, plain lines elsewhere; the work itself is not here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from headrace.ports.fleet import Progress
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+    from rich.status import Status
 
 NAME_WIDTH = 28
 PLAIN_STEPS = 4
@@ -74,6 +75,30 @@ class PullProgress:
     def _line(self, text: str) -> None:
         self._stream.write(f"{text}\n")
         self._stream.flush()
+
+
+class Waiting:
+    """Shows on a terminal that something is waited for, an engine's start for example; elsewhere shows nothing."""
+
+    def __init__(self, stream: TextIO, what: str) -> None:
+        self._status = _status(stream, what) if stream.isatty() else None
+
+    def start(self) -> None:
+        """Begin to show it."""
+        if self._status is not None:
+            self._status.start()
+
+    def stop(self) -> None:
+        """Show it no longer; a second time changes nothing."""
+        if self._status is not None:
+            self._status.stop()
+
+
+def _status(stream: TextIO, what: str) -> Status:
+    from rich.console import Console  # noqa: PLC0415 - only a terminal pays for rich
+    from rich.status import Status  # noqa: PLC0415 - as above
+
+    return Status(what, console=Console(file=stream))
 
 
 def _bars(stream: TextIO) -> Bars:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.domain.access import Caller
-from headrace.domain.errors import HeadraceError, MethodNotAllowed, NotFound, ShuttingDown
+from headrace.domain.errors import HeadraceError, MethodNotAllowed, NotFound
 from headrace.domain.names import did_you_mean
-from headrace.http.edge import CallerLeft, EdgeLimits, Receive, Scope, Send, check_host, identify
+from headrace.http.edge import EdgeLimits, Receive, Scope, Send, check_host, identify
+from headrace.http.outcome import failure_of
 from headrace.http.replies import error_headers
 from headrace.http.routing import Audience, Reply, Request, RouteSpec, Stream, is_known_to_caller
 from headrace.http.sink import AsgiSink
@@ -21,7 +22,7 @@ from headrace.ports.ambient import Clock, Ids
 from headrace.ports.observer import Observer, RequestEnd
 from headrace.services.identity import Identity, require_admin
 from headrace.services.snapshots import Snapshots
-from headrace.wire.errors import as_headrace_error, control_error_body, openai_error_body
+from headrace.wire.errors import control_error_body, openai_error_body
 
 UNKNOWN_ROUTE = "(unknown)"
 DATA_PLANE = "/v1"
@@ -83,22 +84,13 @@ class _Visit:
         self._began = parts.clock.monotonic()
 
     async def serve(self, spec: RouteSpec | None, receive: Receive, allow: str) -> None:
-        error: HeadraceError | None = None
-        try:
-            await self._answer(self._admit(spec, receive, allow), spec, receive)
-        except CallerLeft:
-            self._sink.gone = True
-        except asyncio.CancelledError:
-            if not self._sink.gone:
-                await self._refuse(ShuttingDown("The server is stopping; send the request again."))
-                raise
-        except HeadraceError as caught:
-            error = caught
-        except Exception as caught:  # noqa: BLE001 - the ASGI edge: whatever broke, the caller gets a reply
-            error = as_headrace_error(caught)
+        error = await failure_of(self._work(spec, receive, allow), self._sink)
         if error is not None:
             await self._refuse(error, allow)
         self._note(error)
+
+    async def _work(self, spec: RouteSpec | None, receive: Receive, allow: str) -> None:
+        await self._answer(self._admit(spec, receive, allow), spec, receive)
 
     async def turn_away(self, paths: frozenset[str]) -> None:
         error: HeadraceError

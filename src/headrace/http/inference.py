@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.domain.call import Call, Envelope, Operation
-from headrace.domain.errors import HeadraceError, ShuttingDown
+from headrace.domain.errors import HeadraceError
 from headrace.domain.json_value import JsonObject
+from headrace.domain.snapshot import Snapshot
 from headrace.http.edge import (
     OFFLOAD_BYTES,
-    CallerLeft,
     EdgeLimits,
     Receive,
     Scope,
@@ -21,6 +21,7 @@ from headrace.http.edge import (
     identify,
     read_body,
 )
+from headrace.http.outcome import failure_of
 from headrace.http.replies import error_headers
 from headrace.http.sink import AsgiSink
 from headrace.ports.ambient import Offload
@@ -28,9 +29,10 @@ from headrace.ports.observer import RequestEnd
 from headrace.services.identity import Identity
 from headrace.services.resolve import plan_call
 from headrace.services.snapshots import Snapshots
-from headrace.services.turn import TurnParts, run_turn
+from headrace.services.turn import run_turn
+from headrace.services.turn_parts import TurnParts
 from headrace.wire import openai_chat, openai_embeddings
-from headrace.wire.errors import as_headrace_error, openai_error_body, openai_error_frame
+from headrace.wire.errors import openai_error_body, openai_error_frame
 from headrace.wire.json_strict import decode_object
 
 ReadEnvelope = Callable[[JsonObject, int], Envelope]
@@ -85,28 +87,20 @@ class _Request:
         self._began = parts.turn.clock.monotonic()
 
     async def serve(self, receive: Receive) -> None:
-        error: HeadraceError | None = None
-        try:
-            self._call = await self._admit(receive)
-            await self._run_turn(self._call)
-        except CallerLeft:
-            self._sink.gone = True
-        except asyncio.CancelledError:
-            if not self._sink.gone:
-                await self._refuse(ShuttingDown("The server is stopping; send the request again."))
-                raise
-        except HeadraceError as caught:
-            error = caught
-        except Exception as caught:  # noqa: BLE001 - the ASGI edge: whatever broke, the caller gets a reply
-            error = as_headrace_error(caught)
+        error = await failure_of(self._work(receive), self._sink)
         if error is not None:
             await self._refuse(error)
         self._note(error)
 
-    async def _admit(self, receive: Receive) -> Call:
+    async def _work(self, receive: Receive) -> None:
+        snapshot = self._parts.snapshots.current()
+        self._call = await self._admit(receive, snapshot)
+        await self._run_turn(self._call, snapshot)
+
+    async def _admit(self, receive: Receive, snapshot: Snapshot) -> Call:
         parts, scope = self._parts, self._scope
         check_host(scope, parts.limits)
-        caller = identify(scope, parts.snapshots.current(), parts.identity)
+        caller = identify(scope, snapshot, parts.identity)
         check_json(scope)
         body = await read_body(scope, receive, parts.limits.max_body_bytes)
         if len(body) > OFFLOAD_BYTES:
@@ -122,8 +116,8 @@ class _Request:
             received_at_micros=parts.turn.clock.unix_micros(),
         )
 
-    async def _run_turn(self, call: Call) -> None:
-        plan = plan_call(call, self._parts.snapshots.current())
+    async def _run_turn(self, call: Call, snapshot: Snapshot) -> None:
+        plan = plan_call(call, snapshot)
         turn = asyncio.current_task()
         if turn is None:
             raise AssertionError("a request runs in a task")

@@ -6,18 +6,22 @@ uvicorn reports that as an application error, which is filtered from its log.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headrace.domain.errors import AddressInUse, HomeUnusable
 from headrace.http.gateway import Gateway
 
 BACKLOG = 4096
+SILENT_SECONDS = 1.0
 _UNFINISHED = "ASGI callable returned without completing response"
 
 
@@ -43,6 +47,24 @@ class GatewayServer(uvicorn.Server):
     def drain(self) -> None:
         """Take no new requests and end when those in flight have ended."""
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End when requests in flight have ended, without waiting for TLS clients that keep an idle connection."""
+        hanging_up = asyncio.get_running_loop().create_task(self._hang_up_on_the_silent(), name="hang up")
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
+
+    async def _hang_up_on_the_silent(self) -> None:
+        """A client at rest does not answer the closing of TLS, and the event loop would wait half a minute for it."""
+        before: set[HttpToolsProtocol] = set()
+        while self.config.is_ssl:
+            await asyncio.sleep(SILENT_SECONDS)
+            at_rest = {each for each in self.server_state.connections if _is_at_rest(each)}
+            for connection in at_rest & before:
+                connection.transport.abort()
+            before = at_rest
 
 
 def bind(listening: Listening, describe_owner: Callable[[int], str | None]) -> socket.socket:
@@ -84,6 +106,12 @@ def make_server(gateway: Gateway, listening: Listening) -> GatewayServer:
         ssl_keyfile=listening.key_file,
     )
     return GatewayServer(config)
+
+
+def _is_at_rest(connection: object) -> TypeGuard[HttpToolsProtocol]:
+    if not isinstance(connection, HttpToolsProtocol):
+        return False
+    return not connection.cycle or connection.cycle.response_complete
 
 
 def _keeps(record: logging.LogRecord) -> bool:

@@ -66,7 +66,8 @@ def _problem(entry: Listed, call: Call) -> CallerError | None:
         )
     if entry.price is None:
         return PaymentRequired(
-            f'"{model.id}" has no price in force, so it is not routable. {entry.availability.fix}'.rstrip(),
+            f'"{model.id}" has no price in force, so it is not routable. '
+            f"{entry.availability.reason} {entry.availability.fix}".rstrip(),
             code="model_unpriced",
             param="model",
         )

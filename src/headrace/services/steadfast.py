@@ -65,16 +65,20 @@ class SteadfastLedger:
     async def _book(self, closing: Settlement | Void) -> None:
         wait = FIRST_WAIT_SECONDS
         try:
-            while True:
-                await self._sleep(wait)
+            while not await self._is_booked(closing, wait):
                 wait = min(wait * 2, LONGEST_WAIT_SECONDS)
-                try:
-                    if isinstance(closing, Settlement):
-                        return await self._ledger.settle(closing)
-                    return await self._ledger.void(closing)
-                except MeteringUnavailable:
-                    continue
-                except Conflict:
-                    return None
         finally:
             self.waiting -= 1
+
+    async def _is_booked(self, closing: Settlement | Void, wait_seconds: float) -> bool:
+        await self._sleep(wait_seconds)
+        try:
+            if isinstance(closing, Settlement):
+                await self._ledger.settle(closing)
+            else:
+                await self._ledger.void(closing)
+        except MeteringUnavailable:
+            return False
+        except Conflict:
+            return True
+        return True

@@ -8,19 +8,14 @@ loops and batches call a turn; they are never branches in it. Rendering an error
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from headrace.domain.books import Opening, Progress, Refused, Settlement
 from headrace.domain.call import Call
 from headrace.domain.errors import HeadraceError, InternalError, UpstreamProtocol, UpstreamTimeout, UpstreamTruncated
-from headrace.domain.plan import Deadlines, Plan, Target
-from headrace.ports.ambient import Clock, Ids
-from headrace.ports.fleet import Fleet, Lease
-from headrace.ports.ledger import Ledger
-from headrace.ports.observer import Observer
+from headrace.domain.plan import Plan, Target
+from headrace.ports.fleet import Lease
 from headrace.ports.sink import Sink
-from headrace.ports.upstream import Adapter, Exchange, Prepared, Reader, Transport
+from headrace.ports.upstream import Exchange, Prepared, Reader
 from headrace.services.budgets import budget_refusal, scopes_of
 from headrace.services.closing import (
     AttemptState,
@@ -33,34 +28,12 @@ from headrace.services.closing import (
 from headrace.services.keepalive import KeepAlive
 from headrace.services.metering import bound_of, money_fields, money_headers, request_start
 from headrace.services.resolve import authorise
+from headrace.services.turn_parts import TurnParts
 
 CHECKPOINT_TOKENS = 64
 CHECKPOINT_SECONDS = 0.25
 MAX_ERROR_BYTES = 64 * 1024
 Headers = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnLimits:
-    """How long a turn waits; seconds."""
-
-    deadlines: Deadlines = field(default_factory=Deadlines)
-    engine_wait_seconds: float = 120.0
-    keepalive_seconds: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class TurnParts:
-    """What a turn works with; all of it lives as long as the process. Adapters are found by name."""
-
-    ledger: Ledger
-    fleet: Fleet
-    transport: Transport
-    adapters: Mapping[str, Adapter]
-    observer: Observer
-    clock: Clock
-    ids: Ids
-    limits: TurnLimits
 
 
 async def run_turn(parts: TurnParts, call: Call, plan: Plan, sink: Sink, turn_index: int = 0) -> None:
@@ -122,8 +95,7 @@ class _Attempt:
     async def _hold_and_serve(self, route: str | None, lease: Lease, prepared: Prepared, keepalive: KeepAlive) -> None:
         try:
             await self._hold(route, len(prepared.body))
-            reader = await self._serve(lease, prepared, keepalive)
-            await self._finish(reader)
+            await self._serve(lease, prepared, keepalive)
         except (HeadraceError, asyncio.CancelledError) as error:
             await self._close_failed(error)
             raise
@@ -156,7 +128,7 @@ class _Attempt:
             self._is_closed = True
             raise budget_refusal(call, target, opening.bound, answer)
 
-    async def _serve(self, lease: Lease, prepared: Prepared, keepalive: KeepAlive) -> Reader:
+    async def _serve(self, lease: Lease, prepared: Prepared, keepalive: KeepAlive) -> None:
         deadlines = self._parts.limits.deadlines
         first_seconds = deadlines.first_event_seconds if prepared.stream else deadlines.total_seconds
         durable = self._parts.ledger.sent(self._id, self._parts.clock.unix_micros())
@@ -172,13 +144,12 @@ class _Attempt:
                     await durable
                     await keepalive.stop()
                     await self._relay(exchange, reader, out)
+                    limit.reschedule(None)
+                    await self._finish(reader)
                 finally:
                     await exchange.close()
         except TimeoutError:
             raise UpstreamTimeout(f"{self._target.model.id} did not answer in time.") from None
-        if reader.failure is not None:
-            raise reader.failure
-        return reader
 
     async def _check_status(self, exchange: Exchange) -> None:
         self._status = exchange.status
@@ -227,11 +198,15 @@ class _Attempt:
             out = reader.feed(block)
 
     async def _finish(self, reader: Reader) -> None:
+        if reader.failure is not None:
+            raise reader.failure
         self._is_closed = True
         state = self._state()
         settlement = settlement_at_end(state)
-        await self._parts.ledger.settle(settlement)
-        self._parts.observer.attempt_ended(attempt_end(state, settlement))
+        try:
+            await self._parts.ledger.settle(settlement)
+        finally:
+            self._parts.observer.attempt_ended(attempt_end(state, settlement))
         tail = reader.finish(settlement.usage, money_fields(self._call, self._target, settlement))
         if not self._sink.started:
             await self._sink.start(200, self._headers() + money_headers(settlement))

@@ -61,7 +61,7 @@ def as_headrace_error(error: Exception) -> HeadraceError:
     if isinstance(error, HeadraceError):
         return error
     return InternalError(
-        "Headrace failed in a way it should not; nothing is owed for this attempt. The log has the details.",
+        "Headrace failed in a way that it should not. The operator finds the details in the log under this request id.",
         detail=repr(error),
     )
 

@@ -130,7 +130,7 @@ def _include_usage(body: JsonObject, stream: bool) -> bool:
 
 def _needs(body: JsonObject, messages: list[JsonObject]) -> frozenset[Capability]:
     needs: set[Capability] = set()
-    if _array(body, "tools"):
+    if _array(body, "tools") or _array(body, "functions"):
         needs.add(Capability.TOOLS)
         if body.get("tool_choice") not in (None, "auto", "none"):
             needs.add(Capability.TOOL_CHOICE)

@@ -7,6 +7,7 @@ as they come, so that a broken one is known before the turn settles.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from headrace.domain.errors import HeadraceError, UpstreamProtocol
 from headrace.domain.json_value import JsonObject, JsonValue
@@ -148,12 +149,10 @@ def _merge_tool_calls(message: JsonObject, items: JsonValue) -> None:
             raise UpstreamProtocol(f"The upstream sent a tool call with the index {position}.")
         while len(calls) <= position:
             calls.append({"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-        _merge_tool_call(calls[position], item)
+        _merge_tool_call(cast("JsonObject", calls[position]), item)
 
 
-def _merge_tool_call(call: JsonValue, item: JsonObject) -> None:
-    if not is_object(call):
-        return
+def _merge_tool_call(call: JsonObject, item: JsonObject) -> None:
     for name in ("id", "type"):
         if isinstance(item.get(name), str) and item[name]:
             call[name] = item[name]

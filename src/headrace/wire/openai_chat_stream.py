@@ -135,10 +135,10 @@ class ChatStreamReader:
         return self._place(ready if self._show_usage else ready.replace(_NO_USAGE, b""))
 
     def _read_done(self) -> None:
-        if self.meaningful:
+        if self._is_finished:
             self.ended = True
         else:
-            self.failure = UpstreamTruncated("The upstream ended its stream without an answer.")
+            self.failure = UpstreamTruncated("The upstream ended its stream before its answer was finished.")
 
     def _read_chunk(self, frame: bytes, data: bytes) -> bytes | None:
         chunk = decode_trusted(data)

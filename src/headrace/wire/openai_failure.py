@@ -77,7 +77,8 @@ def _named(status: int, message: str, code: str | None, wait: float | None) -> H
             "The provider asks to slow down.", detail=message, retry_after_seconds=1.0 if wait is None else wait
         )
     if status in (400, 404, 405, 409, 413, 415, 422):
-        return UpstreamRefused(f"The provider refused the request: {_short(message)}", code=code, detail=message)
+        # No detail: what is said about a request may repeat the prompt, which is for the caller and never for a log.
+        return UpstreamRefused(f"The provider refused the request: {_short(message)}", code=code)
     return UpstreamUnavailable(f"The provider answered {status}.", detail=message, retry_after_seconds=wait)
 
 

@@ -93,12 +93,14 @@ class FakeLocal:
         self.done.append(("catalog check", folder))
         return self.findings
 
-    def backup(self, home: Path, destination: Path) -> None:
+    def backup(self, home: Path, destination: Path) -> str:
         self.done.append(("backup", home, destination))
         destination.write_bytes(b"copy")
+        return "It does not hold the pepper."
 
-    def restore(self, source: Path, home: Path, force: bool) -> None:
+    def restore(self, source: Path, home: Path, force: bool) -> str:
         self.done.append(("restore", source, home, force))
+        return "Put HOME/secrets back."
 
 
 @dataclass(frozen=True)

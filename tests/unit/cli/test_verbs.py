@@ -362,7 +362,7 @@ def test_catalog_check_of_the_home_that_is_right() -> None:
 def test_backup_says_what_it_does_not_hold(tmp_path: Path) -> None:
     line = CommandLine()
     ran = line("backup", str(tmp_path / "b"))
-    assert "neither the pepper nor the master key" in ran.out
+    assert "  It does not hold the pepper.\n" in ran.out
     assert line.local.done == [("backup", Path("/nonexistent/headrace"), tmp_path / "b")]
 
 

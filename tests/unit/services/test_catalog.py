@@ -153,7 +153,7 @@ def test_an_adapter_or_engine_that_does_not_exist_is_found() -> None:
         (9, 'no engine is named "lama"', 'Did you mean "llamacpp"? One of: llamacpp, openai.'),
     ]
     assert not any("named" in each.problem for each in check_catalog(files))
-    assert check_catalog(shipped_files(), frozenset({"openai", "llamacpp", "minilm"})) == ()
+    assert check_catalog(shipped_files(), frozenset({"openai", "openai_platform", "llamacpp", "minilm"})) == ()
 
 
 def test_a_broken_override_is_the_only_thing_complained_about() -> None:

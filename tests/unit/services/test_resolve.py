@@ -10,7 +10,7 @@ from headrace.domain.catalog import AVAILABLE, Availability, Capability, Listed,
 from headrace.domain.errors import CallerError, Forbidden
 from headrace.domain.snapshot import Snapshot
 from headrace.services.resolve import authorise, plan_call
-from tests.fakes.nouns import LOCAL, PROVIDER, a_call, a_model, a_price, a_target
+from tests.fakes.nouns import LOCAL, PROVIDER, a_call, a_model, a_price, a_target, call_of
 
 AWAY = Availability(False, "no_credential", "Its provider has no key.", "Set one.")
 OTHER = replace(PROVIDER, name="other")
@@ -98,7 +98,8 @@ def test_a_name_that_the_caller_may_not_call_is_not_suggested() -> None:
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 def test_a_cap_over_the_models_limit_names_the_field_that_was_sent(field: str) -> None:
-    assert refusal(a_call(**{field: 5000}), listed(a_model())).param == field
+    call = call_of({**a_call().body, field: 5000})
+    assert refusal(call, listed(a_model())).param == field
 
 
 def test_a_best_effort_capability_is_good_enough() -> None:

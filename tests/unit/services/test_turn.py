@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 TWO = a_plan(a_target(a_model("one")), a_target(a_model("two")))
 HELLO = sse_frame({"id": "c", "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": None}]})
-STOP = sse_frame({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+STOP = sse_frame({"id": "c", "choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]})
 
 
 def a_stream_call(**fields: bool) -> Call:
@@ -61,10 +61,10 @@ async def test_a_stream_takes_its_steps_in_this_order() -> None:
         "start",
         "write",
         "write",
-        "close",
         "settle queued",
         "settle durable",
         "end",
+        "close",
         "release",
     ]
     assert world.sink.blocks[-1].endswith(DONE)
@@ -78,7 +78,7 @@ async def test_a_whole_answer_leaves_after_it_is_settled_with_its_cost_in_the_he
     world.answer_reply(chat_reply(Chat("one two", model="theirs")))
     await run_turn(world.parts, a_call(), a_plan(), world.sink)
     world.check_books()
-    assert world.events[-6:] == ["close", "settle queued", "settle durable", "start", "end", "release"]
+    assert world.events[-6:] == ["settle queued", "settle durable", "start", "end", "close", "release"]
     assert world.sink.status == 200
     assert world.sink.headers == {
         "content-type": "application/json",

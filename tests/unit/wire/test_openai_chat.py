@@ -9,7 +9,7 @@ from headrace.domain.catalog import Capability
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.openai_chat import read_envelope, show, upstream_body, upstream_fields
-from tests.fakes.nouns import a_call
+from tests.fakes.nouns import a_call, call_of
 
 HI: JsonValue = [{"role": "user", "content": "Hi"}]
 
@@ -142,7 +142,8 @@ def test_what_we_do_not_own_is_kept() -> None:
 
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
 def test_a_callers_cap_is_kept_under_its_name(field: str) -> None:
-    fields = upstream_fields(a_call(**{field: 9}), "theirs", 100, "max_tokens")
+    call = call_of({**a_call().body, field: 9})
+    fields = upstream_fields(call, "theirs", 100, "max_tokens")
     assert {name: fields[name] for name in fields if name.startswith("max")} == {field: 9}
 
 

@@ -110,7 +110,8 @@ def test_log_probabilities_keep_what_is_no_list() -> None:
     def frame(logprobs: object) -> bytes:
         return sse_frame({"choices": [{"index": 0, "delta": {"content": "x"}, "logprobs": logprobs}]})
 
-    stream = frame({"content": [1], "refusal": None}) + frame({"content": [2], "refusal": "later"}) + frame(None) + DONE
+    stream = frame({"content": [1], "refusal": None}) + frame({"content": [2], "refusal": "later"}) + frame(None)
+    stream += a_chunk({}, "stop") + DONE
     [choice] = cast("list[dict[str, object]]", body_of(assemble(stream))["choices"])
     assert choice["logprobs"] == {"content": [1, 2], "refusal": None}
 
@@ -156,9 +157,10 @@ def test_odd_parts_are_passed_over() -> None:
         {"choices": [{"index": 0, "delta": {"tool_calls": {"index": 0}}, "logprobs": 1}]},
         {"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0, "function": {"name": 1}}]}}]},
         {"choices": 7},
+        {"choices": [{"index": 0, "finish_reason": "stop"}]},
     ]
     stream = b": comment\n\n" + b"".join(sse_frame(each) for each in odd) + DONE
     [choice] = cast("list[dict[str, object]]", body_of(assemble(stream))["choices"])
     call = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
     message = {"role": "assistant", "content": 5, "tool_calls": [call]}
-    assert choice == {"index": 0, "message": message, "logprobs": None, "finish_reason": None}
+    assert choice == {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}

@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from headrace.domain.errors import HeadraceError
+from headrace.domain.errors import HeadraceError, UpstreamTruncated
 from headrace.domain.usage import Usage
 from headrace.testing.openai_replies import Chat, ToolCall, UsageShape, chat_stream, sse_frame, usage_object
 from headrace.testing.recordings import Recording, Seen, recordings
@@ -243,9 +243,10 @@ def test_a_finish_reason_and_a_clean_end_are_enough() -> None:
     assert reader.ended
 
 
-def test_a_terminator_without_a_finish_reason_is_an_end() -> None:
+def test_a_terminator_without_a_finish_reason_is_no_end() -> None:
     reader, out = read(a_stream(HELLO))
-    assert reader.ended
+    assert not reader.ended
+    assert isinstance(reader.failure, UpstreamTruncated)
     assert text_of(out) == "Hello"
 
 

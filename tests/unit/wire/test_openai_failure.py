@@ -34,7 +34,7 @@ def test_the_status_decides(status: int, code: str, seen: int, fault: str) -> No
     error = failure_from_status(status, {}, BODY)
     assert (error.code, error.status, error.fault) == (code, seen, fault)
     assert error.retryable is (seen != 400)
-    assert error.detail == "what it said"
+    assert error.detail == (None if seen == 400 else "what it said"), "a refusal may repeat the prompt"
     assert ("what it said" in error.message) is (seen == 400)
 
 
@@ -59,9 +59,10 @@ def test_an_exhausted_quota_is_not_a_rate_limit() -> None:
     ],
 )
 def test_any_body_is_read(body: bytes, detail: str) -> None:
-    error = failure_from_status(400, {}, body)
+    error = failure_from_status(500, {}, body)
     assert error.detail == detail
-    assert error.code == "upstream_refused"
+    assert error.code == "upstream_unavailable"
+    assert failure_from_status(400, {}, body).message.endswith(f": {detail}")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_any_body_is_read(body: bytes, detail: str) -> None:
         ("Tue, 24 Nov 2026 11:00:00 GMT", 0.0),
         ("Wed, 25 Nov 2026 12:00:00 GMT", 3600.0),
         ("Tue, 99 Nov 2026 12:00:00 GMT", None),
-        ("Mon, 01 Jan 0001 00:00:00 -0000", None),
+        ("Mon, 01 Jan 0001 00:00:00 -0000", 0.0),
     ],
 )
 def test_how_long_to_wait(header: str | None, wait: float | None) -> None:

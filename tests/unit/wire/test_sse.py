@@ -1,5 +1,7 @@
 """Splitting a stream into frames and reading their data."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ def split(stream: bytes, *cuts: int) -> tuple[list[bytes], bytes]:
     splitter = FrameSplitter()
     frames: list[bytes] = []
     places = [0, *sorted(cuts), len(stream)]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         frames += splitter.feed(stream[start:end])
     return frames, splitter.rest
 

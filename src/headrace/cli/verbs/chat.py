@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from headrace.cli.client import ApiClient, Events, event_object, open_client
 from headrace.cli.failures import INTERRUPTED_STATUS, render_failure
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.progress import Waiting
 from headrace.cli.replies import dollars, number, part, parts, text
 from headrace.cli.session import Session
 from headrace.domain.errors import ConfigInvalid, HeadraceError, OperatorError
@@ -117,8 +118,13 @@ class _Talk:
         self._messages.append({"role": "assistant", "content": said})
 
     def _reply(self, prompt: str) -> str:
-        with self._client.events(PATH, "key", self._body(prompt, stream=True)) as events:
-            return _show(events, self._session)
+        waiting = Waiting(self._session.stderr, f"waiting for {self._model}")
+        waiting.start()
+        try:
+            with self._client.events(PATH, "key", self._body(prompt, stream=True)) as events:
+                return _show(events, self._session, waiting)
+        finally:
+            waiting.stop()
 
     def _body(self, prompt: str, *, stream: bool) -> JsonObject:
         messages: list[JsonValue] = [*self._messages, {"role": "user", "content": prompt}]
@@ -130,7 +136,7 @@ class _Talk:
         return body
 
 
-def _show(events: Events, session: Session) -> str:
+def _show(events: Events, session: Session, waiting: Waiting) -> str:
     """Print a reply as it comes and return it; tokens, cost and receipt go beside the result."""
     said: list[str] = []
     usage: JsonObject = {}
@@ -144,6 +150,7 @@ def _show(events: Events, session: Session) -> str:
             piece = text(part(choice, "delta"), "content")
             finish = text(choice, "finish_reason") or finish
             if piece:
+                waiting.stop()
                 said.append(piece)
                 session.write(piece)
     session.say("")

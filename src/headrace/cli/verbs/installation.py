@@ -91,13 +91,12 @@ def backup(destination: Path, /, *, flags: HomeFlags = NO_HOME_FLAGS, session: R
         The file to write; it must not exist.
     """
     home = home_of(flags.home, session.environment)
-    session.local.backup(home, destination.expanduser())
+    note = session.local.backup(home, destination.expanduser())
     if wants_json(flags.json, session.environment):
         session.say_json({"backup": str(destination), "size_bytes": destination.expanduser().stat().st_size})
         return 0
     session.say(f"Backed up to {destination}.")
-    session.say("  It holds neither the pepper nor the master key. Keep those of the home elsewhere:")
-    session.say("  without them no key in this backup works and no provider's credential opens.")
+    session.say(f"  {note}")
     return 0
 
 
@@ -119,11 +118,12 @@ def restore(
         Replace a store that is there already.
     """
     home = home_of(flags.home, session.environment)
-    session.local.restore(source.expanduser(), home, force)
+    note = session.local.restore(source.expanduser(), home, force)
     if wants_json(flags.json, session.environment):
         session.say_json({"restored": str(source), "home": str(home)})
     else:
         session.say(f"Restored {source} into {home}.")
+        session.say(f"  {note}")
     return 0
 
 

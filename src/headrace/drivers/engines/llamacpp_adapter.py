@@ -17,7 +17,7 @@ from headrace.drivers.engines.llamacpp_tools import ToolMode, apply_tool_use, re
 from headrace.ports.ambient import Ids
 from headrace.ports.upstream import Exchange, Prepared, Reader, Transport
 from headrace.wire.json_strict import decode_trusted, encode, is_object
-from headrace.wire.openai_chat import upstream_fields
+from headrace.wire.openai_chat import show, upstream_fields
 from headrace.wire.openai_chat_assembler import ChatAssembler
 from headrace.wire.openai_chat_stream import ChatStreamReader
 from headrace.wire.openai_failure import failure_from_status
@@ -39,6 +39,7 @@ class LlamaCppAdapter:
         """Return the engine's request; raises InvalidRequest naming what the engine cannot do."""
         model = target.model
         _check_messages(call.body.get("messages"), model.id)
+        _check_ignored_types(call.body)
         if call.envelope.choices > MAX_CHOICES:
             raise InvalidRequest(f'"n" may be at most {MAX_CHOICES} for local models.', param="n")
         if call.envelope.output_cap is not None and call.envelope.output_cap < 1:
@@ -86,7 +87,7 @@ class LlamaCppAdapter:
         if error.get("type") == "exceed_context_size_error":
             return _too_long(error, text)
         if status in (400, 422):
-            return UpstreamRefused(f"The engine refused the request: {text}", detail=text)
+            return UpstreamRefused(f"The engine refused the request: {text}")
         if status == 404 or status >= 500 or status in (401, 403):
             return EngineFailed("The local engine failed to answer. Retry in a moment.", detail=f"{status}: {text}")
         return failure_from_status(status, headers, body)
@@ -97,7 +98,7 @@ def _too_long(error: JsonObject, text: str) -> UpstreamRefused:
     message = text
     if isinstance(prompt, int) and isinstance(context, int):
         message = f"The prompt has {prompt} tokens; the model's context is {context}. Shorten the messages."
-    return UpstreamRefused(message, code="context_length_exceeded", param="messages", detail=text)
+    return UpstreamRefused(message, code="context_length_exceeded", param="messages")
 
 
 def _error(body: bytes) -> JsonObject:
@@ -120,6 +121,23 @@ def _one_choice_each(body: bytes) -> list[bytes]:
             fields["seed"] = seed + index
         bodies.append(encode(fields))
     return bodies
+
+
+def _check_ignored_types(body: Mapping[str, JsonValue]) -> None:
+    """The engine takes these two in a wrong form without a word and answers as if they were absent."""
+    stop = body.get("stop")
+    words = stop if isinstance(stop, list) else [stop]
+    if stop is not None and not all(isinstance(word, str) for word in words):
+        raise InvalidRequest(f'"stop" must be a string or an array of strings, not {show(stop)}.', param="stop")
+    shape = body.get("response_format")
+    if not is_object(shape) or shape.get("type") != "json_schema":
+        return
+    given = shape.get("json_schema")
+    if not is_object(given) or not is_object(given.get("schema")):
+        raise InvalidRequest(
+            '"response_format.json_schema" must be an object with a "schema" that is an object.',
+            param="response_format.json_schema",
+        )
 
 
 def _check_messages(messages: JsonValue, model_id: str) -> None:

@@ -21,7 +21,8 @@ SPENT_AGAINST_ENTRIES = """
 SELECT scope.scope, scope.spent_nano, coalesce(charged.nano, 0) AS booked_nano
 FROM scope
 LEFT JOIN (
-    SELECT drawn.value AS scope, sum(iif(entry.reverses IS NULL, entry.amount_nano, -entry.amount_nano)) AS nano
+    SELECT drawn.value AS scope,
+        sum(CASE WHEN entry.reverses IS NULL THEN entry.amount_nano ELSE -entry.amount_nano END) AS nano
     FROM ledger_entry AS entry
     JOIN attempt ON attempt.attempt_id = entry.attempt_id
     JOIN json_each(attempt.scopes) AS drawn

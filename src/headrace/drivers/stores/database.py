@@ -13,8 +13,8 @@ from headrace.domain.errors import StoreUnusable
 from headrace.drivers.stores import sql
 from headrace.drivers.stores.audit import Soundness, check_file
 from headrace.drivers.stores.readers import Readers
-from headrace.drivers.stores.sqlite import Connection, Cursor, DatabaseError, connect_writer
-from headrace.drivers.stores.upgrade import ensure_schema, note_writer
+from headrace.drivers.stores.sqlite import Connection, Cursor, DatabaseError, connect_reader, connect_writer
+from headrace.drivers.stores.upgrade import ensure_schema, note_writer, stored_revision
 from headrace.drivers.stores.writer import Writer, apply
 from headrace.ports.ambient import Clock
 
@@ -90,7 +90,15 @@ def open_database(home: Path, clock: Clock, check_seconds: float = CHECK_SECONDS
 def _open_file(path: Path) -> Connection:
     if not path.exists():
         path.touch(mode=0o600)
+    elif path.stat().st_size:
+        _refuse_foreign(path)
     return connect_writer(path)
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Another program's file is recognised before anything is written into it."""
+    with contextlib.closing(connect_reader(path)) as reader:
+        stored_revision(reader)
 
 
 def _begin_epoch(connection: Connection, clock: Clock) -> int:

@@ -18,7 +18,7 @@ Row: TypeAlias = "Mapping[str, Any]"
 REQUESTS = "SELECT * FROM request"
 ATTEMPTS = """
 SELECT attempt.*, price.source AS price_source, price.rates_pico,
-    iif(resolution.outcome IS NULL, iif(hold.sent_at_micros IS NULL, 'held', 'sent'), resolution.outcome) AS state,
+    coalesce(resolution.outcome, CASE WHEN hold.sent_at_micros IS NULL THEN 'held' ELSE 'sent' END) AS state,
     resolution.first_event_at_micros, resolution.ended_at_micros, resolution.input_fresh,
     resolution.input_cache_read, resolution.input_cache_write_5m, resolution.input_cache_write_1h,
     resolution.output_text, resolution.output_reasoning, resolution.usage_source, resolution.usage_anomaly,
@@ -34,7 +34,7 @@ ORDER BY attempt.turn_index, attempt.attempt_index
 """
 ENTRIES = """
 SELECT entry.attempt_id, entry.line, entry.line_kind, entry.quantity, entry.price_pico, entry.kind,
-    iif(entry.reverses IS NULL, entry.amount_nano, -entry.amount_nano) AS amount_nano
+    CASE WHEN entry.reverses IS NULL THEN entry.amount_nano ELSE -entry.amount_nano END AS amount_nano
 FROM attempt JOIN ledger_entry AS entry ON entry.attempt_id = attempt.attempt_id
 WHERE attempt.request_id = ?
 ORDER BY entry.attempt_id, entry.line, entry.kind

@@ -45,9 +45,8 @@ def stored_revision(connection: Connection) -> str | None:
     if not tables:
         return None
     if "alembic_version" not in tables:
-        raise StoreUnusable(
-            "This SQLite file is not a Headrace database: move it away or choose another home with --home."
-        )
+        path = connection.execute("PRAGMA database_list").fetchone()[2] or "This SQLite file"
+        raise StoreUnusable(f"{path} is not a Headrace database: move it away or choose another home with --home.")
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
 

@@ -22,11 +22,13 @@ from headrace.domain.errors import (
     UpstreamUnavailable,
 )
 from headrace.domain.plan import Deadlines, Endpoint
+from headrace.drivers.transports.refusal import CleanedRefusal
 from headrace.ports.upstream import Exchange, Prepared
 
 KEEPALIVE_SECONDS = 4.0
+FIRST_REFUSAL = 400
 MAX_LINE_BYTES = 64 * 1024
-_BASE_HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+_BASE_HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 
 
 class AiohttpTransport:
@@ -75,7 +77,10 @@ class AiohttpTransport:
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise named_failure(error, sent=False) from error
-        return AiohttpExchange(response, deadlines.between_events_seconds)
+        exchange = AiohttpExchange(response, deadlines.between_events_seconds)
+        if response.status < FIRST_REFUSAL or endpoint.auth_value is None:
+            return exchange
+        return CleanedRefusal(exchange, endpoint.auth_value)
 
     def _timeout(self, deadlines: Deadlines, stream: bool) -> aiohttp.ClientTimeout:
         known = self._timeouts.get((deadlines, stream))
@@ -105,14 +110,20 @@ class AiohttpExchange:
         return self._response.headers
 
     async def read(self) -> bytes | None:
-        """Return the next block, or None at a clean end; raises UpstreamError."""
+        """Return the next block, or None at a clean end; raises UpstreamError after all that came was given out."""
         try:
             block = await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise named_failure(error, sent=True) from error
+            block = self._arrived_before_failure()
+            if not block:
+                raise named_failure(error, sent=True) from error
         if not self._has_begun:
             self._limit_silence()
         return block or None
+
+    def _arrived_before_failure(self) -> bytes:
+        # A broken connection makes every public read raise at once, also while bytes wait that came before it broke.
+        return self._response.content._read_nowait(-1)  # pyright: ignore[reportPrivateUsage] - no public way
 
     def _limit_silence(self) -> None:
         self._has_begun = True

@@ -136,7 +136,7 @@ class PackageSource:
             with suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_SECONDS):
                     return await process.wait()
-            now_bytes = await partial.offload.run(_folder_bytes, incoming)
+            now_bytes = await partial.offload.run(folder_bytes, incoming)
             if now_bytes != seen_bytes:
                 seen_bytes, moved_at = now_bytes, self._clock.monotonic()
                 partial.meter.show(done_bytes + seen_bytes)
@@ -164,11 +164,13 @@ async def _join(wheel: Path, member: str, partial: PartialFile) -> None:
         raise UpstreamUnavailable(f"{wheel.stem} is not a whole wheel; it was deleted: {error}.") from error
 
 
-def _folder_bytes(folder: Path) -> int:
+def folder_bytes(folder: Path) -> int:
+    """Return the size of all files in a folder; what vanishes meanwhile, as pip's own scratch does, is left out."""
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            total += path.stat().st_size
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(parent, name).stat().st_size
     return total
 
 

@@ -82,6 +82,14 @@ REFUSED: list[tuple[JsonObject, str, str]] = [
     ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages", "input_audio"),
     ({"messages": [{"role": "user", "content": [{"type": "file"}]}]}, "messages", "file"),
     ({"n": 17}, "n", "at most 16"),
+    ({"stop": 7}, "stop", "not 7"),
+    ({"stop": ["a", None]}, "stop", "array of strings"),
+    ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "that is an object"),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": []}}},
+        "response_format.json_schema",
+        "that is an object",
+    ),
 ]
 
 

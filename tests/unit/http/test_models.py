@@ -1,0 +1,88 @@
+"""The model list in OpenAI's shape."""
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from headrace.domain.catalog import AVAILABLE, Availability, Capability, Listed
+from headrace.domain.errors import NotFound
+from headrace.domain.json_value import JsonObject
+from headrace.domain.snapshot import Snapshot
+from headrace.http.models import model_list, model_object, one_model
+from tests.fakes.nouns import CALLER, PROVIDER, a_model, a_price
+
+AWAY = Availability(False, "no_credential", "Its provider has no key.", "Set one.")
+HERE = Listed(a_model("one", capabilities=frozenset({Capability.TOOLS, Capability.SEED})), a_price(), AVAILABLE)
+GONE = Listed(a_model("two"), None, AWAY)
+SNAPSHOT = Snapshot(1, {"one": (HERE, GONE), "two": (GONE,)}, {"acme": PROVIDER}, {})
+SCOPED = replace(CALLER, models=frozenset({"two"}))
+
+
+def ids(listing: JsonObject) -> list[str]:
+    return [str(entry["id"]) for entry in cast("list[JsonObject]", listing["data"])]
+
+
+def test_the_list_holds_what_this_caller_can_call_now() -> None:
+    listing = model_list(SNAPSHOT, CALLER)
+    assert listing["object"] == "list"
+    assert ids(listing) == ["one"]
+    assert ids(model_list(SNAPSHOT, SCOPED)) == []
+
+
+def test_a_model_in_the_public_shape_with_additive_fields() -> None:
+    assert model_object(HERE) == {
+        "id": "one",
+        "object": "model",
+        "created": 1_767_312_000,
+        "owned_by": "acme",
+        "type": "chat",
+        "name": "One",
+        "provider": "acme",
+        "context_length": 4096,
+        "max_output_tokens": 1024,
+        "capabilities": ["seed", "tools"],
+        "best_effort_capabilities": [],
+        "prices_usd_per_mtok": {
+            "input_fresh": "0.001",
+            "input_cache_read": "0.001",
+            "input_cache_write_5m": "0.001",
+            "input_cache_write_1h": "0.001",
+            "output_text": "0.004",
+            "output_reasoning": "0.004",
+        },
+        "price_version": "acme/one@2026-11-01#1",
+        "licence": None,
+        "available": True,
+        "unavailable_reason": None,
+        "unavailable_fix": None,
+    }
+
+
+def test_a_model_that_cannot_be_called_says_why() -> None:
+    entry = one_model(SNAPSHOT, CALLER, "two")
+    assert (entry["available"], entry["unavailable_reason"], entry["unavailable_fix"]) == (
+        False,
+        "Its provider has no key.",
+        "Set one.",
+    )
+    assert (entry["prices_usd_per_mtok"], entry["price_version"]) == (None, None)
+
+
+def test_a_model_without_a_date_was_created_at_no_time() -> None:
+    assert model_object(replace(HERE, model=replace(HERE.model, released_on="")))["created"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("on", 'No model named "on". Did you mean "one"?'), ("zzz", 'No model named "zzz".')]
+)
+def test_an_unknown_model_is_answered_with_the_closest(name: str, said: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        one_model(SNAPSHOT, CALLER, name)
+    assert (caught.value.message, caught.value.code, caught.value.param) == (said, "model_not_found", "model")
+
+
+def test_a_model_out_of_scope_does_not_exist() -> None:
+    with pytest.raises(NotFound) as caught:
+        one_model(SNAPSHOT, SCOPED, "one")
+    assert caught.value.message == 'No model named "one".'
