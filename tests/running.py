@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ import httpx2
 
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.02
+SOON_SECONDS = 15.0
 
 
 def _link_or_copy(source: str, destination: str) -> None:
@@ -27,6 +28,32 @@ def _link_or_copy(source: str, destination: str) -> None:
         os.link(source, destination)
     except OSError:
         shutil.copy2(source, destination)
+
+
+def eventually(holds: Callable[[], bool], what: str, seconds: float = SOON_SECONDS) -> float:
+    """Poll another process until something holds; returns how many seconds it took, raises AssertionError."""
+    started = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started < seconds, f"not within {seconds} s: {what}"
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - started
+
+
+def headrace(
+    *arguments: str, stdin: str = "", home: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one verb of the command line to its end."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - a child's environment
+    where = {} if home is None else {"HEADRACE_HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-m", "headrace", *arguments],
+        input=stdin,
+        env={**inherited, **where, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,7 @@ import jsonschema
 import psutil
 import pytest
 
-from tests.running import RunningHeadrace
+from tests.running import RunningHeadrace, eventually, headrace
 from tests.weights_fixtures import MINILM, SMOLLM
 
 CHAT = "/v1/chat/completions"
@@ -86,15 +86,6 @@ def refused(client: httpx2.Client, **fields: Any) -> dict[str, Any]:
     assert reply.status_code == 400, reply.text
     error: dict[str, Any] = reply.json()["error"]
     return error
-
-
-def eventually(holds: Callable[[], bool], seconds: float, what: str) -> float:
-    """Poll another process until something holds; returns how long it took."""
-    started = time.monotonic()
-    while not holds():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 def replicas(server: RunningHeadrace) -> list[dict[str, Any]]:
@@ -322,15 +313,15 @@ def test_an_idle_model_sleeps_and_wakes_for_the_next_request(server: RunningHead
     ask(client, max_tokens=2)
     pid = working_pid(server)
     with overridden(server, LOCAL % 1):
-        eventually(lambda: not replicas(server), 15, "the replica sleeps")
-        eventually(lambda: not psutil.pid_exists(pid), 5, "its process is gone")
+        eventually(lambda: not replicas(server), "the replica sleeps", 15)
+        eventually(lambda: not psutil.pid_exists(pid), "its process is gone", 5)
     assert ask(client, max_tokens=2)["choices"]
     assert working_pid(server) != pid
 
 
 def test_requests_that_come_while_the_model_loads_wait_for_one_engine(server: RunningHeadrace) -> None:
     psutil.Process(working_or_started(server)).send_signal(signal.SIGKILL)
-    eventually(lambda: not any(each["state"] == "ready" for each in replicas(server)), 10, "the engine is gone")
+    eventually(lambda: not any(each["state"] == "ready" for each in replicas(server)), "the engine is gone", 10)
 
     def one(number: int) -> int:
         with server.client() as client:
@@ -399,7 +390,7 @@ def killed_in_mid_answer(server: RunningHeadrace, body: dict[str, Any], pid: int
     """Kill the engine while a whole answer is awaited."""
     with server.client() as client, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(client.post, CHAT, json=body)
-        eventually(lambda: server.count("hold") == 1, 10, "the request is held")
+        eventually(lambda: server.count("hold") == 1, "the request is held", 10)
         psutil.Process(pid).send_signal(signal.SIGKILL)
         reply = waiting.result(60)
     assert reply.status_code in {502, 503}, reply.text
@@ -416,11 +407,41 @@ def test_a_caller_that_leaves_frees_the_engine_within_a_second(server: RunningHe
         assert busy_slots(server) == 1
         request_id = reply.headers["x-request-id"]
     left = time.monotonic()
-    eventually(lambda: server.count("hold") == 0, 1.0, "the hold is released")
-    eventually(lambda: busy_slots(server) == 0, 1.0, "the engine's slot is free")
+    eventually(lambda: server.count("hold") == 0, "the hold is released", 1.0)
+    eventually(lambda: busy_slots(server) == 0, "the engine's slot is free", 1.0)
     assert time.monotonic() - left < 1.0
     receipt = server.receipt(request_id)
     [attempt] = receipt["attempts"]
     assert (attempt["state"], attempt["ending"], receipt["status"]) == ("settled", "client_closed", 499)
     assert attempt["usage"]["estimated"] and 0 < receipt["charge_nano_usd"] <= attempt["bound_nano_usd"]
     assert working_pid(server) == pid
+
+
+def test_the_verbs_answer_in_the_terminal(server: RunningHeadrace, tmp_path: Path) -> None:
+    home = server.home
+    said = headrace("chat", MODEL, "--prompt", "Say hello.", "--max-tokens", "8", home=home)
+    assert said.returncode == 0 and said.stdout.strip(), said.stderr
+    answer = json.loads(headrace("chat", MODEL, "--json", "--max-tokens", "8", stdin="Hi\n", home=home).stdout)
+    assert (answer["model"], answer["choices"][0]["message"]["role"]) == (MODEL, "assistant")
+    with server.client() as client:
+        newest = client.get("/v2/requests").json()["requests"][0]["id"]
+    receipt = headrace("receipt", newest, home=home)
+    assert newest in receipt.stdout and SMOLLM.sha256 in receipt.stdout and f"embedded/{MODEL}@" in receipt.stdout
+    assert json.loads(headrace("receipt", newest, "--json", home=home).stdout) == server.receipt(newest)
+    listed, everything = headrace("models", home=home).stdout, headrace("models", "--all", home=home).stdout
+    assert MODEL in listed and ENCODER in listed and "gpt-5" not in listed
+    assert "headrace providers set-key openai" in everything and "headrace models pull" in everything
+    doctor = headrace("doctor", home=home)
+    assert doctor.returncode == 0 and "All is well." in doctor.stdout
+    nowhere = headrace("doctor", home=tmp_path / "nowhere")
+    assert nowhere.returncode == 1 and "headrace init" in nowhere.stdout
+
+
+def test_an_engine_does_not_outlive_its_gateway(server: RunningHeadrace) -> None:
+    pid = working_or_started(server)
+    server.kill()
+    eventually(lambda: not psutil.pid_exists(pid), "the engine is gone", 5)
+    server.start()
+    with server.client() as client:
+        assert ask(client, max_tokens=2)["choices"]
+    assert working_pid(server) != pid

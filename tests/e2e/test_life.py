@@ -23,15 +23,16 @@ import httpx2
 import openai
 import pytest
 
+from headrace.drivers.tls.authority import ensure_certificate
+from headrace.testing.clock import FakeClock
 from headrace.testing.openai_replies import chat_stream, error_reply
 from headrace.testing.upstream import FakeUpstream, running_upstream
 from headrace.testing.waiting import Gate
-from tests.running import RunningHeadrace
+from tests.running import RunningHeadrace, eventually, headrace
 
 CHAT = "/v1/chat/completions"
 FAKE = "fake-chat"
 BODY: dict[str, Any] = {"model": FAKE, "messages": [{"role": "user", "content": "hi"}]}
-SOON_SECONDS = 15.0
 QUICK_SECONDS = 2.0
 PROVIDER_KEY = "canary5b1f0c9e7dWithoutAPrefix"
 PROMPT = "canary prompt 8c41 about a river"
@@ -53,28 +54,6 @@ def server(tmp_path: Path, upstream: FakeUpstream) -> Iterator[RunningHeadrace]:
     finally:
         if found.process is not None and found.process.poll() is None:
             found.kill()
-
-
-def eventually(holds: Callable[[], bool], what: str, seconds: float = SOON_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-
-
-def headrace(*arguments: str, stdin: str = "", home: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run one verb of the command line."""
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251
-    where = {} if home is None else {"HEADRACE_HOME": str(home)}
-    return subprocess.run(
-        [sys.executable, "-m", "headrace", *arguments],
-        input=stdin,
-        env={**inherited, **where},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def refused_start(server: RunningHeadrace) -> tuple[int, str]:
@@ -382,6 +361,21 @@ def test_a_good_change_takes_effect_and_a_bad_one_is_refused_while_the_old_serve
     assert ask(server, model="second-chat").status_code == 404
 
 
+def test_a_stream_in_flight_goes_on_by_what_it_started_with(server: RunningHeadrace, upstream: FakeUpstream) -> None:
+    server.start()
+    gate = Gate()
+    upstream.follow(chat_stream("one two three four").hold(gate, before_frame=3))
+    with server.client() as client, client.stream("POST", CHAT, json={**BODY, "stream": True}) as reply:
+        gate.wait_reached()
+        (server.home / "catalog" / "fake.toml").unlink()
+        reload_by_request(server)
+        assert ask(server).status_code == 404
+        gate.release()
+        assert reply.read().endswith(b"data: [DONE]\n\n")
+    [attempt] = server.receipt(reply.headers["x-request-id"])["attempts"]
+    assert (attempt["ending"], attempt["charge_nano_usd"]) == ("complete", 4 * 200 + 700)
+
+
 def test_a_price_changes_by_a_new_dated_entry_and_old_receipts_keep_theirs(server: RunningHeadrace) -> None:
     server.start()
     before = ask(server).headers["x-request-id"]
@@ -508,6 +502,19 @@ def check_stranger(server: RunningHeadrace) -> None:
             stranger.get(server.base_url.replace("https", "http") + "/healthz")
 
 
+def test_tls_with_a_given_certificate(server: RunningHeadrace, tmp_path: Path) -> None:
+    made = ensure_certificate(tmp_path, ("localhost",), FakeClock(unix_micros=time.time_ns() // 1000))
+    given = {"HEADRACE_TLS_CERT": str(made.certificate_file), "HEADRACE_TLS_KEY": str(made.key_file)}
+    server.environment = given
+    server.start()
+    address = server.base_url.replace("127.0.0.1", "localhost")
+    trust = ssl.create_default_context(cafile=str(made.authority_file))
+    with httpx2.Client(verify=trust, trust_env=False) as client:
+        assert client.get(f"{address}/healthz").json() == {"status": "ok"}
+    run = headrace("serve", "--tls-cert", str(made.certificate_file), home=tmp_path / "third")
+    assert run.returncode == 2 and "--tls-key" in run.stderr
+
+
 def test_settings_come_from_environment_variables(server: RunningHeadrace, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
@@ -522,7 +529,7 @@ def test_settings_come_from_environment_variables(server: RunningHeadrace, tmp_p
         "HEADRACE_LOG": "json",
         "FAKE": "1",
     }
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - a child's environment
     server.home.mkdir(exist_ok=True)
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(

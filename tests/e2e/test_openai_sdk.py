@@ -14,7 +14,8 @@ from openai import OpenAI
 from headrace.testing.obedient import obedient_answer
 from headrace.testing.openai_replies import Chat, ToolCall, chat_reply, chat_stream, error_reply
 from headrace.testing.upstream import FakeUpstream, running_upstream
-from tests.running import RunningHeadrace
+from headrace.testing.waiting import Gate
+from tests.running import RunningHeadrace, eventually
 
 SMOLLM = "smollm2-135m"
 MINILM = "all-minilm-l6-v2"
@@ -304,3 +305,29 @@ def test_the_sdks_retries_are_separate_requests_with_separate_receipts(world: Wo
     assert newest["id"] == raw.headers["x-request-id"]
     assert (newest["status"], before["status"]) == (200, 502)
     assert newest["charge_nano_usd"] > before["charge_nano_usd"] == 0
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_caller_that_leaves_is_followed_by_the_upstream_being_dropped(world: World, streamed: bool) -> None:
+    gate = Gate()
+    number = len(world.upstream.requests) + 1
+    reply = chat_stream("one two three").hold(gate, before_frame=3) if streamed else chat_reply().hold_headers(gate)
+    world.upstream.follow([reply])
+    if streamed:
+        with world.client.chat.completions.create(model=FAKE, messages=HELLO, stream=True) as stream:
+            next(iter(stream))
+            gate.wait_reached()
+        request_id = stream.response.headers["x-request-id"]
+    else:
+        with pytest.raises(openai.APITimeoutError):
+            world.client.with_options(timeout=0.5).chat.completions.create(model=FAKE, messages=HELLO)
+        gate.wait_reached()
+        request_id = world.upstream.requests[-1].header("x-request-id") or ""
+    ended = world.upstream.log.wait_end_of(number)
+    assert ended.ending == "client_left"
+    gate.release()
+    eventually(lambda: world.server.count("hold") == 0, "the books are closed")
+    receipt = world.server.receipt(request_id)
+    [attempt] = receipt["attempts"]
+    assert (attempt["state"], attempt["ending"], receipt["status"]) == ("settled", "client_closed", 499)
+    assert attempt["usage"]["estimated"] and attempt["charge_nano_usd"] > 0

@@ -15,7 +15,7 @@ from headrace.testing.obedient import obedient_answer
 from headrace.testing.openai_replies import Chat, chat_stream, error_reply
 from headrace.testing.upstream import FakeUpstream, running_upstream
 from headrace.testing.waiting import Gate
-from tests.running import RunningHeadrace
+from tests.running import RunningHeadrace, eventually, headrace
 
 CHAT = "/v1/chat/completions"
 KEYS = "/v2/gen-ai/models/api_keys"
@@ -66,6 +66,11 @@ def stream(client: httpx2.Client, **fields: Any) -> tuple[httpx2.Response, list[
     lines = [line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: ")]
     assert lines[-1] == "[DONE]"
     return reply, [json.loads(line) for line in lines[:-1]]
+
+
+def log_entries(world: World) -> list[dict[str, Any]]:
+    """The log so far; a line that is being written is left out."""
+    return [json.loads(line) for line in world.server.log.rpartition("\n")[0].splitlines()]
 
 
 def test_health_and_readiness_need_no_credential(world: World) -> None:
@@ -151,8 +156,8 @@ def test_every_reply_has_its_own_request_id_under_both_names(world: World) -> No
         seen.add(ids[0])
         failed |= {ids[0]} if status >= 400 else set()
     assert len(seen) == len(EVERYWHERE)
-    entries = [json.loads(line) for line in world.server.log.splitlines()]
-    logged = {entry.get("request_id"): entry for entry in entries if entry["event"] == "request"}
+    eventually(lambda: all(each in world.server.log for each in failed), "what failed is logged")
+    logged = {entry.get("request_id"): entry for entry in log_entries(world) if entry["event"] == "request"}
     assert failed <= logged.keys()
     refused = [entry for entry in logged.values() if entry.get("error_code") == "admin_required"]
     assert {entry["route"] for entry in refused} == {"/v2/providers", "/v2/config/reload"}
@@ -331,11 +336,30 @@ def test_logs_are_structured_and_hold_neither_prompts_nor_credentials(world: Wor
     assert world.client.post(CHAT, json=asked).status_code == 200
     world.upstream.follow([error_reply(500, f"cannot answer: {prompt[:20]}")])
     reply = world.client.post(CHAT, json=asked)
-    entries = [json.loads(line) for line in world.server.log.splitlines()]
-    mine = [each for each in entries if each.get("request_id") == reply.headers["x-request-id"]]
-    by_event = {each["event"]: each for each in mine}
+    request_id = reply.headers["x-request-id"]
+    eventually(lambda: world.server.log.count(request_id) == 2, "the failed request is logged")
+    by_event = {each["event"]: each for each in log_entries(world) if each.get("request_id") == request_id}
     entry, attempt = by_event["request"], by_event["attempt"]
     assert (entry["route"], entry["status"], entry["model"], entry["level"]) == (CHAT, 502, FAKE, "error")
     assert (attempt["ending"], attempt["error_code"]) == ("voided", "upstream_unavailable")
     for secret in (prompt, world.server.api_key, world.server.admin_token):
         assert secret not in world.server.log
+
+
+def test_the_verbs_for_keys_work_against_a_server_elsewhere(world: World) -> None:
+    remote = {"HEADRACE_URL": world.server.base_url, "HEADRACE_ADMIN_TOKEN": world.server.admin_token}
+    made = headrace("keys", "create", "web", "--model", FAKE, "--json", environment=remote)
+    info = json.loads(made.stdout)["api_key_info"]
+    with world.server.client(info["secret_key"]) as client:
+        assert client.post(CHAT, json=BODY).status_code == 200
+        listed = headrace("keys", "list", environment=remote)
+        assert info["uuid"] in listed.stdout and info["secret_key"] not in listed.stdout
+        assert headrace("keys", "revoke", info["uuid"], environment=remote).returncode == 0
+        assert client.post(CHAT, json=BODY).status_code == 401
+    wrong = headrace("keys", "list", environment={**remote, "HEADRACE_ADMIN_TOKEN": world.server.api_key})
+    assert wrong.returncode == 1 and "admin token" in wrong.stderr
+    unknown = headrace("keys", "revoke", "nobody", "--json", environment=remote)
+    assert unknown.returncode == 1 and json.loads(unknown.stdout)["error"]["code"] == "key_not_found"
+    closed = {**remote, "HEADRACE_URL": "http://127.0.0.1:1"}
+    nobody = headrace("keys", "list", environment=closed)
+    assert nobody.returncode == 1 and "http://127.0.0.1:1" in nobody.stderr and "Traceback" not in nobody.stderr

@@ -20,7 +20,8 @@ from headrace.ports.ambient import Randomness
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PREFIXES: Mapping[Role, str] = {Role.KEY: "hr", Role.ADMIN: "hra"}
-_SHAPE = re.compile(r"(hra?)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})\Z")
+_SHAPE = re.compile(r"(hra?)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9a-f]{8})\Z")
+CHECKSUM_CHARS = 8
 _NOBODY = bytes(32)
 
 
@@ -70,7 +71,7 @@ class Identity:
     def identify(self, credential: str, keys: Mapping[str, AccessKey]) -> Caller:
         """Return who presents this credential; raises Unauthenticated, the same for unknown and revoked secrets."""
         found = _SHAPE.match(credential)
-        if found is None or _checksum(credential[:-6]) != found.group(4):
+        if found is None or _checksum(credential[:-CHECKSUM_CHARS]) != found.group(4):
             raise Unauthenticated(
                 "The API key is not well-formed: keys look like hr_…; check that it was copied whole.",
                 code="invalid_api_key",
@@ -107,4 +108,4 @@ def _base62(data: bytes, width: int) -> str:
 
 
 def _checksum(body: str) -> str:
-    return _base62(zlib.crc32(body.encode()).to_bytes(4, "big"), 6)
+    return f"{zlib.crc32(body.encode()):08x}"

@@ -209,7 +209,8 @@ class _Attempt:
             self._parts.observer.attempt_ended(attempt_end(state, settlement))
         tail = reader.finish(settlement.usage, money_fields(self._call, self._target, settlement))
         if not self._sink.started:
-            await self._sink.start(200, self._headers() + money_headers(settlement))
+            size = (("content-length", str(len(tail))),)
+            await self._sink.start(200, self._headers() + money_headers(settlement) + size)
         await self._sink.end(tail)
 
     async def _close_failed(self, error: BaseException) -> None:

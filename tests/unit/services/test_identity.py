@@ -31,7 +31,7 @@ def denied(credential: str, keys: dict[str, AccessKey] | None = None, identity: 
 def test_a_minted_credential_is_recognised(minted: Minted, prefix: str) -> None:
     caller = IDENTITY.identify(minted.text.reveal(), KEYS)
     assert minted.text.reveal().startswith(f"{prefix}{minted.key.public_id}_")
-    assert re.fullmatch(r"hra?_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}", minted.text.reveal())
+    assert re.fullmatch(r"hra?_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}[0-9a-f]{8}", minted.text.reveal())
     assert (caller.key_id, caller.key_name) == (minted.key.public_id, minted.key.name)
     assert (caller.account, caller.role, caller.models) == (minted.key.account, minted.key.role, minted.key.models)
     assert minted.key.created_at_micros == 5

@@ -87,6 +87,7 @@ async def test_a_whole_answer_leaves_after_it_is_settled_with_its_cost_in_the_he
         "x-headrace-attempts": "1",
         "x-headrace-cost-usd": "0.000000015",
         "x-headrace-cost-nano-usd": "15",
+        "content-length": str(len(world.sink.body)),
     }
     assert json.loads(world.sink.body)["model"] == "one"
 

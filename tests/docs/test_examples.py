@@ -1,0 +1,47 @@
+"""Examples are tests: each runs as its first line says, against a real server with real models."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import RunningHeadrace
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+RUNS = {
+    "stream_chat.py": ("smollm2-135m", "cost_nano_usd"),
+    "similar_texts.py": ("all-minilm-l6-v2", "I cannot log in."),
+}
+
+
+@pytest.fixture
+def server(
+    tmp_path: Path, weights_cache: Path, smollm_path: Path, minilm_paths: tuple[Path, Path]
+) -> Iterator[RunningHeadrace]:
+    running = RunningHeadrace(tmp_path / "home")
+    running.take_weights(weights_cache)
+    with running:
+        yield running
+
+
+def test_every_example_is_run() -> None:
+    assert {each.name for each in EXAMPLES.glob("*.py")} == set(RUNS)
+
+
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_the_example_does_what_it_says(name: str, server: RunningHeadrace) -> None:
+    model, expected = RUNS[name]
+    path = {"PATH": os.environ["PATH"]}  # noqa: TID251 - a child's environment
+    access = {"OPENAI_BASE_URL": f"{server.base_url}/v1", "OPENAI_API_KEY": server.api_key}
+    ran = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), model],
+        env={**path, **access},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert expected in ran.stdout
