@@ -18,6 +18,14 @@ class Operation(StrEnum):
     EMBEDDINGS = "embeddings"
 
 
+class Dialect(StrEnum):
+    """The format of a request and its reply on the wire."""
+
+    CHAT = "chat"
+    MESSAGES = "messages"
+    RESPONSES = "responses"
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """The fields of a request body that we own or must understand.
@@ -45,4 +53,5 @@ class Call:
     envelope: Envelope
     body: Mapping[str, JsonValue]
     received_at_micros: int
+    dialect: Dialect = Dialect.CHAT
     tags: tuple[str, ...] = field(default=())

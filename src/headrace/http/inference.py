@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.domain.call import Call, Envelope, Operation
+from headrace.domain.call import Call, Dialect, Envelope, Operation
 from headrace.domain.errors import HeadraceError
 from headrace.domain.json_value import JsonObject
 from headrace.domain.snapshot import Snapshot
@@ -32,7 +32,7 @@ from headrace.services.snapshots import Snapshots
 from headrace.services.turn import run_turn
 from headrace.services.turn_parts import TurnParts
 from headrace.wire import openai_chat, openai_embeddings
-from headrace.wire.errors import openai_error_body, openai_error_frame
+from headrace.wire.dialect_errors import error_body, error_frame
 from headrace.wire.json_strict import decode_object
 
 ReadEnvelope = Callable[[JsonObject, int], Envelope]
@@ -56,6 +56,7 @@ class HotRoute:
     path: str
     operation: Operation
     read_envelope: ReadEnvelope
+    dialect: Dialect = Dialect.CHAT
 
 
 HOT_ROUTES = (
@@ -114,6 +115,7 @@ class _Request:
             envelope=self._route.read_envelope(fields, len(body)),
             body=fields,
             received_at_micros=parts.turn.clock.unix_micros(),
+            dialect=self._route.dialect,
         )
 
     async def _run_turn(self, call: Call, snapshot: Snapshot) -> None:
@@ -132,9 +134,11 @@ class _Request:
         if sink.gone or sink.ended:
             return
         if sink.started:
-            await sink.break_off(openai_error_frame(error, sink.request_id))
+            await sink.break_off(error_frame(self._route.dialect, error, sink.request_id))
         else:
-            await sink.reply(error.status, error_headers(error), openai_error_body(error, sink.request_id))
+            await sink.reply(
+                error.status, error_headers(error), error_body(self._route.dialect, error, sink.request_id)
+            )
 
     def _note(self, error: HeadraceError | None) -> None:
         sink, call = self._sink, self._call

@@ -19,18 +19,20 @@ from headrace.domain.usage import Usage
 class Prepared:
     """A request in the upstream's dialect; `path` is relative to the endpoint's base URL.
 
-    `stream` says how the upstream was asked, which need not be how the caller asked.
+    `stream` says how the upstream was asked, which need not be how the caller asked. `dropped` names the caller's
+    fields that the upstream's dialect has no place for and that the caller's dialect allows to be ignored.
     """
 
     path: str
     body: bytes
     stream: bool
     headers: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def labelled(self, request_id: str, attempt_id: str) -> Prepared:
         """Return the request with our ids as headers, by which an upstream's log joins the ledger."""
         labels = (("x-request-id", request_id), ("x-headrace-attempt", attempt_id))
-        return Prepared(self.path, self.body, self.stream, self.headers + labels)
+        return Prepared(self.path, self.body, self.stream, self.headers + labels, self.dropped)
 
 
 class Exchange(Protocol):

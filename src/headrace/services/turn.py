@@ -27,11 +27,11 @@ from headrace.services.closing import (
 )
 from headrace.services.keepalive import KeepAlive
 from headrace.services.metering import bound_of, money_fields, money_headers, request_start
+from headrace.services.reply_headers import reply_headers
 from headrace.services.resolve import authorise
 from headrace.services.turn_parts import TurnParts
 
-CHECKPOINT_TOKENS = 64
-CHECKPOINT_SECONDS = 0.25
+CHECKPOINT_TOKENS, CHECKPOINT_SECONDS = 64, 0.25
 MAX_ERROR_BYTES = 64 * 1024
 Headers = tuple[tuple[str, str], ...]
 
@@ -72,6 +72,7 @@ class _Attempt:
         self._status: int | None = None
         self._upstream_id: str | None = None
         self._reader: Reader | None = None
+        self._dropped: tuple[str, ...] = ()
         self._is_sent = False
         self._is_closed = False
         self.delivered_bytes = 0
@@ -80,6 +81,7 @@ class _Attempt:
         """Serve the call by this target; raises HeadraceError after the books are closed."""
         authorise(self._call, self._target)
         prepared = self._adapter.prepare(self._call, self._target).labelled(self._call.request_id, self._id)
+        self._dropped = prepared.dropped
         keepalive = KeepAlive(self._sink, self._headers(), self._parts.limits.keepalive_seconds)
         if self._call.envelope.stream:
             keepalive.start()
@@ -246,10 +248,4 @@ class _Attempt:
         )
 
     def _headers(self) -> Headers:
-        content_type = "text/event-stream" if self._call.envelope.stream else "application/json"
-        return (
-            ("content-type", content_type),
-            ("x-headrace-model", self._target.model.id),
-            ("x-headrace-provider", self._target.provider.name),
-            ("x-headrace-attempts", str(self._place[1] + 1)),
-        )
+        return reply_headers(self._call, self._target, self._place[1] + 1, self._dropped)

@@ -88,6 +88,11 @@ def data_frame(payload: bytes) -> bytes:
     return b"data: " + payload + b"\n\n"
 
 
+def named_frame(name: bytes, payload: bytes) -> bytes:
+    """Return a frame with an event name and one line of data."""
+    return b"event: " + name + b"\ndata: " + payload + b"\n\n"
+
+
 def comment_frame(text: bytes) -> bytes:
     """Return a comment, which clients ignore; it keeps a waiting connection alive."""
     return b": " + text + b"\n\n"

@@ -1,0 +1,22 @@
+"""The headers by which every reply tells who served it; what it cost is metering's."""
+
+from __future__ import annotations
+
+from headrace.domain.call import Call
+from headrace.domain.plan import Target
+
+MAX_DROPPED_CHARS = 1000
+
+
+def reply_headers(call: Call, target: Target, attempts: int, dropped: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a reply: its type, the model and provider that served, attempts, and dropped fields."""
+    content_type = "text/event-stream" if call.envelope.stream else "application/json"
+    headers = (
+        ("content-type", content_type),
+        ("x-headrace-model", target.model.id),
+        ("x-headrace-provider", target.provider.name),
+        ("x-headrace-attempts", str(attempts)),
+    )
+    if not dropped:
+        return headers
+    return (*headers, ("x-headrace-dropped", ", ".join(dropped)[:MAX_DROPPED_CHARS]))

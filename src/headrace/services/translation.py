@@ -1,0 +1,168 @@
+"""Serving one dialect by upstreams of another: an adapter around an adapter, and the reader that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import msgspec
+
+from headrace.domain.call import Call, Dialect, Envelope
+from headrace.domain.errors import HeadraceError, InvalidRequest, UpstreamProtocol
+from headrace.domain.json_value import JsonObject
+from headrace.domain.plan import Deadlines, Endpoint, Target
+from headrace.domain.usage import Usage
+from headrace.ports.upstream import Adapter, Exchange, Prepared, Reader, Transport
+from headrace.wire.json_strict import decode_trusted, encode, is_object
+from headrace.wire.pair import Pair, StreamTranslator
+from headrace.wire.sse import FrameSplitter, frame_data
+
+ReadEnvelope = Callable[[JsonObject, int], Envelope]
+
+
+class TranslatingAdapter:
+    """Serves calls of every dialect through an adapter that speaks one.
+
+    `pairs` are the translations from other dialects into the upstream's, by the caller's dialect.
+    """
+
+    def __init__(
+        self, inner: Adapter, dialect: Dialect, pairs: Mapping[Dialect, Pair], read_envelope: ReadEnvelope
+    ) -> None:
+        self._inner = inner
+        self._dialect = dialect
+        self._pairs = pairs
+        self._read_envelope = read_envelope
+
+    def prepare(self, call: Call, target: Target) -> Prepared:
+        """Return the upstream's request; raises InvalidRequest naming the field that it cannot express."""
+        if call.dialect is self._dialect:
+            return self._inner.prepare(call, target)
+        translated_call, dropped = self._translated(call)
+        prepared = self._inner.prepare(translated_call, target)
+        return replace(prepared, dropped=prepared.dropped + dropped)
+
+    async def open(
+        self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines
+    ) -> Exchange:
+        """Send the request as the inner adapter does."""
+        return await self._inner.open(transport, endpoint, prepared, deadlines)
+
+    def reader(self, call: Call, target: Target) -> Reader:
+        """Return a reader that gives the answer in the caller's dialect."""
+        if call.dialect is self._dialect:
+            return self._inner.reader(call, target)
+        translated_call, _ = self._translated(call)
+        inner = self._inner.reader(translated_call, target)
+        pair, request = self._pair(call), dict(call.body)
+        if call.envelope.stream:
+            return TranslatedStream(inner, pair.stream(request))
+        return TranslatedReply(inner, lambda body: pair.reply(body, request))
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> HeadraceError:
+        """Name the failure as the inner adapter does."""
+        return self._inner.failure(status, headers, body)
+
+    def _pair(self, call: Call) -> Pair:
+        pair = self._pairs.get(call.dialect)
+        if pair is None:
+            raise InvalidRequest(
+                f"This model cannot be called in the {call.dialect.value} dialect.", code="dialect_unsupported"
+            )
+        return pair
+
+    def _translated(self, call: Call) -> tuple[Call, tuple[str, ...]]:
+        translated = self._pair(call).request(dict(call.body))
+        envelope = self._read_envelope(translated.body, call.envelope.body_bytes)
+        return replace(call, dialect=self._dialect, body=translated.body, envelope=envelope), translated.dropped
+
+
+class _Around:
+    """What both readers pass on unchanged."""
+
+    def __init__(self, inner: Reader) -> None:
+        self._inner = inner
+        self._failure: HeadraceError | None = None
+
+    @property
+    def meaningful(self) -> bool:
+        """Whether content was read."""
+        return self._inner.meaningful
+
+    @property
+    def ended(self) -> bool:
+        """Whether the upstream's terminator was read."""
+        return self._inner.ended
+
+    @property
+    def failure(self) -> HeadraceError | None:
+        """What is wrong with the answer so far."""
+        return self._failure or self._inner.failure
+
+    @property
+    def usage(self) -> Usage | None:
+        """The upstream's usage."""
+        return self._inner.usage
+
+    @property
+    def output_tokens_seen(self) -> int:
+        """Content events so far."""
+        return self._inner.output_tokens_seen
+
+    def close(self) -> None:
+        """Say that the upstream's body has ended."""
+        self._inner.close()
+
+
+class TranslatedStream(_Around):
+    """Reads a stream in the upstream's dialect and gives it out in the caller's, event by event."""
+
+    def __init__(self, inner: Reader, translator: StreamTranslator) -> None:
+        super().__init__(inner)
+        self._translator = translator
+        self._splitter = FrameSplitter()
+
+    def feed(self, block: bytes) -> bytes:
+        """Return the translation of what may leave now."""
+        if self._failure is not None:
+            return b""
+        return self._translate(self._inner.feed(block))
+
+    def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
+        """Return the translation of the held-back end."""
+        return self._translate(self._inner.finish(usage, money)) + self._translator.finish()
+
+    def _translate(self, frames: bytes) -> bytes:
+        out: list[bytes] = []
+        for frame in self._splitter.feed(frames):
+            data = frame_data(frame)
+            if data is None or data == b"[DONE]":
+                continue
+            try:
+                value = decode_trusted(data)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self._failure = UpstreamProtocol("The upstream sent a frame that is not JSON.", detail=str(error))
+                break
+            if is_object(value):
+                out.append(self._translator.event(value))
+        return b"".join(out)
+
+
+class TranslatedReply(_Around):
+    """Reads a whole answer in the upstream's dialect and gives it out in the caller's."""
+
+    def __init__(self, inner: Reader, translate: Callable[[JsonObject], JsonObject]) -> None:
+        super().__init__(inner)
+        self._translate = translate
+
+    def feed(self, block: bytes) -> bytes:
+        """Keep a block; nothing is given out."""
+        self._inner.feed(block)
+        return b""
+
+    def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
+        """Return the translated answer."""
+        body = decode_trusted(self._inner.finish(usage, money))
+        if not is_object(body):
+            raise UpstreamProtocol("The upstream's answer is not a JSON object.")
+        return encode(self._translate(body))
