@@ -235,6 +235,16 @@ def test_two_choices_are_both_made_and_both_paid(server: RunningHeadrace, client
     assert attempt["charge_nano_usd"] <= attempt["bound_nano_usd"]
 
 
+@pytest.mark.parametrize("alias", [{"n_predict": 200}, {"n_predict": -1}, {"n_cmpl": 4}, {"ignore_eos": True}])
+def test_no_name_of_the_engines_own_makes_more_than_was_held(
+    server: RunningHeadrace, client: httpx2.Client, alias: dict[str, Any]
+) -> None:
+    answer = ask(client, messages=LONG, max_tokens=2, **alias)
+    assert len(answer["choices"]) == 1 and answer["usage"]["completion_tokens"] <= 2
+    [attempt] = server.receipt(answer["receipt_id"])["attempts"]
+    assert attempt["charge_nano_usd"] <= attempt["bound_nano_usd"]
+
+
 def test_the_same_seed_says_the_same_with_logprobs(client: httpx2.Client) -> None:
     asked = {"seed": 42, "temperature": 0.9, "max_tokens": 8, "logprobs": True, "top_logprobs": 2}
     first, second = ask(client, **asked), ask(client, **asked)
@@ -253,8 +263,15 @@ def test_a_stop_word_ends_the_answer(client: httpx2.Client) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"temperature": "hot"}, {"seed": "x"}, {"top_p": []}, {"stop": 7}, {"response_format": {"type": "json_schema"}}],
-    ids=["temperature", "seed", "top_p", "stop", "schema"],
+    [
+        {"temperature": "hot"},
+        {"seed": "x"},
+        {"top_p": []},
+        {"stop": 7},
+        {"response_format": {"type": "json_schema"}},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": 7}]}]},
+    ],
+    ids=["temperature", "seed", "top_p", "stop", "schema", "text"],
 )
 def test_wrong_types_that_only_the_engine_knows_are_the_callers_fault(
     server: RunningHeadrace, client: httpx2.Client, fields: dict[str, Any]

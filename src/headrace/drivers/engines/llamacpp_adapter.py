@@ -27,6 +27,8 @@ MAX_CHOICES = 16
 # The server drops the connection after a stream although it announces keep-alive, so none is used twice.
 ONE_REQUEST = (("Connection", "close"),)
 _TEXT_PARTS = ("text", "refusal")
+# The engine's own names of the output cap and of "n": it would take them before ours, past what was held.
+OVERRIDES = ("n_predict", "n_cmpl")
 
 
 class LlamaCppAdapter:
@@ -45,6 +47,8 @@ class LlamaCppAdapter:
         if call.envelope.output_cap is not None and call.envelope.output_cap < 1:
             raise InvalidRequest('"max_tokens" must be at least 1.', param="max_tokens")
         fields = upstream_fields(call, model.upstream_name, model.default_output_tokens, "max_tokens")
+        for alias in OVERRIDES:
+            fields.pop(alias, None)
         fields["stream"] = True
         options = fields.get("stream_options")
         fields["stream_options"] = {**(options if is_object(options) else {}), "include_usage": True}
@@ -149,6 +153,11 @@ def _check_messages(messages: JsonValue, model_id: str) -> None:
         content = message.get("content")
         for part in content if isinstance(content, list) else ():
             kind = part.get("type") if is_object(part) else None
+            if is_object(part) and kind == "text" and not isinstance(part.get("text"), str):
+                raise InvalidRequest(
+                    f'The text of a part of "messages[{index}]" must be a string, not {show(part.get("text"))}.',
+                    param=f"messages[{index}].content",
+                )
             if kind not in _TEXT_PARTS:
                 raise InvalidRequest(
                     f'The model "{model_id}" reads text only; "messages[{index}]" has a part of type "{kind}".',

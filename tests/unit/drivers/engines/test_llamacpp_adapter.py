@@ -73,6 +73,12 @@ def test_unknown_fields_pass_and_the_callers_cap_stays() -> None:
     assert body["vendor"] == {"a": [1]}
 
 
+def test_the_engines_own_names_of_owned_fields_do_not_pass() -> None:
+    body = prepared(max_tokens=5, n_predict=-1, n_cmpl=100, n=2)
+    assert (body["max_tokens"], body["n"]) == (5, 2)
+    assert not body.keys() & {"n_predict", "n_cmpl"}
+
+
 REFUSED: list[tuple[JsonObject, str, str]] = [
     (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
@@ -82,6 +88,8 @@ REFUSED: list[tuple[JsonObject, str, str]] = [
     ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages", "input_audio"),
     ({"messages": [{"role": "user", "content": [{"type": "file"}]}]}, "messages", "file"),
     ({"n": 17}, "n", "at most 16"),
+    ({"messages": [{"role": "user", "content": [{"type": "text", "text": 7}]}]}, "messages[0].content", "not 7"),
+    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content", "not null"),
     ({"stop": 7}, "stop", "not 7"),
     ({"stop": ["a", None]}, "stop", "array of strings"),
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "that is an object"),
