@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import time
@@ -390,12 +391,11 @@ def killed_in_mid_stream(
     events: list[str] = []
     with client.stream("POST", CHAT, json=body) as reply:
         assert reply.status_code == 200
+        data = (line.removeprefix("data: ") for line in reply.iter_lines() if line.startswith("data: "))
+        events += itertools.islice(data, 4)
+        psutil.Process(pid).send_signal(signal.SIGKILL)
         with pytest.raises(httpx2.RemoteProtocolError):
-            for line in reply.iter_lines():
-                if line.startswith("data: "):
-                    events.append(line.removeprefix("data: "))
-                if len(events) == 4:
-                    psutil.Process(pid).send_signal(signal.SIGKILL)
+            events += data
     assert "[DONE]" not in events
     *chunks, last = [json.loads(event) for event in events]
     content = [chunk for chunk in chunks if chunk["choices"][0]["delta"].get("content")]
