@@ -2,9 +2,9 @@
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -193,6 +193,33 @@ class LedgerHistories(RuleBasedStateMachine):
     def void(self, pick: int) -> None:
         attempt_id = self.any_attempt(pick)
         self.end(attempt_id, self.books.ledger.void(void(attempt_id)), "voided", 0)
+
+    @precondition(has_attempts)
+    @rule(picks=st.lists(st.tuples(PICK, st.booleans(), st.booleans()), min_size=2, max_size=6))
+    def end_together(self, picks: list[tuple[int, bool, bool]]) -> None:
+        """End several at once, some of them twice and some marked sent just before: they share a batch."""
+        work: list[Awaitable[None]] = []
+        expected: list[type[Exception] | None] = []
+        settled = settlement("", Usage(input_fresh=3, output_text=2))
+
+        async def end_all() -> list[BaseException | None]:
+            for pick, is_settled, is_sent in picks:
+                attempt_id = self.any_attempt(pick)
+                attempt = self.model.attempts[attempt_id]
+                if is_sent and attempt.state == "held":
+                    work.append(self.books.ledger.sent(attempt_id, START_MICROS))
+                    expected.append(None)
+                ledger = self.books.ledger
+                mine = replace(settled, attempt_id=attempt_id)
+                work.append(ledger.settle(mine) if is_settled else ledger.void(void(attempt_id)))
+                expected.append(None if attempt.state in {"held", "sent"} else Conflict)
+                if attempt.state in {"held", "sent"}:
+                    state, charge = ("settled", charge_of(settled)) if is_settled else ("voided", 0)
+                    self.model.end(attempt, state, charge)
+            return await asyncio.gather(*work, return_exceptions=True)
+
+        answers = self.runner.run(end_all())
+        assert [None if answer is None else type(answer) for answer in answers] == expected
 
     @rule(name=st.sampled_from(NAMES), limit=st.none() | st.integers(0, 4_000))
     def limit(self, name: str, limit: int | None) -> None:

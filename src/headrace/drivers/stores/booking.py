@@ -6,21 +6,27 @@ One entry is one transfer. A charge goes from `receivable:ACCOUNT` to `revenue`,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from typing import TypeAlias
 
 import msgspec
 
 from headrace.domain.books import Settlement, Void
 from headrace.domain.errors import Conflict
 from headrace.drivers.stores import sql
+from headrace.drivers.stores.rowsets import run_rows
 from headrace.drivers.stores.sqlite import Cursor
 
 OVER_HOLD = "over_hold"
 ANOMALY = "usage_anomaly"
 POSSIBLE_SPEND = "possible_spend"
 SCOPES = msgspec.json.Decoder(tuple[str, ...])
-ENTRY_ROW = ", (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ENTRY_COLUMNS = 10
+
+Value: TypeAlias = "str | int"
+Closed: TypeAlias = "tuple[str, str, str, int, str, int]"
+"""A hold as it was closed: attempt, provider, account, amount, scopes as JSON, when it was sent or -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +44,35 @@ def book_settlement(cursor: Cursor, settlement: Settlement, booking: Booking) ->
 
     A charge above the hold is booked in full and flagged: it may carry a scope past its limit once.
     """
-    attempt_id, usage, lines = settlement.attempt_id, settlement.usage, settlement.lines
-    charge = sum([line.charge_nano for line in lines])
-    closed = _close(cursor, attempt_id, charge)
+    charge = charge_of(settlement)
+    closed = _close(cursor, settlement.attempt_id, charge)
     if closed is None:
-        return _ended(attempt_id)
-    provider, account, held_nano, sent_at_micros = closed
-    reconcile = OVER_HOLD if charge > held_nano else booking.reconcile or (ANOMALY if usage.anomaly else "")
-    values = (
-        attempt_id,
+        return ended(settlement.attempt_id)
+    cursor.execute(sql.ADD_RESOLUTION, settled_row(settlement, booking, closed, charge))
+    if settlement.lines:
+        run_rows(cursor, sql.ADD_ENTRY, ENTRY_COLUMNS, entry_values(settlement, closed, booking.at_micros))
+    return None
+
+
+def book_void(cursor: Cursor, void: Void, booking: Booking) -> Conflict | None:
+    """Write a void, or return the conflict and change nothing when the attempt has ended or is unknown."""
+    closed = _close(cursor, void.attempt_id, 0)
+    if closed is None:
+        return ended(void.attempt_id)
+    cursor.execute(sql.ADD_RESOLUTION, voided_row(void, booking, closed))
+    return None
+
+
+def settled_row(settlement: Settlement, booking: Booking, closed: Closed, charge: int) -> tuple[Value, ...]:
+    """Return the parameters of ADD_RESOLUTION for a settlement."""
+    usage = settlement.usage
+    reconcile = OVER_HOLD if charge > closed[3] else booking.reconcile or (ANOMALY if usage.anomaly else "")
+    return (
+        settlement.attempt_id,
         "settled",
         booking.epoch,
         booking.at_micros,
-        sent_at_micros,
+        closed[5],
         or_nothing(settlement.timing.first_event_at_micros),
         settlement.timing.ended_at_micros,
         usage.input_fresh,
@@ -70,26 +92,45 @@ def book_settlement(cursor: Cursor, settlement: Settlement, booking: Booking) ->
         int(booking.possible_spend),
         reconcile,
     )
-    cursor.execute(sql.ADD_RESOLUTION, values)
-    if lines:
-        _write_entries(cursor, settlement, (provider, account), booking.at_micros)
-    return None
 
 
-def book_void(cursor: Cursor, void: Void, booking: Booking) -> Conflict | None:
-    """Write a void, or return the conflict and change nothing when the attempt has ended or is unknown."""
-    closed = _close(cursor, void.attempt_id, 0)
-    if closed is None:
-        return _ended(void.attempt_id)
+def voided_row(void: Void, booking: Booking, closed: Closed) -> tuple[Value, ...]:
+    """Return the parameters of ADD_RESOLUTION for a void."""
     spend = void.possible_spend or booking.possible_spend
     no_usage = (-1, -1, -1, -1, -1, -1, "", "")
-    values = (
-        *(void.attempt_id, "voided", booking.epoch, booking.at_micros, closed[3], -1, void.ended_at_micros),
+    return (
+        *(void.attempt_id, "voided", booking.epoch, booking.at_micros, closed[5], -1, void.ended_at_micros),
         *(*no_usage, 0, "", void.error_code, or_nothing(void.upstream_status), ""),
         *(or_nothing(void.request_status), int(spend), booking.reconcile or (POSSIBLE_SPEND if spend else "")),
     )
-    cursor.execute(sql.ADD_RESOLUTION, values)
-    return None
+
+
+def entry_values(settlement: Settlement, closed: Closed, at_micros: int) -> list[Value]:
+    """Return the parameters of ADD_ENTRY for a cost and a charge per line, one row after the other."""
+    attempt_id, provider, account = closed[:3]
+    expense, payable, receivable = f"expense:{provider}", f"payable:{provider}", f"receivable:{account}"
+    values: list[Value] = []
+    for number, line in enumerate(settlement.lines):
+        priced = (line.quantity, line.price_pico)
+        values += (attempt_id, number, "cost", line.kind, expense, payable, *priced, line.cost_nano, at_micros)
+        values += (attempt_id, number, "charge", line.kind, receivable, "revenue", *priced)
+        values += (line.charge_nano, at_micros)
+    return values
+
+
+def charge_of(settlement: Settlement) -> int:
+    """Return what a settlement charges, in nano-dollars."""
+    return sum([line.charge_nano for line in settlement.lines])
+
+
+def close_holds(cursor: Cursor, attempt_ids: Iterable[str]) -> dict[str, Closed]:
+    """Close the holds of these attempts and return those that were open; their scopes are still to be released."""
+    return {row[0]: row for row in run_rows(cursor, sql.CLOSE_HOLDS, 1, list(dict.fromkeys(attempt_ids)))}
+
+
+def ended(attempt_id: str) -> Conflict:
+    """Return the conflict of ending an attempt that is not open."""
+    return Conflict(f"The attempt {attempt_id} has ended already or never began; nothing was booked.")
 
 
 def or_nothing(number: int | None) -> int:
@@ -97,35 +138,9 @@ def or_nothing(number: int | None) -> int:
     return -1 if number is None else number
 
 
-def _close(cursor: Cursor, attempt_id: str, charge: int) -> tuple[str, str, int, int] | None:
-    of_attempt = (attempt_id,)
-    row = cursor.execute(sql.READ_HOLD, of_attempt).fetchone()
-    if row is None:
-        return None
-    provider, account, held_nano, scopes, sent_at_micros = row
-    cursor.execute(sql.CLOSE_HOLD, of_attempt)
-    for scope in SCOPES.decode(scopes):
-        cursor.execute(sql.RELEASE, (held_nano, charge, scope))
-    return provider, account, held_nano, sent_at_micros
-
-
-def _write_entries(cursor: Cursor, settlement: Settlement, owed: tuple[str, str], at_micros: int) -> None:
-    provider, account = owed
-    expense, payable, receivable = f"expense:{provider}", f"payable:{provider}", f"receivable:{account}"
-    attempt_id = settlement.attempt_id
-    values: list[str | int] = []
-    for number, line in enumerate(settlement.lines):
-        priced = (line.quantity, line.price_pico)
-        values += (attempt_id, number, "cost", line.kind, expense, payable, *priced, line.cost_nano, at_micros)
-        values += (attempt_id, number, "charge", line.kind, receivable, "revenue", *priced)
-        values += (line.charge_nano, at_micros)
-    cursor.execute(_entries_sql(2 * len(settlement.lines)), values)
-
-
-@cache
-def _entries_sql(rows: int) -> str:
-    return sql.ADD_ENTRY + ENTRY_ROW * (rows - 1)
-
-
-def _ended(attempt_id: str) -> Conflict:
-    return Conflict(f"The attempt {attempt_id} has ended already or never began; nothing was booked.")
+def _close(cursor: Cursor, attempt_id: str, charge: int) -> Closed | None:
+    closed: Closed | None = close_holds(cursor, (attempt_id,)).get(attempt_id)
+    if closed is not None:
+        for scope in SCOPES.decode(closed[4]):
+            cursor.execute(sql.RELEASE, (closed[3], charge, scope))
+    return closed

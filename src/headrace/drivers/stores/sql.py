@@ -78,13 +78,29 @@ CHECKPOINT = (
 )
 
 # of_attempt
-READ_HOLD = (
-    "SELECT hold.provider, hold.account, hold.amount_nano, hold.scopes, coalesce(hold.sent_at_micros, -1) AS coalesce_1"
-    " FROM hold WHERE hold.attempt_id = ?"
+CLOSE_HOLDS = (
+    "DELETE FROM hold WHERE hold.attempt_id IN (?) RETURNING attempt_id, provider, account, amount_nano, scopes, "
+    "coalesce(sent_at_micros, -1) AS coalesce_1"
 )
 
-# of_attempt
-CLOSE_HOLD = "DELETE FROM hold WHERE hold.attempt_id = ?"
+# attempt_id, at
+MARK_ALL_SENT = (
+    "WITH step(attempt_id, at) AS (VALUES (?, ?)) UPDATE hold SET sent_at_micros=step.at FROM step WHERE "
+    "hold.attempt_id = step.attempt_id AND hold.sent_at_micros IS NULL RETURNING attempt_id"
+)
+
+# tokens, bytes, at, attempt_id
+CHECKPOINT_ALL = (
+    "WITH step(tokens, bytes, at, attempt_id) AS (VALUES (?, ?, ?, ?)) UPDATE hold SET "
+    "checkpoint_output_tokens=step.tokens, checkpoint_bytes=step.bytes, checkpoint_at_micros=step.at FROM step WHERE "
+    "hold.attempt_id = step.attempt_id"
+)
+
+# scope, held, spent
+MOVE_ALL = (
+    "WITH move(scope, held, spent) AS (VALUES (?, ?, ?)) UPDATE scope SET held_nano=(scope.held_nano + move.held), "
+    "spent_nano=(scope.spent_nano + move.spent) FROM move WHERE scope.scope = move.scope"
+)
 
 # amount, of_scope, amount
 TAKE = (

@@ -109,14 +109,47 @@ def attempt_changes() -> Iterator[Statement]:
         ),
     )
     answer = (
+        hold.c.attempt_id,
         hold.c.provider,
         hold.c.account,
         hold.c.amount_nano,
         hold.c.scopes,
         sa.func.coalesce(hold.c.sent_at_micros, sa.literal_column("-1")),
     )
-    yield Statement("READ_HOLD", sa.select(*answer).where(mine))
-    yield Statement("CLOSE_HOLD", sa.delete(hold).where(mine))
+    ended = hold.c.attempt_id.in_([_text("of_attempt")])
+    yield Statement("CLOSE_HOLDS", sa.delete(hold).where(ended).returning(*answer))
+
+
+def grouped_changes() -> Iterator[Statement]:
+    """Yield what changes many rows at once, each to its own values: one group of parameters a row."""
+    step = _table("step", attempt_id=sa.Text, at=sa.Integer)
+    yield Statement(
+        "MARK_ALL_SENT",
+        sa.update(hold)
+        .where(hold.c.attempt_id == step.c.attempt_id, hold.c.sent_at_micros.is_(None))
+        .values(sent_at_micros=step.c.at)
+        .returning(hold.c.attempt_id),
+    )
+    count = _table("step", tokens=sa.Integer, bytes=sa.Integer, at=sa.Integer, attempt_id=sa.Text)
+    yield Statement(
+        "CHECKPOINT_ALL",
+        sa.update(hold)
+        .where(hold.c.attempt_id == count.c.attempt_id)
+        .values(
+            checkpoint_output_tokens=count.c.tokens,
+            checkpoint_bytes=count.c.bytes,
+            checkpoint_at_micros=count.c.at,
+        ),
+    )
+    move = _table("move", scope=sa.Text, held=sa.Integer, spent=sa.Integer)
+    moved = {"held_nano": scope.c.held_nano + move.c.held, "spent_nano": scope.c.spent_nano + move.c.spent}
+    yield Statement("MOVE_ALL", sa.update(scope).where(scope.c.scope == move.c.scope).values(moved))
+
+
+def _table(name: str, **columns: type[sa.Text | sa.Integer]) -> sa.CTE:
+    named = [sa.column(column, kind) for column, kind in columns.items()]
+    given = tuple(sa.bindparam(column, type_=kind()) for column, kind in columns.items())
+    return sa.values(*named, name=name).data([given]).cte(name)
 
 
 def balance_changes() -> Iterator[Statement]:
@@ -148,7 +181,7 @@ def compiled(statement: Statement) -> tuple[str, list[str]]:
 def module_text() -> str:
     """Return the whole text of `sql.py`."""
     parts = [HEADER]
-    for statement in (*inserts(), *attempt_changes(), *balance_changes()):
+    for statement in (*inserts(), *attempt_changes(), *grouped_changes(), *balance_changes()):
         text, names = compiled(statement)
         comment = textwrap.fill(", ".join(names), 100, initial_indent="# ", subsequent_indent="# ")
         if len(statement.name) + len(text) + 5 <= LINE:

@@ -1,8 +1,12 @@
 """Owns the single writer thread and its group commit; knows no table.
 
-What queues during one commit is the next batch; there is no timer. A batch first runs without savepoints; only when
-an operation raises is it rolled back and run again with one savepoint each, so operations must change nothing but
-the database. An operation refuses by *returning* an exception, before it has changed anything.
+What queues during one commit, or in one round of the event loop, is the next batch; there is no timer. A batch first
+runs without savepoints; only when an operation raises is it rolled back and run again with one savepoint each, so
+operations must change nothing but the database. An operation refuses by *returning* an exception, before it has
+changed anything.
+
+A step is an operation that its group can execute together with others. In a batch the other operations run first, in
+the order in which they were queued, then each group's steps.
 """
 
 from __future__ import annotations
@@ -11,8 +15,9 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, TypeVar
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from headrace.domain.errors import Conflict, HeadraceError, MeteringUnavailable
 from headrace.drivers.stores.sqlite import (
@@ -27,7 +32,25 @@ from headrace.ports.ambient import Clock
 A = TypeVar("A")
 T = TypeVar("T")
 Waiter: TypeAlias = "asyncio.Future[Any] | None"
-Operation: TypeAlias = tuple[Waiter, Callable[[Cursor, Any], Any], Any]
+
+
+class Group(Protocol):
+    """Executes steps of its own kinds; both ways to run a step have the same effect and answer."""
+
+    def run_one(self, cursor: Cursor, step: Any, /) -> object:
+        """Execute one step alone."""
+        ...
+
+    def run_all(self, cursor: Cursor, steps: Sequence[Any], /) -> Sequence[object]:
+        """Execute steps together and return one outcome each."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what was learnt from a transaction that was rolled back."""
+        ...
+
+
+Operation: TypeAlias = tuple[Waiter, Callable[[Cursor, Any], Any], Any, Group | None]
 
 BATCH_LIMIT = 1_024
 RETRY_AFTER_SECONDS = 2.0
@@ -51,7 +74,10 @@ class Writer:
         self._connection = connection
         self._cursor = connection.cursor()
         self._clock = clock
-        self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
+        self._queue: deque[Operation] = deque()
+        # The writer waits here, not on the operations: woken by the first of a burst, it would commit that one alone.
+        self._rounds: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._round_of: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._commits = 0
         self._failures = 0
@@ -74,7 +100,7 @@ class Writer:
     @property
     def queue_depth(self) -> int:
         """How many operations wait for the next commit."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     @property
     def last_commit_seconds(self) -> float:
@@ -93,55 +119,59 @@ class Writer:
 
     def submit(self, run: Callable[[Cursor, A], T | HeadraceError], argument: A) -> asyncio.Future[T]:
         """Queue an operation at once; the future ends after its commit or raises MeteringUnavailable."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        if self._closed:
-            future.set_exception(unavailable(None, "the store is closed"))
-        else:
-            self._queue.put((future, run, argument))
-        return future
+        return self._submit(run, argument, None)
 
-    def post(self, run: Callable[[Cursor, A], object], argument: A) -> None:
-        """Queue an operation that nobody waits for; a failed batch loses it."""
-        self._queue.put((None, run, argument))
+    def submit_step(self, group: Group, step: object) -> asyncio.Future[Any]:
+        """Queue a step at once; the future ends with its group's outcome after its commit, like an operation's."""
+        return self._submit(group.run_one, step, group)
+
+    def post_step(self, group: Group, step: object) -> None:
+        """Queue a step that nobody waits for, from the event loop; a failed batch loses it."""
+        self._put((None, group.run_one, step, group), asyncio.get_running_loop())
 
     def close(self) -> None:
         """Commit what is queued and end the thread; what comes later is refused."""
         self._closed = True
-        self._queue.put(None)
+        self._rounds.put(False)
         self._thread.join()
 
+    def _submit(self, run: Callable[[Cursor, Any], Any], argument: object, group: Group | None) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if self._closed:
+            future.set_exception(unavailable(None, "the store is closed"))
+        else:
+            self._put((future, run, argument, group), loop)
+        return future
+
+    def _put(self, operation: Operation, loop: asyncio.AbstractEventLoop) -> None:
+        self._queue.append(operation)
+        if self._round_of is not loop:
+            self._round_of = loop
+            loop.call_soon(self._end_round)
+
+    def _end_round(self) -> None:
+        self._round_of = None
+        self._rounds.put(True)
+
     def _run(self) -> None:
-        while True:
-            batch, going_on = self._next_batch()
-            if batch:
+        going_on = True
+        while going_on:
+            going_on = self._rounds.get()
+            left = len(self._queue)
+            while left:
+                batch = [self._queue.popleft() for _ in range(min(left, BATCH_LIMIT))]
+                left -= len(batch)
                 self._commit(batch)
-            if not going_on:
-                break
-        late = [item for item in self._drain() if item is not None]
+        late = list(self._queue)
         self._announce(late, [unavailable(None, "the store is closed") for _ in late])
-
-    def _drain(self) -> Iterable[Operation | None]:
-        for _ in range(self._queue.qsize()):
-            yield self._queue.get_nowait()
-
-    def _next_batch(self) -> tuple[list[Operation], bool]:
-        first = self._queue.get()
-        if first is None:
-            return [], False
-        batch = [first]
-        for _ in range(min(self._queue.qsize(), BATCH_LIMIT)):
-            item = self._queue.get_nowait()
-            if item is None:
-                return batch, False
-            batch.append(item)
-        return batch, True
 
     def _commit(self, batch: list[Operation]) -> None:
         started = self._clock.monotonic()
         try:
             outcomes = self._transact(batch)
         except Exception as error:  # noqa: BLE001 - whatever broke the batch is told to everybody who waits
-            self._roll_back()
+            self._roll_back(batch)
             self._failures += 1
             self._last_error = f"{type(error).__name__}: {error}"
             self._announce(batch, [unavailable(error, str(error)) for _ in batch])
@@ -155,18 +185,18 @@ class Writer:
         cursor = self._cursor
         cursor.execute("BEGIN IMMEDIATE")
         try:
-            outcomes: list[object] = [run(cursor, argument) for _, run, argument in batch]
+            outcomes = _run_together(cursor, batch)
         except Exception as error:
             if is_store_fault(error):
                 raise
-            self._roll_back()
+            self._roll_back(batch)
             cursor.execute("BEGIN IMMEDIATE")
             outcomes = [self._run_guarded(operation) for operation in batch]
         cursor.execute("COMMIT")
         return outcomes
 
     def _run_guarded(self, operation: Operation) -> object:
-        _, run, argument = operation
+        _, run, argument, _ = operation
         self._cursor.execute("SAVEPOINT operation")
         try:
             outcome: object = run(self._cursor, argument)
@@ -178,20 +208,40 @@ class Writer:
         self._cursor.execute("RELEASE operation")
         return outcome
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, batch: list[Operation]) -> None:
+        for group in {operation[3] for operation in batch}:
+            if group is not None:
+                group.forget()
         if self._connection.in_transaction:
             with contextlib.suppress(Exception):
                 self._cursor.execute("ROLLBACK")
 
     def _announce(self, batch: list[Operation], outcomes: list[object]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], object]]] = {}
-        for (future, _, _), outcome in zip(batch, outcomes, strict=True):
+        for (future, _, _, _), outcome in zip(batch, outcomes, strict=True):
             if future is not None:
                 by_loop.setdefault(future.get_loop(), []).append((future, outcome))
         for loop, resolved in by_loop.items():
             # A loop that is closed has nobody left who waits.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, resolved)
+
+
+def _run_together(cursor: Cursor, batch: list[Operation]) -> list[object]:
+    if len(batch) == 1:
+        return [run(cursor, argument) for _, run, argument, _ in batch]
+    outcomes: list[object] = [None] * len(batch)
+    places: dict[Group, list[int]] = {}
+    for place, (_, run, argument, group) in enumerate(batch):
+        if group is None:
+            outcomes[place] = run(cursor, argument)
+        else:
+            places.setdefault(group, []).append(place)
+    for group, its_places in places.items():
+        told = group.run_all(cursor, [batch[place][2] for place in its_places])
+        for place, outcome in zip(its_places, told, strict=True):
+            outcomes[place] = outcome
+    return outcomes
 
 
 def named(error: Exception) -> Exception:

@@ -1,0 +1,258 @@
+"""Owns executing the ledger's steps in the writer's thread, one alone or a whole batch with few statements per table.
+
+In a batch all holds come first, then what was sent, then checkpoints, then settlements and voids. The steps of one
+attempt keep their order, because a hold is awaited before the next is queued. What an attempt moves in its scopes is
+summed over the batch; only a hold on a scope that has a limit is taken on its own, so that it can be refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from headrace.domain.books import Held, Opening, Progress, Refused, Settlement, Void
+from headrace.domain.errors import Conflict
+from headrace.drivers.stores import booking, openings, sql
+from headrace.drivers.stores.booking import Booking, Closed, Value
+from headrace.drivers.stores.rowsets import run_rows
+from headrace.drivers.stores.sqlite import Cursor
+from headrace.ports.ambient import Clock
+
+LIMITED_SCOPES = "SELECT scope FROM scope WHERE limit_nano IS NOT NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An attempt passes from held to sent."""
+
+    attempt_id: str
+    at_micros: int
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """A running count to write; a newer one takes its place while it waits, so it is not frozen."""
+
+    attempt_id: str
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """A hold that nobody waits for any more."""
+
+    attempt_id: str
+
+
+Step: TypeAlias = "Opening | Sent | Checkpoint | Settlement | Void | Abandon"
+End: TypeAlias = "Settlement | Void | Abandon"
+Outcome: TypeAlias = "Held | Refused | Conflict | None"
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """A batch by kind; each step with its place in the batch."""
+
+    openings: list[tuple[int, Opening]] = field(default_factory=list[tuple[int, Opening]])
+    sent: list[tuple[int, Sent]] = field(default_factory=list[tuple[int, Sent]])
+    checkpoints: list[Checkpoint] = field(default_factory=list[Checkpoint])
+    ends: list[tuple[int, End]] = field(default_factory=list[tuple[int, End]])
+
+
+class LedgerSteps:
+    """Executes steps on the writer's cursor; it belongs to the writer's thread but for `prices` and `waiting`."""
+
+    def __init__(self, epoch: int, clock: Clock, prices: set[str]) -> None:
+        self.prices = prices
+        self.waiting: dict[str, Checkpoint] = {}
+        self._epoch = epoch
+        self._clock = clock
+        # None when it is to be read again: after a limit changed, and after a rollback.
+        self._limited: frozenset[str] | None = None
+        self._scopes: set[str] = set()
+
+    def forget(self) -> None:
+        """Drop what was learnt from a transaction that was rolled back."""
+        self._limited = None
+        self._scopes.clear()
+
+    def set_limit(self, cursor: Cursor, row: tuple[str, int, int, int]) -> None:
+        """Write a scope's limit; the parameters of SET_LIMIT."""
+        cursor.execute(sql.SET_LIMIT, row)
+        self._limited = None
+
+    def run_one(self, cursor: Cursor, step: Step) -> Outcome:
+        """Execute one step alone; a returned conflict has changed nothing."""
+        match step:
+            case Opening():
+                return self._hold(cursor, step)
+            case Sent():
+                cursor.execute(sql.MARK_SENT, (step.at_micros, step.attempt_id))
+                return None if cursor.rowcount == 1 else _not_held(step)
+            case Checkpoint():
+                cursor.execute(sql.CHECKPOINT, self._count(step))
+                return None
+            case Settlement():
+                return booking.book_settlement(cursor, step, Booking(self._epoch, step.timing.ended_at_micros))
+            case Void() | Abandon():
+                void = self._void_of(step)
+                return booking.book_void(cursor, void, Booking(self._epoch, void.ended_at_micros))
+
+    def run_all(self, cursor: Cursor, steps: Sequence[Step]) -> Sequence[Outcome]:
+        """Execute a batch; what raises here has to be rolled back and run one by one."""
+        batch = _sort(steps)
+        outcomes: list[Outcome] = [None] * len(steps)
+        moves: dict[tuple[str, ...], list[int]] = {}
+        if batch.openings:
+            self._hold_all(cursor, batch.openings, outcomes, moves)
+        if batch.sent:
+            _mark_all_sent(cursor, batch.sent, outcomes)
+        if batch.checkpoints:
+            counts = [value for step in batch.checkpoints for value in self._count(step)]
+            run_rows(cursor, sql.CHECKPOINT_ALL, 4, counts)
+        if batch.ends:
+            self._end_all(cursor, batch.ends, outcomes, moves)
+        if moves:
+            self._move_all(cursor, moves)
+        return outcomes
+
+    def _hold(self, cursor: Cursor, opening: Opening) -> Held | Refused:
+        refused = openings.take_scopes(cursor, opening)
+        if refused is None:
+            self._write_prices(cursor, (opening,))
+            openings.write_opening(cursor, opening, self._epoch)
+        return refused or Held(opening.attempt_id)
+
+    def _count(self, step: Checkpoint) -> tuple[int, int, int, str]:
+        # First out of the waiting ones, then read: a newer count that comes in between is read here or queues itself.
+        self.waiting.pop(step.attempt_id, None)
+        progress = step.progress
+        return progress.output_tokens, progress.delivered_bytes, progress.at_micros, step.attempt_id
+
+    def _void_of(self, step: Void | Abandon) -> Void:
+        return step if isinstance(step, Void) else Void(step.attempt_id, "abandoned", self._clock.unix_micros())
+
+    def _write_prices(self, cursor: Cursor, made: Sequence[Opening]) -> None:
+        new = {opening.price.id: opening.price for opening in made if opening.price.id not in self.prices}
+        for price in new.values():
+            openings.write_price(cursor, price)
+
+    def _hold_all(
+        self,
+        cursor: Cursor,
+        wanted: list[tuple[int, Opening]],
+        outcomes: list[Outcome],
+        moves: dict[tuple[str, ...], list[int]],
+    ) -> None:
+        if self._limited is None:
+            self._limited = frozenset(row[0] for row in cursor.execute(LIMITED_SCOPES).fetchall())
+        held: list[Opening] = []
+        for place, opening in wanted:
+            if self._limited.isdisjoint(opening.scopes):
+                moves.setdefault(opening.scopes, [0, 0])[0] += opening.bound.amount_nano
+            else:
+                refused = openings.take_scopes(cursor, opening)
+                if refused is not None:
+                    outcomes[place] = refused
+                    continue
+            outcomes[place] = Held(opening.attempt_id)
+            held.append(opening)
+        self._write_prices(cursor, held)
+        self._write_openings(cursor, held)
+
+    def _write_openings(self, cursor: Cursor, made: Sequence[Opening]) -> None:
+        requests: list[Value] = []
+        turns: list[Value] = []
+        attempts: list[Value] = []
+        holds: list[Value] = []
+        for opening in made:
+            scopes = openings.scopes_text(opening.scopes)
+            requests += openings.request_row(opening)
+            turns += (opening.request.request_id, opening.turn_index, opening.at_micros)
+            attempts += openings.attempt_row(opening, self._epoch, scopes)
+            holds += openings.hold_row(opening, self._epoch, scopes)
+        run_rows(cursor, sql.ADD_REQUEST, 9, requests)
+        run_rows(cursor, sql.ADD_TURN, 3, turns)
+        run_rows(cursor, sql.ADD_ATTEMPT, 17, attempts)
+        run_rows(cursor, sql.ADD_HOLD, 6, holds)
+
+    def _end_all(
+        self,
+        cursor: Cursor,
+        ends: list[tuple[int, End]],
+        outcomes: list[Outcome],
+        moves: dict[tuple[str, ...], list[int]],
+    ) -> None:
+        open_holds = booking.close_holds(cursor, (step.attempt_id for _, step in ends))
+        resolutions: list[Value] = []
+        entries: list[Value] = []
+        for place, step in ends:
+            closed = open_holds.pop(step.attempt_id, None)
+            if closed is None:
+                outcomes[place] = booking.ended(step.attempt_id)
+                continue
+            charge = self._add_end(step, closed, resolutions, entries)
+            moved = moves.setdefault(booking.SCOPES.decode(closed[4]), [0, 0])
+            moved[0] -= closed[3]
+            moved[1] += charge
+        run_rows(cursor, sql.ADD_RESOLUTION, 23, resolutions)
+        run_rows(cursor, sql.ADD_ENTRY, booking.ENTRY_COLUMNS, entries)
+
+    def _add_end(self, step: End, closed: Closed, resolutions: list[Value], entries: list[Value]) -> int:
+        if isinstance(step, Settlement):
+            at_micros = step.timing.ended_at_micros
+            charge = booking.charge_of(step)
+            resolutions += booking.settled_row(step, Booking(self._epoch, at_micros), closed, charge)
+            entries += booking.entry_values(step, closed, at_micros)
+            return charge
+        void = self._void_of(step)
+        resolutions += booking.voided_row(void, Booking(self._epoch, void.ended_at_micros), closed)
+        return 0
+
+    def _move_all(self, cursor: Cursor, moves: dict[tuple[str, ...], list[int]]) -> None:
+        by_scope: dict[str, list[int]] = {}
+        for scopes, (held, spent) in moves.items():
+            for scope in scopes:
+                moved = by_scope.setdefault(scope, [0, 0])
+                moved[0] += held
+                moved[1] += spent
+        new = by_scope.keys() - self._scopes
+        if new:
+            run_rows(cursor, sql.ADD_SCOPE, 4, [value for scope in sorted(new) for value in (scope, -1, 0, 0)])
+            self._scopes |= new
+        rows: list[Value] = []
+        for scope, (held, spent) in by_scope.items():
+            rows += (scope, held, spent)
+        run_rows(cursor, sql.MOVE_ALL, 3, rows)
+
+
+def _sort(steps: Sequence[Step]) -> _Sorted:
+    batch = _Sorted()
+    for place, step in enumerate(steps):
+        match step:
+            case Opening():
+                batch.openings.append((place, step))
+            case Sent():
+                batch.sent.append((place, step))
+            case Checkpoint():
+                batch.checkpoints.append(step)
+            case Settlement() | Void() | Abandon():
+                batch.ends.append((place, step))
+    return batch
+
+
+def _mark_all_sent(cursor: Cursor, sent: list[tuple[int, Sent]], outcomes: list[Outcome]) -> None:
+    values: list[Value] = []
+    for _, step in sent:
+        values += (step.attempt_id, step.at_micros)
+    marked = {row[0] for row in run_rows(cursor, sql.MARK_ALL_SENT, 2, values)}
+    for place, step in sent:
+        if step.attempt_id in marked:
+            marked.discard(step.attempt_id)
+        else:
+            outcomes[place] = _not_held(step)
+
+
+def _not_held(step: Sent) -> Conflict:
+    return Conflict(f"The attempt {step.attempt_id} is not held, so it cannot be sent.")
