@@ -25,7 +25,7 @@ def book_until_killed(home: Path, first_number: int) -> list[tuple[str, str]]:
         for line in child.stdout:
             said.append(line)
             settled += line.startswith(b"settled")
-            if settled == SETTLED_BEFORE_KILL:
+            if settled >= SETTLED_BEFORE_KILL and line.startswith(b"sent"):
                 child.kill()
                 break
         said += child.stdout.read().splitlines(keepends=True)

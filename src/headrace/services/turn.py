@@ -8,6 +8,7 @@ loops and batches call a turn; they are never branches in it. Rendering an error
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from headrace.domain.books import Opening, Progress, Refused, Settlement
 from headrace.domain.call import Call
@@ -143,9 +144,8 @@ class _Attempt:
                     await self._check_status(exchange)
                     out = await self._first_event(exchange, reader)
                     limit.reschedule(asyncio.get_running_loop().time() + deadlines.total_seconds)
-                    await durable
                     await keepalive.stop()
-                    await self._relay(exchange, reader, out)
+                    await self._relay(exchange, reader, out, durable)
                     limit.reschedule(None)
                     await self._finish(reader)
                 finally:
@@ -178,11 +178,13 @@ class _Attempt:
         self._first_event_at = self._parts.clock.unix_micros()
         return out
 
-    async def _relay(self, exchange: Exchange, reader: Reader, out: bytes) -> None:
+    async def _relay(self, exchange: Exchange, reader: Reader, out: bytes, durable: Awaitable[None]) -> None:
         clock = self._parts.clock
         noted_tokens, noted_at = 0, clock.monotonic()
         while True:
             if out:
+                if not self.delivered_bytes:
+                    await durable
                 if not self._sink.started:
                     await self._sink.start(200, self._headers())
                 self.delivered_bytes += len(out)

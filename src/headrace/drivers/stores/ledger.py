@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Generator
+from typing import Any
 
 from headrace.domain.books import Held, Opening, Progress, RecoveryReport, Refused, Settlement, Void
 from headrace.domain.errors import MeteringUnavailable
@@ -13,6 +14,7 @@ from headrace.drivers.stores.booking import or_nothing
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.recovery import recover
 from headrace.drivers.stores.steps import Abandon, Checkpoint, LedgerSteps, Sent
+from headrace.drivers.stores.writer import Writer
 from headrace.ports.ambient import Clock
 
 
@@ -46,8 +48,11 @@ class SqliteLedger:
         return outcome
 
     def sent(self, attempt_id: str, at_micros: int) -> Awaitable[None]:
-        """Queue the step HELD to SENT at once; the awaitable ends when it is durable."""
-        return self._writer.submit_step(self._steps, Sent(attempt_id, at_micros))
+        """Queue the step HELD to SENT at once; the awaitable ends when it is durable.
+
+        The step goes with the next commit, its settlement's perhaps; awaiting it makes that commit come now.
+        """
+        return _Hurried(self._writer, self._writer.submit_patient_step(self._steps, Sent(attempt_id, at_micros)))
 
     def checkpoint(self, attempt_id: str, progress: Progress) -> None:
         """Queue the running count of a stream; of several that wait, only the newest is written."""
@@ -84,3 +89,25 @@ class SqliteLedger:
         """Return a scope's limit, held and spent amounts; an unknown scope has none."""
         row = await self._database.read(lambda cursor: cursor.execute(sql.READ_BALANCE, (scope,)).fetchone())
         return (None, 0, 0) if row is None else (row[0], row[1], row[2])
+
+
+class _Hurried:
+    """A patient step that is committed at once when somebody waits for it; one that nobody awaits may fail unheard."""
+
+    __slots__ = ("_future", "_writer")
+
+    def __init__(self, writer: Writer, future: asyncio.Future[Any]) -> None:
+        self._writer = writer
+        self._future = future
+        future.add_done_callback(_hear)
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if not self._future.done():
+            self._writer.hurry()
+        yield from self._future.__await__()
+
+
+def _hear(future: asyncio.Future[Any]) -> None:
+    """Take note of a failure, so that a step whose attempt went another way is not reported as forgotten."""
+    if not future.cancelled():
+        future.exception()

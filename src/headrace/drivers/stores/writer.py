@@ -53,6 +53,7 @@ class Group(Protocol):
 Operation: TypeAlias = tuple[Waiter, Callable[[Cursor, Any], Any], Any, Group | None]
 
 BATCH_LIMIT = 1_024
+PATIENCE_SECONDS = 0.003
 RETRY_AFTER_SECONDS = 2.0
 
 
@@ -78,6 +79,7 @@ class Writer:
         # The writer waits here, not on the operations: woken by the first of a burst, it would commit that one alone.
         self._rounds: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._round_of: asyncio.AbstractEventLoop | None = None
+        self._patient_of: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._commits = 0
         self._failures = 0
@@ -125,9 +127,17 @@ class Writer:
         """Queue a step at once; the future ends with its group's outcome after its commit, like an operation's."""
         return self._submit(group.run_one, step, group)
 
+    def submit_patient_step(self, group: Group, step: object) -> asyncio.Future[Any]:
+        """Queue a step that goes with the next commit of others, at the latest after PATIENCE_SECONDS; see `hurry`."""
+        return self._submit(group.run_one, step, group, patient=True)
+
     def post_step(self, group: Group, step: object) -> None:
-        """Queue a step that nobody waits for, from the event loop; a failed batch loses it."""
-        self._put((None, group.run_one, step, group), asyncio.get_running_loop())
+        """Queue a patient step that nobody waits for, from the event loop; a failed batch loses it."""
+        self._put((None, group.run_one, step, group), asyncio.get_running_loop(), patient=True)
+
+    def hurry(self) -> None:
+        """Let what is queued be committed now, from the event loop: somebody waits for a patient step."""
+        self._begin_round(asyncio.get_running_loop())
 
     def close(self) -> None:
         """Commit what is queued and end the thread; what comes later is refused."""
@@ -135,17 +145,26 @@ class Writer:
         self._rounds.put(False)
         self._thread.join()
 
-    def _submit(self, run: Callable[[Cursor, Any], Any], argument: object, group: Group | None) -> asyncio.Future[Any]:
+    def _submit(
+        self, run: Callable[[Cursor, Any], Any], argument: object, group: Group | None, *, patient: bool = False
+    ) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if self._closed:
             future.set_exception(unavailable(None, "the store is closed"))
         else:
-            self._put((future, run, argument, group), loop)
+            self._put((future, run, argument, group), loop, patient=patient)
         return future
 
-    def _put(self, operation: Operation, loop: asyncio.AbstractEventLoop) -> None:
+    def _put(self, operation: Operation, loop: asyncio.AbstractEventLoop, *, patient: bool) -> None:
         self._queue.append(operation)
+        if not patient:
+            self._begin_round(loop)
+        elif self._patient_of is not loop:
+            self._patient_of = loop
+            loop.call_later(PATIENCE_SECONDS, self._end_patience)
+
+    def _begin_round(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._round_of is not loop:
             self._round_of = loop
             loop.call_soon(self._end_round)
@@ -153,6 +172,11 @@ class Writer:
     def _end_round(self) -> None:
         self._round_of = None
         self._rounds.put(True)
+
+    def _end_patience(self) -> None:
+        self._patient_of = None
+        if self._queue:
+            self._rounds.put(True)
 
     def _run(self) -> None:
         going_on = True
