@@ -236,11 +236,15 @@ def test_two_choices_are_both_made_and_both_paid(server: RunningHeadrace, client
     assert attempt["charge_nano_usd"] <= attempt["bound_nano_usd"]
 
 
-@pytest.mark.parametrize("alias", [{"n_predict": 200}, {"n_predict": -1}, {"n_cmpl": 4}, {"ignore_eos": True}])
-def test_no_name_of_the_engines_own_makes_more_than_was_held(
-    server: RunningHeadrace, client: httpx2.Client, alias: dict[str, Any]
-) -> None:
-    answer = ask(client, messages=LONG, max_tokens=2, **alias)
+@pytest.mark.parametrize("name", ["n_predict", "n_cmpl"])
+def test_another_name_of_the_output_cap_is_refused(client: httpx2.Client, name: str) -> None:
+    body = {"model": MODEL, "messages": LONG, "max_tokens": 2, name: 200}
+    reply = client.post(CHAT, json=body)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, name)
+
+
+def test_no_setting_of_the_engines_own_makes_more_than_was_held(server: RunningHeadrace, client: httpx2.Client) -> None:
+    answer = ask(client, messages=LONG, max_tokens=2, ignore_eos=True)
     assert len(answer["choices"]) == 1 and answer["usage"]["completion_tokens"] <= 2
     [attempt] = server.receipt(answer["receipt_id"])["attempts"]
     assert attempt["charge_nano_usd"] <= attempt["bound_nano_usd"]

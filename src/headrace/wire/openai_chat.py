@@ -17,6 +17,7 @@ from headrace.wire.json_strict import encode, is_object
 MAX_CHOICES = 128
 MAX_NAME_CHARS = 256
 CAP_FIELDS = ("max_completion_tokens", "max_tokens")
+OTHER_CAPS = ("n_predict", "n_cmpl")
 _PART_NEEDS: Mapping[str, Capability] = {
     "image_url": Capability.IMAGE_INPUT,
     "input_audio": Capability.AUDIO_INPUT,
@@ -108,6 +109,9 @@ def _messages(body: JsonObject) -> list[JsonObject]:
 
 
 def _output_cap(body: JsonObject) -> int | None:
+    for other in OTHER_CAPS:
+        if body.get(other) is not None:
+            raise InvalidRequest(f'"{other}" would pass by the output cap; send "max_tokens" or "n".', param=other)
     caps = {name: optional_int(body, name, 1, 2**31 - 1) for name in CAP_FIELDS}
     given = {cap for cap in caps.values() if cap is not None}
     if len(given) > 1:

@@ -18,9 +18,19 @@ from headrace.domain.errors import (
     UpstreamRefused,
     UpstreamUnavailable,
 )
-from headrace.domain.json_value import JsonValue
+from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.json_strict import decode_trusted, is_object
 
+# Names that stand for a status where an error comes inside an answer; a text about a credential is never shown.
+_STATUS_BY_NAME: Mapping[str, int] = {
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "permission_error": 403,
+    "insufficient_quota": 402,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "invalid_request_error": 400,
+}
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_MESSAGE_CHARS = 500
 
@@ -39,13 +49,16 @@ def error_in_answer(error: JsonValue) -> HeadraceError:
     if not is_object(error):
         return UpstreamUnavailable(f"The upstream reported an error inside its answer: {_short(str(error))}")
     code, message = error.get("code"), error.get("message")
-    status = code if isinstance(code, int) and not isinstance(code, bool) else 500
-    if status == 500 and error.get("type") == "rate_limit_error":
-        status = 429
+    status = code if isinstance(code, int) and not isinstance(code, bool) else _status_by_name(error)
     text = message if isinstance(message, str) else "no message"
     if status == 500 and code != "insufficient_quota":
         return UpstreamUnavailable(f"The upstream reported an error inside its answer: {_short(text)}", detail=text)
     return _named(status, text, _text(code), None)
+
+
+def _status_by_name(error: JsonObject) -> int:
+    names = (error.get("code"), error.get("type"))
+    return next((_STATUS_BY_NAME[name] for name in names if isinstance(name, str) and name in _STATUS_BY_NAME), 500)
 
 
 def retry_after_seconds(value: str | None, now_unix_seconds: float | None) -> float | None:

@@ -160,3 +160,11 @@ def test_usage_is_always_asked_for_in_a_stream(options: JsonValue) -> None:
     asked = cast("JsonObject", upstream_fields(call, "theirs", 100, "max_tokens")["stream_options"])
     kept = dict(cast("JsonObject", options)) if options else {}
     assert asked == {**kept, "include_usage": True}
+
+
+@pytest.mark.parametrize("name", ["n_predict", "n_cmpl"])
+def test_another_name_of_the_output_cap_is_refused(name: str) -> None:
+    body: JsonObject = {"model": "m", "messages": [{"role": "user", "content": "x"}], name: 5}
+    with pytest.raises(InvalidRequest) as caught:
+        read_envelope(body, 10)
+    assert caught.value.param == name

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.domain.json_value import JsonValue
+from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.openai_failure import MAX_MESSAGE_CHARS, error_in_answer, failure_from_status, retry_after_seconds
 
 NOW = 1_795_521_600.0  # 2026-11-24 12:00 UTC
@@ -127,3 +127,9 @@ def test_an_error_inside_an_answer(error: JsonValue, code: str, said: str) -> No
     named = error_in_answer(error)
     assert named.code == code
     assert said in named.message
+
+
+@pytest.mark.parametrize("name", [{"type": "authentication_error"}, {"code": "invalid_api_key"}])
+def test_a_text_about_a_credential_inside_an_answer_is_not_shown(name: JsonObject) -> None:
+    named = error_in_answer({"message": "bad key sk-secret", **name})
+    assert (named.code, "sk-secret" in named.message) == ("upstream_auth_failed", False)

@@ -27,8 +27,6 @@ MAX_CHOICES = 16
 # The server drops the connection after a stream although it announces keep-alive, so none is used twice.
 ONE_REQUEST = (("Connection", "close"),)
 _TEXT_PARTS = ("text", "refusal")
-# The engine's own names of the output cap and of "n": it would take them before ours, past what was held.
-OVERRIDES = ("n_predict", "n_cmpl")
 
 
 class LlamaCppAdapter:
@@ -47,8 +45,6 @@ class LlamaCppAdapter:
         if call.envelope.output_cap is not None and call.envelope.output_cap < 1:
             raise InvalidRequest('"max_tokens" must be at least 1.', param="max_tokens")
         fields = upstream_fields(call, model.upstream_name, model.default_output_tokens, "max_tokens")
-        for alias in OVERRIDES:
-            fields.pop(alias, None)
         fields["stream"] = True
         options = fields.get("stream_options")
         fields["stream_options"] = {**(options if is_object(options) else {}), "include_usage": True}

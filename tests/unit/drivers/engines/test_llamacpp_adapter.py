@@ -73,12 +73,6 @@ def test_unknown_fields_pass_and_the_callers_cap_stays() -> None:
     assert body["vendor"] == {"a": [1]}
 
 
-def test_the_engines_own_names_of_owned_fields_do_not_pass() -> None:
-    body = prepared(max_tokens=5, n_predict=-1, n_cmpl=100, n=2)
-    assert (body["max_tokens"], body["n"]) == (5, 2)
-    assert not body.keys() & {"n_predict", "n_cmpl"}
-
-
 REFUSED: list[tuple[JsonObject, str, str]] = [
     (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
