@@ -34,7 +34,7 @@ CODE = re.compile(r"^```.*?^```|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 ADDRESS = "http://127.0.0.1:8080"
 RUN_ELSEWHERE = ("git clone ", "make ")
 TOO_LARGE_FOR_A_TEST = "models pull"
-SECONDS = 60
+SECONDS = 100
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def blocks(language: str) -> list[str]:
     return [body for body in found if not body.startswith(RUN_ELSEWHERE)]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_every_block_runs_as_it_stands(reader: Reader) -> None:
     chat, first_request, receipt = blocks("")
     (program,) = blocks("python")
@@ -102,7 +102,7 @@ def test_every_block_runs_as_it_stands(reader: Reader) -> None:
         assert part in account
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_every_everyday_command_runs(reader: Reader) -> None:
     commands = ROW.findall(README)
     assert len(commands) >= 6
