@@ -12,6 +12,7 @@ from typing import cast
 import httpx2
 
 from headrace.domain.access import AccessKey, Role
+from headrace.domain.alias import Alias
 from headrace.domain.catalog import Provider, WeightsFile
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
 from headrace.domain.errors import Conflict, EngineFailed, StoreUnusable
@@ -28,17 +29,21 @@ from headrace.http.gateway import AsgiApp
 from headrace.ports.fleet import Lease, Progress
 from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.ports.stores import SealedCredential
+from headrace.services.aliases import Aliases
 from headrace.services.identity import Identity, NewKey
 from headrace.services.keys import Keys
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
+from headrace.services.responses import Responses
 from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
 from headrace.services.tasks import Tasks
 from headrace.testing.clock import FakeClock, FakeIds, FakeRandom
 from headrace.wire.catalog_file import CatalogText
+from tests.fakes.blobs import MemoryBlobs
 
 NOON_MICROS = 1_795_521_600_000_000  # 2026-11-24 12:00 UTC
+KEPT_RESPONSE = b'{"response":{"id":"resp_own","output":[]},"input":[],"requested_model":"tiny"}'
 SHA = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CLOUD = """
 [provider]
@@ -177,6 +182,22 @@ class MemoryReceipts:
         return tuple(own[:limit])
 
 
+class MemoryAliases:
+    """A store of aliases in memory."""
+
+    def __init__(self) -> None:
+        self.aliases: dict[str, Alias] = {}
+
+    async def put(self, alias: Alias) -> None:
+        self.aliases[alias.name] = alias
+
+    async def remove(self, name: str) -> bool:
+        return self.aliases.pop(name, None) is not None
+
+    async def list(self) -> tuple[Alias, ...]:
+        return tuple(self.aliases[name] for name in sorted(self.aliases))
+
+
 class StagedWeights:
     """Weights whose pulls wait until a test lets them go on."""
 
@@ -242,6 +263,7 @@ class World:
     files: MemoryCatalog = field(default_factory=MemoryCatalog)
     keys: MemoryKeys = field(default_factory=MemoryKeys)
     credentials: MemoryCredentials = field(default_factory=MemoryCredentials)
+    aliases: MemoryAliases = field(default_factory=MemoryAliases)
     receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
     weights: StagedWeights = field(default_factory=StagedWeights)
     observer: KeptEvents = field(default_factory=KeptEvents)
@@ -264,6 +286,8 @@ class World:
             make_receipt("req_own", self.ids["key"]),
             make_receipt("req_foreign", self.ids["foreign"]),
         ]
+        blobs = MemoryBlobs(self.clock)
+        blobs.kept[self.ids["key"], "response", "resp_own"] = (KEPT_RESPONSE, NOON_MICROS + 1_000_000)
         secrets = ContextSecrets()
         snapshots = Snapshots(
             SnapshotSources(
@@ -274,6 +298,7 @@ class World:
                 clock=self.clock,
                 has_weights=lambda file: self.weights.path(file) is not None,
                 given=self.find_given,
+                aliases=self.aliases,
             )
         )
         await snapshots.reload()
@@ -282,6 +307,8 @@ class World:
             door=DoorParts(snapshots, identity, EdgeLimits(frozenset({"gate"})), FakeIds(), self.clock, self.observer),
             keys=Keys(self.keys, identity, snapshots, self.clock),
             credentials=ProviderCredentials(self.credentials, secrets, snapshots, self.clock),
+            aliases=Aliases(self.aliases, snapshots, self.clock),
+            responses=Responses(blobs, self.clock, 30),
             pulls=Pulls(self.weights, snapshots, tasks),
             receipts=ReceiptReader(self.receipts),
             weights=self.weights,

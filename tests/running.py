@@ -157,7 +157,7 @@ class RunningHeadrace:
         found: dict[str, Any] = reply.json()
         return found
 
-    def add_provider(self, name: str, base_url: str, *models: str) -> None:
+    def add_provider(self, name: str, base_url: str, *models: str, adapter: str | None = None) -> None:
         """Write a provider file for an OpenAI-compatible upstream; each model is named as the upstream names it."""
         folder = self.home / "catalog"
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,6 +166,7 @@ class RunningHeadrace:
             f'name = "{name}"',
             f'display_name = "{name}"',
             'wire_format = "openai"',
+            *([] if adapter is None else [f'adapter = "{adapter}"']),
             f'base_url = "{base_url}"',
             'auth = "none"',
             'docs_url = "https://example.com"',

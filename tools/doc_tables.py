@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HELP_NOTES = re.compile(r" \[HEADRACE_[^\]]*\]| \((?P<default>[^()]*)\)(?=\.)")
 SAMPLE = re.compile(r"^(headrace_[a-z_]+?)(?:_bucket|_count|_sum)?\{([^}]*)\}")
-SERVER_KEYS: Mapping[str, str] = {"allowed_host": "allowed_hosts"}
+SERVER_KEYS: Mapping[str, str] = {"allowed_host": "allowed_hosts", "cors_origin": "cors_origins"}
 TODAY = "9999-12-31"
 
 
@@ -155,6 +155,8 @@ def _rendered_metrics() -> str:
             replicas_by_state=lambda: {"ready": 1},
             loop_lag_seconds=lambda: 0.0,
             requests_in_flight=lambda: 0,
+            targets_by_breaker=lambda: {"closed": 1},
+            retries_denied=lambda: 0,
         )
     )
     observer.request_ended(RequestEnd("req", "GET", "/healthz", 200, 0.1))

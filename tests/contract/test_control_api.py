@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from headrace.domain.access import OPERATOR_ACCOUNT
+from headrace.domain.alias import Alias
 from headrace.domain.errors import UpstreamUnavailable
 from headrace.domain.json_value import JsonObject
 from headrace.http.control.app import build_app, control_app, control_routes
@@ -64,11 +65,14 @@ def concrete(spec: RouteSpec, world: World) -> str:
     """A path of this route that exists and belongs to the caller "key"."""
     values = {
         "/v2/requests/{id}": "req_own",
+        "/v1/responses/{id}": "resp_own",
+        "/v1/responses/{id}/cancel": "resp_own",
+        "/v1/responses/{id}/input_items": "resp_own",
         "/v2/models/{id:path}/pull": "tiny",
         "/v1/models/{id:path}": "acme/chat:large",
         f"{CATALOG}/{{id:path}}": "acme/chat:large",
     }
-    named = {"{uuid}": world.ids["key"], "{name}": "acme"}
+    named = {"{uuid}": world.ids["key"], "{name}": "acme", "{name:path}": "daily"}
     path = re.sub(r"\{id(:path)?\}", values.get(spec.path, ""), spec.path)
     for template, value in named.items():
         path = path.replace(template, value)
@@ -84,7 +88,17 @@ def expected_status(spec: RouteSpec, caller: str) -> int:
         return 403
     if spec.path == "/v2/requests/{id}" and caller == "foreign":
         return 404
-    if spec.method in ("POST", "PUT") and spec.path in (KEYS, "/v2/providers/{name}/credential"):
+    if spec.path.startswith("/v1/responses/") and caller != "key":
+        return 404
+    if spec.path == "/v1/responses/{id}/cancel":
+        return 400
+    if spec.method in ("POST", "PUT") and spec.path in (
+        KEYS,
+        "/v2/providers/{name}/credential",
+        "/v2/aliases",
+        "/v2/aliases/{name:path}",
+        "/v1/messages/count_tokens",
+    ):
         return 415
     return 200
 
@@ -95,6 +109,7 @@ async def test_every_route_keeps_out_whom_it_must(caller: str) -> None:
     for spec in table:
         world = World()
         world.weights.here.add(SHA)
+        world.aliases.aliases["daily"] = Alias("daily", "tiny", (), 1, 1)
         async with open_world(world) as client:
             answer = await client.request(spec.method, concrete(spec, world), headers=headers_of(world, caller))
             assert answer.status_code == expected_status(spec, caller), (spec.method, spec.path, answer.text)
@@ -115,6 +130,11 @@ async def test_no_route_is_left_out_of_the_contract(plane: Plane) -> None:
         ("GET", f"{KEYS}/{{uuid}}"),
         ("DELETE", f"{KEYS}/{{uuid}}"),
         ("PUT", f"{KEYS}/{{uuid}}/regenerate"),
+        ("GET", "/v2/aliases"),
+        ("POST", "/v2/aliases"),
+        ("GET", "/v2/aliases/{name:path}"),
+        ("PUT", "/v2/aliases/{name:path}"),
+        ("DELETE", "/v2/aliases/{name:path}"),
         ("GET", "/v2/providers"),
         ("GET", "/v2/providers/{name}"),
         ("PUT", "/v2/providers/{name}/credential"),

@@ -1,4 +1,4 @@
-"""The contract of the key and credential stores, run over every driver."""
+"""The contract of the key, credential and alias stores, run over every driver."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from headrace.domain.access import AccessKey, Role
+from headrace.domain.alias import Alias
 from headrace.domain.errors import Conflict
+from headrace.drivers.stores.aliases import SqliteAliasStore
 from headrace.drivers.stores.credentials import SqliteCredentialStore
 from headrace.drivers.stores.database import Database, open_database
 from headrace.drivers.stores.keys import SqliteKeyStore
-from headrace.ports.stores import CredentialStore, KeyStore, SealedCredential
+from headrace.ports.stores import AliasStore, CredentialStore, KeyStore, SealedCredential
 from headrace.testing.clock import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +32,11 @@ async def database(tmp_path: Path) -> AsyncGenerator[Database]:
 @pytest.fixture
 def keys(database: Database) -> KeyStore:
     return SqliteKeyStore(database)
+
+
+@pytest.fixture
+def aliases(database: Database) -> AliasStore:
+    return SqliteAliasStore(database)
 
 
 @pytest.fixture
@@ -68,3 +75,14 @@ async def test_a_credential_is_replaced_and_removed(credentials: CredentialStore
     assert await credentials.remove("openai")
     assert not await credentials.remove("openai")
     assert await credentials.list() == (other,)
+
+
+async def test_an_alias_is_replaced_keeps_its_beginning_and_is_removed(aliases: AliasStore) -> None:
+    first = Alias("daily", "one", ("two", "three"), 1_000, 1_000)
+    other = Alias("a/b", "two", (), 1_500, 1_500)
+    for alias in (first, other, replace(first, points_to="two", fallbacks=(), changed_at_micros=2_000)):
+        await aliases.put(alias)
+    assert await aliases.list() == (other, Alias("daily", "two", (), 1_000, 2_000))
+    assert await aliases.remove("daily")
+    assert not await aliases.remove("daily")
+    assert await aliases.list() == (other,)

@@ -21,7 +21,7 @@ SECOND_STEP = '''
 """A step of the future."""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "future", "{newest}"
 def upgrade() -> None:
     with op.batch_alter_table("access_key") as table:
         table.add_column(sa.Column("team", sa.Text, nullable=True))
@@ -46,8 +46,8 @@ async def filled_home(home: Path) -> Path:
 
 def steps_with_a_second(folder: Path, more: str = "pass") -> Steps:
     shutil.copytree(STEPS.folder, folder)
-    (folder / "versions" / "0002_future.py").write_text(SECOND_STEP.format(more=more))
-    return Steps(("0001", "0002"), folder)
+    (folder / "versions" / "future.py").write_text(SECOND_STEP.format(more=more, newest=STEPS.newest))
+    return Steps((*STEPS.revisions, "future"), folder)
 
 
 def columns(path: Path, table: str) -> list[str]:
@@ -140,12 +140,12 @@ async def test_a_migration_keeps_the_data_and_takes_a_copy_first(tmp_path: Path)
     path = await filled_home(tmp_path / "home")
     connection = connect_writer(path)
     ensure_schema(connection, path, 77, steps_with_a_second(tmp_path / "steps"))
-    assert stored_revision(connection) == "0002"
+    assert stored_revision(connection) == "future"
     assert connection.execute("SELECT count(*) FROM ledger_entry").fetchone() == (4,)
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
     connection.close()
     assert "team" in columns(path, "access_key")
-    copy = path.parent / "backups" / "headrace-0001-77.db"
+    copy = path.parent / "backups" / f"headrace-{STEPS.newest}-77.db"
     assert "team" not in columns(copy, "access_key")
     assert copy.stat().st_mode & 0o077 == 0
 
@@ -156,7 +156,7 @@ async def test_a_failing_migration_changes_nothing(tmp_path: Path) -> None:
     connection = connect_writer(path)
     with pytest.raises(StoreUnusable, match="no such table"):
         ensure_schema(connection, path, 77, steps_with_a_second(tmp_path / "steps", "op.execute('DROP TABLE missing')"))
-    assert stored_revision(connection) == "0001"
+    assert stored_revision(connection) == STEPS.newest
     connection.close()
     assert path.read_bytes() == before
     opened(path.parent).close()

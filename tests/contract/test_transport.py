@@ -328,6 +328,29 @@ async def test_a_bad_certificate_is_refused_before_anything_is_sent(tmp_path: Pa
     assert (caught.value.code, caught.value.status) == ("upstream_tls", 502)
 
 
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+async def test_a_reused_connection_that_dies_before_an_answer_is_told_apart(kind: FaultKind) -> None:
+    dead = chat_reply().without_headers(kind)
+    async with upstream_and_transport([dead, chat_reply(), chat_reply(), dead]) as (upstream, transport):
+        with pytest.raises(HeadraceError) as fresh:
+            await send(transport, upstream)
+        await read_all(await send(transport, upstream))
+        await read_all(await send(transport, upstream))
+        with pytest.raises(HeadraceError) as reused:
+            await send(transport, upstream)
+        assert [each.connection for each in upstream.requests] == [1, 2, 2, 2]
+    assert (fresh.value.code, reused.value.code) == ("upstream_unavailable", "conn_reused_retry")
+
+
+async def test_a_silent_or_cut_head_on_a_reused_connection_is_no_race() -> None:
+    silent = chat_reply().without_headers("stall")
+    async with upstream_and_transport([chat_reply(), silent]) as (upstream, transport):
+        await read_all(await send(transport, upstream))
+        with pytest.raises(HeadraceError) as caught:
+            await send(transport, upstream, Deadlines(2.0, 0.05, 0.05, 0.05))
+    assert caught.value.code == "upstream_timeout"
+
+
 async def test_a_transport_that_is_not_open_is_a_defect() -> None:
     transport = AiohttpTransport("t")
     with pytest.raises(AssertionError):

@@ -458,11 +458,11 @@ def test_neither_a_providers_key_nor_a_prompt_is_anywhere(server: RunningHeadrac
     with server.client() as client:
         for fields in ({}, {"stream": True}, {"model": "fake-chat2"}, {"stream": 7}, {"n": 1000}, {"model": "gpt-5"}):
             shown.append(client.post(CHAT, json={"model": FAKE, "messages": messages, **fields}).text)
-        for status in (400, 401, 500):
-            upstream.follow([error_reply(status, f"Incorrect API key provided: {PROVIDER_KEY}")])
-            shown.append(client.post(CHAT, json={"model": FAKE, "messages": messages}).text)
         upstream.follow([error_reply(400, f"Too rude: {PROMPT}")])
         assert PROMPT in client.post(CHAT, json={"model": FAKE, "messages": messages}).text, "it is the caller's own"
+        for status in (400, 500, 401):
+            upstream.follow([error_reply(status, f"Incorrect API key provided: {PROVIDER_KEY}")])
+            shown.append(client.post(CHAT, json={"model": FAKE, "messages": messages}).text)
     with server.client(server.admin_token) as admin:
         ids = [each["id"] for each in admin.get("/v2/requests").json()["requests"]]
         paths = ["/metrics", "/v2/providers", "/v2/requests", *(f"/v2/requests/{each}" for each in ids)]

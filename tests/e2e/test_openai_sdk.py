@@ -77,6 +77,10 @@ def running(
     server.take_weights(weights_cache)
     with running_upstream() as upstream:
         server.add_provider("fake", upstream.base_url, FAKE)
+        for *_, code in REFUSALS:
+            server.add_provider(f"fails-{code}".replace("_", "-"), upstream.base_url, f"fails-{code}")
+        # Faults come in a row here, and each is looked at: the breaker would leave the provider alone.
+        (server.home / "headrace.toml").write_text("[limits]\nbreaker_failures = 0\n")
         with server, sdk(server) as client:
             yield World(server, upstream, client)
 
@@ -138,14 +142,14 @@ def test_embeddings_come_as_the_sdks_own_base64_and_as_floats_and_agree(world: W
 def test_the_models_that_can_be_called_are_listed_and_found(world: World) -> None:
     listed = {each.id: each for each in world.client.models.list()}
     assert {SMOLLM, MINILM, FAKE} <= listed.keys()
-    assert "gpt-5" not in listed, "its provider has no key"
+    assert "gpt-5.4-mini" not in listed, "its provider has no key"
     found = world.client.models.retrieve(SMOLLM)
     extra = found.model_extra or {}
     assert (found.id, found.object, found.owned_by) == (SMOLLM, "model", "HuggingFaceTB")
     assert (extra["type"], extra["context_length"], extra["max_output_tokens"]) == ("chat", 4096, 2048)
     assert extra["prices_usd_per_mtok"]["output_text"] == "0.018" and "json_schema" in extra["capabilities"]
     assert (world.client.models.retrieve(MINILM).model_extra or {})["type"] == "embedding"
-    unavailable = world.client.models.retrieve("gpt-5").model_extra or {}
+    unavailable = world.client.models.retrieve("gpt-5.4-mini").model_extra or {}
     assert unavailable["available"] is False and "headrace providers set-key openai" in unavailable["unavailable_fix"]
     with pytest.raises(openai.NotFoundError) as caught:
         world.client.models.retrieve("smollm2-136m")
@@ -202,7 +206,7 @@ def test_upstream_faults_become_the_sdks_own_errors(
 ) -> None:
     world.upstream.follow([reply])
     with pytest.raises(kind) as caught:
-        world.client.chat.completions.create(model=FAKE, messages=HELLO)
+        world.client.chat.completions.create(model=f"fails-{code}", messages=HELLO)
     assert (caught.value.status_code, caught.value.code) == (status, code)
     if status == 429:
         assert caught.value.response.headers["retry-after"] == "7"
@@ -232,6 +236,7 @@ def test_what_the_caller_asks_for_leaves_the_process_unchanged(world: World) -> 
     world.client.chat.completions.create(model=FAKE, extra_body=vendor, **asked)
     sent = world.sent()
     assert sent.pop("model") == f"{FAKE}-upstream"
+    asked["max_tokens"] = asked.pop("max_completion_tokens")
     assert sent == {**asked, **vendor}
 
 

@@ -1,8 +1,10 @@
 """Everything a turn works with, in memory, noting in one list what happened in which order."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from headrace.domain.books import Held, Opening, Progress, RecoveryReport, Refused, Settlement, Void
@@ -63,7 +65,7 @@ class FakeLedger:
     async def recover(self) -> RecoveryReport:
         return RecoveryReport(0, 0, 0, "ok")
 
-    def _mark_sent(self, durable: "asyncio.Future[None]") -> None:
+    def _mark_sent(self, durable: asyncio.Future[None]) -> None:
         if durable.done():
             return
         try:
@@ -102,6 +104,10 @@ class FakeSink:
     @property
     def body(self) -> bytes:
         return b"".join(self.blocks)
+
+    @property
+    def departure(self) -> str | None:
+        return "client_closed" if self.gone else None
 
     async def start(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
         assert not self.started
@@ -237,7 +243,21 @@ class World:
             clock=self.clock,
             ids=FakeIds(),
             limits=limits,
+            sleep=self._sleep,
         )
+
+    @classmethod
+    def beside(cls, other: World) -> World:
+        """The surroundings of a later turn in the same process: same clock, health and retries."""
+        world = cls()
+        world.clock = other.clock
+        world.parts = replace(world.parts, clock=other.clock, health=other.parts.health, retries=other.parts.retries)
+        return world
+
+    async def _sleep(self, seconds: float) -> None:
+        self.events.append(f"wait {seconds:g}")
+        self.clock.advance(seconds)
+        await asyncio.sleep(0)
 
     def answer(self, *steps: Step, status: int = 200, headers: Mapping[str, str] | None = None) -> FakeExchange:
         exchange = FakeExchange(self.events, status, headers or {}, list(steps))

@@ -11,11 +11,14 @@ from headrace.domain.secret import Secret
 from headrace.drivers.ambient import OsRandomness, SystemClock, TimedIds
 from headrace.drivers.secrets.home_keys import open_home_keys
 from headrace.drivers.secrets.sealing import SealedSecrets
+from headrace.drivers.stores.aliases import SqliteAliasStore
+from headrace.drivers.stores.blobs import SqliteBlobs
 from headrace.drivers.stores.credentials import SqliteCredentialStore
 from headrace.drivers.stores.database import Database, open_database
 from headrace.drivers.stores.home import open_home
 from headrace.drivers.stores.keys import SqliteKeyStore
 from headrace.drivers.stores.ledger import SqliteLedger
+from headrace.drivers.stores.outcomes import SqliteOutcomes
 from headrace.drivers.stores.receipts import SqliteReceipts
 from headrace.services.identity import Identity
 
@@ -35,6 +38,9 @@ class Foundation:
     receipts: SqliteReceipts
     keys: SqliteKeyStore
     credentials: SqliteCredentialStore
+    aliases: SqliteAliasStore
+    blobs: SqliteBlobs
+    outcomes: SqliteOutcomes
 
 
 @contextmanager
@@ -44,6 +50,7 @@ def open_foundation(home: Path) -> Generator[Foundation, None, None]:
     with open_home(home):
         home_keys = open_home_keys(home, randomness)
         database = open_database(home, clock)
+        secrets = SealedSecrets(home_keys, randomness)
         try:
             yield Foundation(
                 home=home,
@@ -51,12 +58,15 @@ def open_foundation(home: Path) -> Generator[Foundation, None, None]:
                 ids=TimedIds(clock),
                 randomness=randomness,
                 identity=Identity(Secret(home_keys.pepper.hex()), randomness),
-                secrets=SealedSecrets(home_keys, randomness),
+                secrets=secrets,
                 database=database,
                 ledger=SqliteLedger(database, clock),
                 receipts=SqliteReceipts(database),
                 keys=SqliteKeyStore(database),
                 credentials=SqliteCredentialStore(database),
+                aliases=SqliteAliasStore(database),
+                blobs=SqliteBlobs(database, secrets, clock),
+                outcomes=SqliteOutcomes(database, secrets, clock),
             )
         finally:
             database.close()

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from headrace import __version__
 from headrace.app.deployments import EmbeddedDeployments
+from headrace.app.dialects import speaking_both, speaking_chat, speaking_messages, speaking_responses
 from headrace.app.foundation import Foundation
 from headrace.domain.errors import ConfigInvalid
+from headrace.domain.health import BreakerRules
 from headrace.domain.plan import Deadlines
 from headrace.domain.settings import ServeOptions
 from headrace.drivers.ambient import ThreadOffload
@@ -28,7 +30,10 @@ from headrace.drivers.observability.gauges import GaugeSources
 from headrace.drivers.observability.log_observer import LogObserver, Observers
 from headrace.drivers.observability.logs import Logger
 from headrace.drivers.observability.prometheus_observer import PrometheusObserver
+from headrace.drivers.providers.anthropic import AnthropicAdapter
 from headrace.drivers.providers.openai import OpenAiAdapter
+from headrace.drivers.providers.openai_responses import OpenAiResponsesAdapter
+from headrace.drivers.providers.scan import provider_adapters
 from headrace.drivers.stores.sqlite import library_version
 from headrace.drivers.stores.upgrade import REVISIONS
 from headrace.drivers.transports.aiohttp_transport import AiohttpTransport
@@ -37,18 +42,25 @@ from headrace.drivers.weights.package_source import PackageSource
 from headrace.drivers.weights.store import WeightsStore
 from headrace.http.control.app import control_app
 from headrace.http.control.parts import About, ControlParts
+from headrace.http.cors import CrossOrigin
 from headrace.http.door import DoorParts
 from headrace.http.edge import EdgeLimits
-from headrace.http.gateway import Gateway, InFlight
+from headrace.http.gateway import AsgiApp, Gateway, InFlight
 from headrace.http.inference import HOT_ROUTES, InferenceEndpoint, InferenceParts
 from headrace.ports.fleet import Encoder
+from headrace.ports.observer import Observer
 from headrace.ports.upstream import Adapter
+from headrace.services.aliases import Aliases
 from headrace.services.fleet import TargetFleet
+from headrace.services.health import TargetHealth
+from headrace.services.idempotency import Idempotency
 from headrace.services.keys import Keys
 from headrace.services.loop_watch import LoopWatch
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
+from headrace.services.responses import Responses
+from headrace.services.retries import RetryBudget
 from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
 from headrace.services.steadfast import SteadfastLedger
 from headrace.services.tally import Tally
@@ -57,7 +69,10 @@ from headrace.services.turn_parts import TurnLimits, TurnParts
 
 ENCODER_ENGINE = "minilm"
 CHAT_ENGINE = "llamacpp"
-ADAPTERS = frozenset({"openai", "openai_platform", CHAT_ENGINE, ENCODER_ENGINE})
+PROVIDERS = provider_adapters()
+ADAPTERS = frozenset(
+    {"openai", "openai_platform", "openai_responses", "anthropic", CHAT_ENGINE, ENCODER_ENGINE, *PROVIDERS}
+)
 OFFLOAD_THREADS = 2
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MIB = 1024 * 1024
@@ -67,7 +82,8 @@ MIB = 1024 * 1024
 class Platform:
     """What the server and the command line need of the running platform."""
 
-    gateway: Gateway
+    gateway: AsgiApp
+    observer: Observer
     in_flight: InFlight
     tally: Tally
     snapshots: Snapshots
@@ -118,29 +134,47 @@ class _Machine:
     snapshots: Snapshots
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Services that both planes are asked for."""
+
+    pulls: Pulls
+    responses: Responses
+
+
 def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine: _Machine) -> Platform:
     snapshots, tasks = machine.snapshots, machine.tasks
     in_flight, tally = InFlight(), Tally()
     watch = LoopWatch(ground.clock, lambda lag: logger.warning("event loop blocked", seconds=round(lag, 3)))
     tasks.start("loop watch", watch.run())
-    metrics = PrometheusObserver(_gauges(ground, machine.compute, watch, in_flight))
+    health, retries = TargetHealth(BreakerRules(options.limits.breaker_failures)), RetryBudget()
+    metrics = PrometheusObserver(_gauges(ground, machine.compute, watch, in_flight, health, retries))
     turn = TurnParts(
         ledger=SteadfastLedger(ground.ledger, tasks),
         fleet=TargetFleet(machine.compute, frozenset({ENCODER_ENGINE})),
         transport=machine.transport,
         adapters=_adapters(ground, machine),
-        observer=Observers((metrics, tally, LogObserver(logger))),
+        observer=Observers((metrics, tally, health, LogObserver(logger))),
         clock=ground.clock,
         ids=ground.ids,
         limits=_turn_limits(options),
+        health=health,
+        retries=retries,
     )
     edge = EdgeLimits(_hosts(options), options.limits.max_body_bytes)
     door = DoorParts(snapshots, ground.identity, edge, ground.ids, ground.clock, turn.observer)
     pulls = Pulls(machine.weights, snapshots, tasks)
-    inference = InferenceParts(turn, snapshots, ground.identity, edge, machine.offload)
+    responses = Responses(ground.blobs, ground.clock, options.limits.keep_responses_days)
+    tasks.start("response sweep", responses.sweep_for_ever())
+    idempotency = Idempotency(ground.outcomes, tasks, ground.clock, is_on=options.idempotency)
+    tasks.start("outcome sweep", idempotency.sweep_for_ever())
+    inference = InferenceParts(turn, snapshots, ground.identity, edge, machine.offload, responses, idempotency)
     hot = {route.path: InferenceEndpoint(inference, route) for route in HOT_ROUTES}
-    others = control_app(_control(ground, options, machine, door, metrics, pulls))
-    return Platform(Gateway(hot, others, in_flight), in_flight, tally, snapshots, pulls, machine.weights, tasks)
+    others = control_app(_control(ground, options, machine, door, metrics, _Asked(pulls, responses)))
+    gateway: AsgiApp = Gateway(hot, others, in_flight)
+    if options.cors_origins:
+        gateway = CrossOrigin(gateway, options.cors_origins)
+    return Platform(gateway, turn.observer, in_flight, tally, snapshots, pulls, machine.weights, tasks)
 
 
 def _control(
@@ -149,14 +183,16 @@ def _control(
     machine: _Machine,
     door: DoorParts,
     metrics: PrometheusObserver,
-    pulls: Pulls,
+    asked: _Asked,
 ) -> ControlParts:
     snapshots = machine.snapshots
     return ControlParts(
         door=door,
         keys=Keys(ground.keys, ground.identity, snapshots, ground.clock),
         credentials=ProviderCredentials(ground.credentials, ground.secrets, snapshots, ground.clock),
-        pulls=pulls,
+        aliases=Aliases(ground.aliases, snapshots, ground.clock),
+        responses=asked.responses,
+        pulls=asked.pulls,
         receipts=ReceiptReader(ground.receipts),
         weights=machine.weights,
         compute=machine.compute,
@@ -165,6 +201,7 @@ def _control(
         checks={"store": lambda: ground.database.writer.last_error},
         render_metrics=metrics.render,
         metrics_public=options.host in LOOPBACK,
+        offload=machine.offload,
     )
 
 
@@ -200,11 +237,13 @@ def _snapshots(
             given=given_credentials(by_provider, environment),
             catalog_folder=str(folder),
             adapters=ADAPTERS,
+            aliases=ground.aliases,
         )
     )
 
 
 def _adapters(ground: Foundation, machine: _Machine) -> Mapping[str, Adapter]:
+    clock = ground.clock
     encoders: dict[str, Encoder] = {}
     for entries in machine.snapshots.current().models.values():
         for model in (entry.model for entry in entries):
@@ -214,9 +253,12 @@ def _adapters(ground: Foundation, machine: _Machine) -> Mapping[str, Adapter]:
                     model.id, files, machine.weights, ground.home, machine.offload
                 )
     return {
-        "openai": OpenAiAdapter(ground.clock, "max_tokens"),
-        "openai_platform": OpenAiAdapter(ground.clock, "max_completion_tokens"),
-        CHAT_ENGINE: LlamaCppAdapter(ground.ids),
+        "openai": speaking_chat(OpenAiAdapter(clock, "max_tokens")),
+        "openai_platform": speaking_both(OpenAiAdapter(clock, "max_completion_tokens"), OpenAiResponsesAdapter(clock)),
+        "openai_responses": speaking_responses(OpenAiResponsesAdapter(clock)),
+        "anthropic": speaking_messages(AnthropicAdapter(clock), clock),
+        **{name: speaking_chat(build(clock)) for name, build in PROVIDERS.items()},
+        CHAT_ENGINE: speaking_chat(LlamaCppAdapter(ground.ids)),
         ENCODER_ENGINE: EncoderAdapter(encoders, machine.offload),
     }
 
@@ -229,7 +271,14 @@ def _turn_limits(options: ServeOptions) -> TurnLimits:
     return TurnLimits(deadlines, limits.engine_wait_seconds, limits.keepalive_seconds)
 
 
-def _gauges(ground: Foundation, compute: LocalCompute, watch: LoopWatch, in_flight: InFlight) -> GaugeSources:
+def _gauges(
+    ground: Foundation,
+    compute: LocalCompute,
+    watch: LoopWatch,
+    in_flight: InFlight,
+    health: TargetHealth,
+    retries: RetryBudget,
+) -> GaugeSources:
     writer = ground.database.writer
     return GaugeSources(
         ledger_commits=lambda: writer.commits,
@@ -238,6 +287,8 @@ def _gauges(ground: Foundation, compute: LocalCompute, watch: LoopWatch, in_flig
         replicas_by_state=lambda: Counter(each.state.value for each in compute.observe()),
         loop_lag_seconds=lambda: watch.lag_seconds,
         requests_in_flight=lambda: in_flight.count,
+        targets_by_breaker=lambda: Counter(each.breaker.value for each in health.states(ground.clock.monotonic())),
+        retries_denied=lambda: retries.denied,
     )
 
 

@@ -20,15 +20,17 @@ from headrace.app.platform import Platform, open_platform
 from headrace.cli.progress import PullProgress
 from headrace.cli.welcome import Welcome, draining, goodbye, welcome
 from headrace.domain.errors import ConfigInvalid, HeadraceError, UpstreamError
-from headrace.domain.settings import ServeOptions
+from headrace.domain.settings import Limits, ServeOptions
 from headrace.drivers.observability.logs import Logger, LogSettings, open_log
 from headrace.drivers.port_owner import port_owner
 from headrace.drivers.tls.authority import ServerCertificate, ensure_certificate
+from headrace.http.connections import ConnectionLimits
 from headrace.http.server import GatewayServer, Listening, bind, make_server
 
 FIRST_MODEL = "smollm2-135m"
 MODELS_BESIDE = ("all-minilm-l6-v2", "qwen2.5-coder-0.5b")
 WATCH_FILES_SECONDS = 2.0
+FRAMING_BYTES = 64 * 1024
 GC_THRESHOLDS = (20_000, 20, 20)
 ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - named to leave them out of a certificate
 
@@ -61,7 +63,7 @@ class _Start:
             )
             if is_new:
                 await platform.snapshots.publish_keys()
-            server = make_server(platform.gateway, listening)
+            server = make_server(platform.gateway, listening, self.ground.ids, platform.observer)
             self._take_signals(server, platform)
             with PullProgress(sys.stderr) as progress:
                 if self.options.pull:
@@ -166,6 +168,16 @@ def _listening(options: ServeOptions, certificate: ServerCertificate | None) -> 
         None if chain is None else str(chain),
         None if key is None else str(key),
         options.limits.drain_seconds,
+        _connection_limits(options.limits),
+    )
+
+
+def _connection_limits(limits: Limits) -> ConnectionLimits:
+    return ConnectionLimits(
+        body_wire_bytes=2 * limits.max_body_bytes + FRAMING_BYTES,
+        reader_seconds=limits.slow_reader_seconds,
+        connections=limits.max_connections,
+        connections_per_address=limits.max_connections_per_address,
     )
 
 

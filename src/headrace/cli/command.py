@@ -42,6 +42,9 @@ COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("providers", "list"), "providers:list_providers", "List the providers and whether their keys are set."),
     (("providers", "set-key"), "providers:set_key", "Set a provider's key, read from standard input."),
     (("providers", "remove-key"), "providers:remove_key", "Forget a provider's stored key."),
+    (("aliases", "list"), "aliases:list_aliases", "List the aliases and what they point at."),
+    (("aliases", "set"), "aliases:set_alias", "Point an alias at a model."),
+    (("aliases", "delete"), "aliases:delete_alias", "Delete an alias."),
     (("init",), "installation:init", "Make the home and its credentials."),
     (("catalog", "check"), "installation:check_catalog", "Check catalog files: file, line and fix."),
     (("backup",), "installation:backup", "Copy the store to one file."),
@@ -52,6 +55,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 GROUPS: tuple[tuple[str, str], ...] = (
     ("keys", "Model access keys: create, list, revoke."),
     ("providers", "Outside services and their keys."),
+    ("aliases", "Names that point at models: list, set, delete."),
     ("catalog", "Catalog files."),
     ("config", "The running server's configuration."),
 )

@@ -39,6 +39,8 @@ class ServerTable(Struct, frozen=True, forbid_unknown_fields=True):
     tls_cert: str | None = None
     tls_key: str | None = None
     allowed_hosts: tuple[str, ...] | None = None
+    cors_origins: tuple[str, ...] | None = None
+    idempotency: bool | None = None
     pull: bool | None = None
     log: Literal["json", "pretty"] | None = None
 
@@ -47,6 +49,9 @@ class LimitsTable(Struct, frozen=True, forbid_unknown_fields=True):
     """The table `[limits]`."""
 
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1024**3)] = _DEFAULT.max_body_bytes
+    max_connections: Annotated[int, Meta(ge=1)] = _DEFAULT.max_connections
+    max_connections_per_address: Annotated[int, Meta(ge=1)] = _DEFAULT.max_connections_per_address
+    slow_reader_seconds: Seconds = _DEFAULT.slow_reader_seconds
     engine_memory_mib: Annotated[int, Meta(ge=64)] | None = _DEFAULT.engine_memory_mib
     engine_wait_seconds: Seconds = _DEFAULT.engine_wait_seconds
     connect_seconds: Seconds = _DEFAULT.connect_seconds
@@ -55,6 +60,8 @@ class LimitsTable(Struct, frozen=True, forbid_unknown_fields=True):
     total_seconds: Seconds = _DEFAULT.total_seconds
     keepalive_seconds: Seconds = _DEFAULT.keepalive_seconds
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = _DEFAULT.drain_seconds
+    breaker_failures: Annotated[int, Meta(ge=0, le=1000)] = _DEFAULT.breaker_failures
+    keep_responses_days: Annotated[int, Meta(ge=0, le=3650)] = _DEFAULT.keep_responses_days
 
 
 class ConfigTables(Struct, frozen=True, forbid_unknown_fields=True):

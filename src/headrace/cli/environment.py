@@ -21,6 +21,8 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "tls_cert": "HEADRACE_TLS_CERT",
         "tls_key": "HEADRACE_TLS_KEY",
         "allowed_host": "HEADRACE_ALLOWED_HOST",
+        "cors_origin": "HEADRACE_CORS_ORIGIN",
+        "idempotency": "HEADRACE_IDEMPOTENCY",
         "pull": "HEADRACE_PULL",
         "log": "HEADRACE_LOG",
         "url": "HEADRACE_URL",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar, cast
@@ -16,6 +17,7 @@ from headrace.domain.settings import Limits, LogFormat, ServeOptions
 T = TypeVar("T")
 DEFAULT_HOME = "~/.headrace"
 LOG_FORMATS = ("json", "pretty")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
 
 @Parameter(name="*")
@@ -40,6 +42,16 @@ class ServeFlags:
             help="A further Host that requests may name; may be given again. [HEADRACE_ALLOWED_HOST, comma separated]",
             negative="",
         ),
+    ] = None
+    cors_origin: Annotated[
+        tuple[str, ...] | None,
+        Parameter(
+            help="An origin whose web pages may call; may be given again. [HEADRACE_CORS_ORIGIN, comma separated]",
+            negative="",
+        ),
+    ] = None
+    idempotency: Annotated[
+        bool | None, Parameter(help="Keep replies, sealed, for a repeated Idempotency-Key (1). [HEADRACE_IDEMPOTENCY]")
     ] = None
     pull: Annotated[
         bool | None, Parameter(help="Download the first models, with progress, and serve. [HEADRACE_PULL]")
@@ -107,7 +119,13 @@ def serve_options(flags: ServeFlags, environment: Environment) -> ServeOptions:
         tls=_first(flags.tls, environment.switch("tls"), table and table.tls, False),
         tls_cert=_absolute(tls_cert),
         tls_key=_absolute(tls_key),
-        allowed_hosts=_first(_flag_hosts(flags), environment.names("allowed_host"), table and table.allowed_hosts, ()),
+        allowed_hosts=_first(
+            _given(flags.allowed_host), environment.names("allowed_host"), table and table.allowed_hosts, ()
+        ),
+        cors_origins=_first(
+            _given(flags.cors_origin), environment.names("cors_origin"), table and table.cors_origins, ()
+        ),
+        idempotency=_first(flags.idempotency, environment.switch("idempotency"), table and table.idempotency, True),
         pull=_first(flags.pull, environment.switch("pull"), table and table.pull, False),
         log_format=cast("LogFormat", log),
         limits=file.limits if file is not None else Limits(),
@@ -142,10 +160,10 @@ def _config_file(home: Path | None, named: Path | None) -> ConfigFile | None:
     return file
 
 
-def _flag_hosts(flags: ServeFlags) -> tuple[str, ...] | None:
-    if flags.allowed_host is None:
+def _given(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is None:
         return None
-    return tuple(name for each in flags.allowed_host for name in split_names(each))
+    return tuple(name for each in names for name in split_names(each))
 
 
 def _check(options: ServeOptions) -> None:
@@ -154,6 +172,13 @@ def _check(options: ServeOptions) -> None:
     if (options.tls_cert is None) != (options.tls_key is None):
         given, missing = ("--tls-cert", "--tls-key") if options.tls_key is None else ("--tls-key", "--tls-cert")
         raise ConfigInvalid(f"{given} stands alone. Give {missing} too: a certificate needs its private key.")
+    for origin in options.cors_origins:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise ConfigInvalid(
+                f'"{origin}" is not an origin. Write it as browsers send it, like https://console.example.com, without '
+                "a path; there is no wildcard.",
+                param="cors_origins",
+            )
     if options.tls and options.tls_cert is not None:
         raise ConfigInvalid("--tls and --tls-cert exclude each other. Drop --tls to serve with your own certificate.")
 

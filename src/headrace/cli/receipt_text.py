@@ -16,6 +16,7 @@ ENDINGS: Mapping[str, str] = MappingProxyType(
     {
         "complete": "ok",
         "client_closed": "caller left",
+        "slow_reader": "caller read too slowly",
         "upstream_truncated": "broke off",
         "upstream_stalled": "stalled",
         "upstream_error": "failed midway",

@@ -97,7 +97,8 @@ class Timing:
 class Settlement:
     """The end of a sent attempt: true usage and its lines.
 
-    `ending` is one of: complete, client_closed, upstream_truncated, upstream_stalled, upstream_error, recovered.
+    `ending` is one of: complete, client_closed, slow_reader, upstream_truncated, upstream_stalled, upstream_error,
+    recovered.
     `request_status` is the HTTP status the caller saw when this attempt ends the request, else None.
     """
 

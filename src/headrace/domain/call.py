@@ -16,6 +16,10 @@ class Operation(StrEnum):
 
     CHAT = "chat"
     EMBEDDINGS = "embeddings"
+    COMPLETIONS = "completions"
+    RERANK = "rerank"
+    IMAGES = "images"
+    SPEECH = "speech"
 
 
 class Dialect(StrEnum):
@@ -45,7 +49,11 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of an identified caller; `body` is the validated body with everything the caller sent."""
+    """One request of an identified caller; `body` is the validated body with everything the caller sent.
+
+    `fallbacks` are the names that the caller lists after the model; `may_substitute` is False when only the model
+    that was asked for may answer.
+    """
 
     request_id: str
     operation: Operation
@@ -55,3 +63,5 @@ class Call:
     received_at_micros: int
     dialect: Dialect = Dialect.CHAT
     tags: tuple[str, ...] = field(default=())
+    fallbacks: tuple[str, ...] = ()
+    may_substitute: bool = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from headrace.domain.price import PriceVersion
@@ -37,9 +39,11 @@ class Capability(StrEnum):
     FILE_INPUT = "file_input"
     REASONING = "reasoning"
     PROMPT_CACHE = "prompt_cache"
+    COMPLETIONS = "completions"
 
 
 AuthScheme: TypeAlias = Literal["none", "bearer", "header"]
+CapField: TypeAlias = Literal["max_tokens", "max_completion_tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,30 @@ class LocalRunning:
 
 
 @dataclass(frozen=True, slots=True)
+class Quirks:
+    """How a provider's API departs from the format that it speaks; the defaults are no departure.
+
+    `{model}` in a path stands for the model's upstream name. `cap_field` is the one name that an output cap goes
+    under; None leaves the caller's, and the adapter's choice where there is none. `usage_unasked` says that streams
+    carry usage without `stream_options`, which are not sent then. Fields are renamed, dropped (the caller is told),
+    or refused unless they have their default value. `reasoning_apart`: completion tokens leave reasoning tokens out.
+    """
+
+    chat_path: str = "/chat/completions"
+    embeddings_path: str = "/embeddings"
+    cap_field: CapField | None = None
+    usage_unasked: bool = False
+    reasoning_apart: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    renamed_fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    dropped_fields: frozenset[str] = frozenset()
+    refused_fields: frozenset[str] = frozenset()
+
+
+NO_QUIRKS = Quirks()
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """An outside service (or this machine, for embedded models) that serves models.
 
@@ -84,6 +112,7 @@ class Provider:
     checked_on: str
     key_variable: str | None = None
     credential: Secret | None = None
+    quirks: Quirks = NO_QUIRKS
 
     @property
     def needs_credential(self) -> bool:
@@ -97,6 +126,7 @@ class Model:
 
     `prices` are in ascending order of their effective date. `local` is set for embedded models. What is
     in `best_effort` works without being reliable, and is not in `capabilities`. It is gone from `retired_on` on.
+    `refused_fields` are request fields that it takes only with their default value.
     """
 
     id: str
@@ -119,6 +149,7 @@ class Model:
     best_effort: frozenset[Capability] = frozenset()
     local: LocalRunning | None = None
     retired_on: str | None = None
+    refused_fields: frozenset[str] = frozenset()
 
     def price_on(self, day: str) -> PriceVersion | None:
         """Return the price in force on an ISO date, or None when there is none yet."""

@@ -6,17 +6,20 @@ HeadraceError
 │   ├── Unauthenticated        401   ├── UnsupportedMedia   415
 │   ├── PaymentRequired        402   ├── WrongHost          421
 │   ├── Forbidden              403   ├── MethodNotAllowed   405
-│   └── NotFound               404   └── Conflict           409
+│   ├── NotFound               404   ├── Conflict           409
+│   ├── SlowRequest            408   ├── HeadersTooLarge    431
+│   └── Unprocessable          422
 ├── UpstreamError          the provider or engine that was asked
 │   ├── UpstreamRefused        400   (it named the caller's request as the fault)
 │   ├── UpstreamAuthFailed     502   ├── UpstreamTimeout    504
 │   ├── UpstreamRateLimited    429   ├── UpstreamTruncated  502
 │   ├── UpstreamUnavailable    502   ├── UpstreamProtocol   502
 │   ├── UpstreamQuota          502   ├── UpstreamStalled    504
-│   └── UpstreamTls            502
+│   └── UpstreamTls            502   └── UpstreamResting    503
 └── PlatformError          Headrace itself
     ├── MeteringUnavailable    503   ├── EngineFailed       503
     ├── ShuttingDown           503   ├── InternalError      500
+    ├── Overloaded             503
     └── OperatorError          (the command line: exit status, no HTTP)
         ├── ConfigInvalid      ├── HomeUnusable
         ├── StoreUnusable      └── AddressInUse
@@ -136,6 +139,27 @@ class WrongHost(CallerError):
     default_code = "wrong_host"
 
 
+class Unprocessable(CallerError):
+    """The request is well formed, but contradicts an earlier one that it says it repeats."""
+
+    status = 422
+    default_code = "unprocessable"
+
+
+class SlowRequest(CallerError):
+    """The request did not come within its time."""
+
+    status = 408
+    default_code = "request_timeout"
+
+
+class HeadersTooLarge(CallerError):
+    """The head of the request passes the limit."""
+
+    status = 431
+    default_code = "headers_too_large"
+
+
 class UpstreamError(HeadraceError):
     """The provider or engine that was asked is the reason."""
 
@@ -177,6 +201,13 @@ class UpstreamUnavailable(UpstreamError):
     """The upstream could not be reached or failed by itself."""
 
     default_code = "upstream_unavailable"
+
+
+class UpstreamResting(UpstreamError):
+    """Every upstream that could serve the request failed lately and is left alone for a while."""
+
+    status = 503
+    default_code = "upstream_resting"
 
 
 class UpstreamTls(UpstreamError):
@@ -240,6 +271,14 @@ class ShuttingDown(PlatformError):
 
     status = 503
     default_code = "shutting_down"
+    retryable = True
+
+
+class Overloaded(PlatformError):
+    """More is asked of the process at once than it takes on."""
+
+    status = 503
+    default_code = "overloaded"
     retryable = True
 
 

@@ -15,9 +15,13 @@ class Limits:
     """How much the platform takes in and how long it waits; the names carry the units.
 
     `engine_memory_mib` is what all embedded engines together may take, None for no limit.
+    `breaker_failures` in a row make a target rest; 0 lets none rest. With `keep_responses_days` 0 no response is kept.
     """
 
     max_body_bytes: int = 16 * 1024 * 1024
+    max_connections: int = 4096
+    max_connections_per_address: int = 1024
+    slow_reader_seconds: float = 30.0
     engine_memory_mib: int | None = None
     engine_wait_seconds: float = 120.0
     connect_seconds: float = 3.0
@@ -26,6 +30,8 @@ class Limits:
     total_seconds: float = 900.0
     keepalive_seconds: float = 10.0
     drain_seconds: int = 30
+    breaker_failures: int = 3
+    keep_responses_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class ServeOptions:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    idempotency: bool = True
     pull: bool = False
     log_format: LogFormat = "pretty"
     limits: Limits = field(default_factory=Limits)

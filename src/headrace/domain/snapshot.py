@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headrace.domain.access import AccessKey
+from headrace.domain.alias import Alias
 from headrace.domain.catalog import Listed, Provider
 
 
@@ -14,10 +15,11 @@ class Snapshot:
     """One consistent view; a request keeps the one that it began with.
 
     `models` maps a model id to its entries in order of preference (one per provider that serves it); `keys` maps
-    the public id of a credential to its stored form.
+    the public id of a credential to its stored form. A name in `aliases` that is a model's id too means the model.
     """
 
     version: int
     models: Mapping[str, tuple[Listed, ...]]
     providers: Mapping[str, Provider]
     keys: Mapping[str, AccessKey]
+    aliases: Mapping[str, Alias] = field(default_factory=dict[str, Alias])

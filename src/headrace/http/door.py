@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.domain.access import Caller
+from headrace.domain.call import Dialect
 from headrace.domain.errors import HeadraceError, MethodNotAllowed, NotFound
 from headrace.domain.names import did_you_mean
-from headrace.http.edge import EdgeLimits, Receive, Scope, Send, check_host, identify
+from headrace.http.edge import EdgeLimits, Receive, Scope, Send, check_host, identify, speaks_messages
 from headrace.http.outcome import failure_of
 from headrace.http.replies import error_headers
 from headrace.http.routing import Audience, Reply, Request, RouteSpec, Stream, is_known_to_caller
@@ -22,7 +23,8 @@ from headrace.ports.ambient import Clock, Ids
 from headrace.ports.observer import Observer, RequestEnd
 from headrace.services.identity import Identity, require_admin
 from headrace.services.snapshots import Snapshots
-from headrace.wire.errors import control_error_body, openai_error_body
+from headrace.wire.dialect_errors import error_body
+from headrace.wire.errors import control_error_body
 
 UNKNOWN_ROUTE = "(unknown)"
 DATA_PLANE = "/v1"
@@ -154,10 +156,14 @@ class _Visit:
         headers = error_headers(error)
         if isinstance(error, MethodNotAllowed) and allow is not None:
             headers = (*headers, ("allow", allow))
-        path = str(self._scope["path"])
-        is_data_plane = path == DATA_PLANE or path.startswith(f"{DATA_PLANE}/")
-        render = openai_error_body if is_data_plane else control_error_body
-        await self._reply(Reply(error.status, headers, render(error, sink.request_id)))
+        await self._reply(Reply(error.status, headers, self._error_body(error)))
+
+    def _error_body(self, error: HeadraceError) -> bytes:
+        path, request_id = str(self._scope["path"]), self._sink.request_id
+        if path != DATA_PLANE and not path.startswith(f"{DATA_PLANE}/"):
+            return control_error_body(error, request_id)
+        dialect = Dialect.MESSAGES if speaks_messages(self._scope) else Dialect.CHAT
+        return error_body(dialect, error, request_id)
 
     def _note(self, error: HeadraceError | None) -> None:
         sink = self._sink
@@ -169,7 +175,7 @@ class _Visit:
                 status=499 if sink.gone else sink.status,
                 duration_seconds=self._parts.clock.monotonic() - self._began,
                 key_id=None if self._caller is None else self._caller.key_id,
-                error_code="client_closed" if sink.gone else None if error is None else error.code,
+                error_code=sink.departure or (None if error is None else error.code),
                 detail=None if error is None else error.detail,
             )
         )

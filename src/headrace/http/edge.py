@@ -13,6 +13,7 @@ from headrace.domain.access import Caller
 from headrace.domain.errors import BodyTooLarge, InvalidRequest, Unauthenticated, UnsupportedMedia, WrongHost
 from headrace.domain.json_value import JsonObject
 from headrace.domain.snapshot import Snapshot
+from headrace.http.connections import CallerLink
 from headrace.services.identity import Identity
 from headrace.wire.json_strict import decode_object
 
@@ -22,6 +23,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 OFFLOAD_BYTES = 256 * 1024
+MESSAGES_PATH = "/v1/messages"
+CONNECTION_EXTENSION = "headrace.connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,21 @@ class CallerLeft(Exception):
 def headers_named(scope: Scope, name: bytes) -> list[bytes]:
     """Return every value of a header; ASGI gives names in lower case."""
     return [value for key, value in scope["headers"] if key == name]
+
+
+def speaks_messages(scope: Scope) -> bool:
+    """Whether a request of the data plane is one of Anthropic's clients: by its path, or by the version it sends."""
+    path = str(scope["path"])
+    if path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/"):
+        return True
+    return path.startswith("/v1/") and bool(headers_named(scope, b"anthropic-version"))
+
+
+def link_of(scope: Scope) -> CallerLink | None:
+    """Return what the server knows of the caller's end, where it tells."""
+    extensions = scope.get("extensions")
+    link = extensions.get(CONNECTION_EXTENSION) if extensions else None
+    return link if isinstance(link, CallerLink) else None
 
 
 def check_host(scope: Scope, limits: EdgeLimits) -> None:

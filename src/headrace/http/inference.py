@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +20,9 @@ from headrace.http.edge import (
     Send,
     check_host,
     check_json,
+    headers_named,
     identify,
+    link_of,
     read_body,
 )
 from headrace.http.outcome import failure_of
@@ -26,13 +30,29 @@ from headrace.http.replies import error_headers
 from headrace.http.sink import AsgiSink
 from headrace.ports.ambient import Offload
 from headrace.ports.observer import RequestEnd
+from headrace.ports.outcomes import Asked
+from headrace.ports.sink import Sink
+from headrace.services.idempotency import HEADER as IDEMPOTENCY_HEADER
+from headrace.services.idempotency import Idempotency
 from headrace.services.identity import Identity
 from headrace.services.resolve import plan_call
+from headrace.services.responses import Responses
 from headrace.services.snapshots import Snapshots
 from headrace.services.turn import run_turn
 from headrace.services.turn_parts import TurnParts
-from headrace.wire import openai_chat, openai_embeddings
+from headrace.wire import (
+    anthropic_messages,
+    images,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_responses,
+    rerank,
+    speech,
+)
 from headrace.wire.dialect_errors import error_body, error_frame
+from headrace.wire.fallbacks import HEADER as FALLBACK_HEADER
+from headrace.wire.fallbacks import may_substitute, take_fallbacks
 from headrace.wire.json_strict import decode_object
 
 ReadEnvelope = Callable[[JsonObject, int], Envelope]
@@ -47,6 +67,8 @@ class InferenceParts:
     identity: Identity
     limits: EdgeLimits
     offload: Offload
+    responses: Responses
+    idempotency: Idempotency
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +83,13 @@ class HotRoute:
 
 HOT_ROUTES = (
     HotRoute("/v1/chat/completions", Operation.CHAT, openai_chat.read_envelope),
+    HotRoute("/v1/messages", Operation.CHAT, anthropic_messages.read_envelope, Dialect.MESSAGES),
+    HotRoute("/v1/responses", Operation.CHAT, openai_responses.read_envelope, Dialect.RESPONSES),
     HotRoute("/v1/embeddings", Operation.EMBEDDINGS, openai_embeddings.read_envelope),
+    HotRoute("/v1/completions", Operation.COMPLETIONS, openai_completions.read_envelope),
+    HotRoute("/v1/rerank", Operation.RERANK, rerank.read_envelope),
+    HotRoute("/v1/images/generations", Operation.IMAGES, images.read_envelope),
+    HotRoute("/v1/audio/speech", Operation.SPEECH, speech.read_envelope),
 )
 
 
@@ -74,7 +102,8 @@ class InferenceEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        request = _Request(self._parts, self._route, scope, AsgiSink(receive, send, self._parts.turn.ids.new("req")))
+        sink = AsgiSink(receive, send, self._parts.turn.ids.new("req"), link_of(scope))
+        request = _Request(self._parts, self._route, scope, sink)
         await request.serve(receive)
 
 
@@ -84,7 +113,9 @@ class _Request:
         self._route = route
         self._scope = scope
         self._sink = sink
+        self._out: Sink = sink
         self._call: Call | None = None
+        self._asked: Asked | None = None
         self._began = parts.turn.clock.monotonic()
 
     async def serve(self, receive: Receive) -> None:
@@ -103,11 +134,16 @@ class _Request:
         check_host(scope, parts.limits)
         caller = identify(scope, snapshot, parts.identity)
         check_json(scope)
+        name = parts.idempotency.check(headers_named(scope, IDEMPOTENCY_HEADER))
         body = await read_body(scope, receive, parts.limits.max_body_bytes)
         if len(body) > OFFLOAD_BYTES:
             fields = await parts.offload.run(decode_object, body)
         else:
             fields = decode_object(body)
+        if name is not None:
+            digest = hashlib.sha256(body).hexdigest()
+            self._asked = Asked(caller.key_id, self._route.path, name, digest, self._sink.request_id)
+        fallbacks = take_fallbacks(fields)
         return Call(
             request_id=self._sink.request_id,
             operation=self._route.operation,
@@ -116,25 +152,41 @@ class _Request:
             body=fields,
             received_at_micros=parts.turn.clock.unix_micros(),
             dialect=self._route.dialect,
+            fallbacks=fallbacks,
+            may_substitute=may_substitute(headers_named(scope, FALLBACK_HEADER)),
         )
 
     async def _run_turn(self, call: Call, snapshot: Snapshot) -> None:
-        plan = plan_call(call, snapshot)
         turn = asyncio.current_task()
         if turn is None:
             raise AssertionError("a request runs in a task")
         watch = self._sink.watch(turn)
         try:
-            await run_turn(self._parts.turn, call, plan, self._sink)
+            run = functools.partial(self._converse, call, snapshot)
+            if self._asked is None:
+                await run(self._sink)
+            else:
+                await self._parts.idempotency.serve(self._asked, self._sink, run)
         finally:
             watch.end()
+
+    async def _converse(self, call: Call, snapshot: Snapshot, sink: Sink) -> None:
+        if call.dialect is Dialect.RESPONSES:
+            self._out = out = self._parts.responses.sink(call, sink)
+            await self._parts.responses.serve(call, out, functools.partial(self._plan_and_run, snapshot))
+        else:
+            await self._plan_and_run(snapshot, call, sink)
+
+    async def _plan_and_run(self, snapshot: Snapshot, call: Call, sink: Sink) -> None:
+        await run_turn(self._parts.turn, call, plan_call(call, snapshot), sink)
 
     async def _refuse(self, error: HeadraceError) -> None:
         sink = self._sink
         if sink.gone or sink.ended:
             return
         if sink.started:
-            await sink.break_off(error_frame(self._route.dialect, error, sink.request_id))
+            is_sound = self._route.operation is Operation.SPEECH
+            await self._out.break_off(b"" if is_sound else error_frame(self._route.dialect, error, sink.request_id))
         else:
             await sink.reply(
                 error.status, error_headers(error), error_body(self._route.dialect, error, sink.request_id)
@@ -151,7 +203,7 @@ class _Request:
                 duration_seconds=self._parts.turn.clock.monotonic() - self._began,
                 key_id=None if call is None else call.caller.key_id,
                 model=None if call is None else call.envelope.model,
-                error_code="client_closed" if sink.gone else None if error is None else error.code,
+                error_code=sink.departure or (None if error is None else error.code),
                 detail=None if error is None else error.detail,
             )
         )

@@ -5,9 +5,11 @@ Source: OpenAI API reference, "Models" (read 2026-11-24).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 from headrace.domain.access import Caller
+from headrace.domain.alias import Alias
 from headrace.domain.catalog import Capability, Listed
 from headrace.domain.errors import NotFound
 from headrace.domain.json_value import JsonObject, JsonValue
@@ -19,24 +21,48 @@ from headrace.domain.snapshot import Snapshot
 def model_list(snapshot: Snapshot, caller: Caller) -> JsonObject:
     """Return what this caller can call now."""
     entries = (entry for entries in snapshot.models.values() for entry in entries[:1])
-    return {
-        "object": "list",
-        "data": [
-            model_object(entry) for entry in entries if entry.availability.available and caller.may_call(entry.model.id)
-        ],
-    }
+    models = [
+        model_object(entry) for entry in entries if entry.availability.available and caller.may_call(entry.model.id)
+    ]
+    return {"object": "list", "data": [*models, *_alias_objects(snapshot, caller)]}
 
 
 def one_model(snapshot: Snapshot, caller: Caller, model_id: str) -> JsonObject:
     """Return one model; one that exists but cannot be called now says why."""
-    entries = snapshot.models.get(model_id)
-    if entries is None or not caller.may_call(model_id):
+    entry = listed_model(snapshot, caller, model_id)
+    alias = snapshot.aliases.get(model_id)
+    return model_object(entry) if alias is None or entry.model.id == model_id else alias_object(alias, entry)
+
+
+def listed_model(snapshot: Snapshot, caller: Caller, model_id: str) -> Listed:
+    """Return the preferred entry of a model that this caller may see, or of what an alias points at.
+
+    Raises NotFound naming the closest.
+    """
+    alias = snapshot.aliases.get(model_id)
+    entries = snapshot.models.get(
+        alias.points_to if alias is not None and model_id not in snapshot.models else model_id
+    )
+    if entries is None or not caller.may_call(entries[0].model.id):
         names = [name for name in snapshot.models if caller.may_call(name)]
         hint = did_you_mean(model_id, names)
         raise NotFound(
             f'No model named "{model_id}".{f" {hint}" if hint else ""}', code="model_not_found", param="model"
         )
-    return model_object(entries[0])
+    return entries[0]
+
+
+def alias_object(alias: Alias, entry: Listed) -> JsonObject:
+    """Return an alias as the model that it points at, under its own name."""
+    fallbacks: list[JsonValue] = list(alias.fallbacks)
+    return {
+        **model_object(entry),
+        "id": alias.name,
+        "name": alias.name,
+        "type": "alias",
+        "points_to": alias.points_to,
+        "fallbacks": fallbacks,
+    }
 
 
 def model_object(entry: Listed) -> JsonObject:
@@ -64,6 +90,15 @@ def model_object(entry: Listed) -> JsonObject:
         "unavailable_reason": entry.availability.reason or None,
         "unavailable_fix": entry.availability.fix or None,
     }
+
+
+def _alias_objects(snapshot: Snapshot, caller: Caller) -> Iterator[JsonObject]:
+    """Aliases whose model this caller can call now; a name that is a model's id too means the model."""
+    for alias in snapshot.aliases.values():
+        entries = snapshot.models.get(alias.points_to, ())
+        for entry in entries[:1]:
+            if alias.name not in snapshot.models and entry.availability.available and caller.may_call(entry.model.id):
+                yield alias_object(alias, entry)
 
 
 def _names(capabilities: frozenset[Capability]) -> list[JsonValue]:

@@ -7,6 +7,7 @@ import math
 from headrace.domain.errors import HeadraceError
 from headrace.http.sink import Headers
 
+REPEAT_IS_USELESS = frozenset({"upstream_auth_failed", "upstream_quota_exhausted", "upstream_tls"})
 JSON_HEADERS: Headers = (("content-type", "application/json"),)
 
 
@@ -17,7 +18,9 @@ def error_headers(error: HeadraceError) -> Headers:
         headers += (("retry-after", str(math.ceil(error.retry_after_seconds))),)
     elif error.status == 503:
         headers += (("retry-after", "2"),)
-    if error.status in (402, 409):
+    elif error.status == 429:
+        headers += (("retry-after", "1"),)
+    if error.status in (402, 409) or error.code in REPEAT_IS_USELESS:
         headers += (("x-should-retry", "false"),)
     if error.status == 401:
         headers += (("www-authenticate", "Bearer"),)

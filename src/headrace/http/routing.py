@@ -62,6 +62,10 @@ class Request:
             return int(text)
         raise InvalidRequest(f'"{name}" must be a whole number from 1 to {most}, not "{text[:40]}".', param=name)
 
+    def text(self, name: str) -> str | None:
+        """Return a value of the query string, or None; raises InvalidRequest when it stands twice."""
+        return _query_value(self.scope, name)
+
     async def fields(self, known: Collection[str]) -> JsonObject:
         """Return the body's JSON object; raises InvalidRequest naming a field that is not known."""
         body = await read_json(self.scope, self.receive, MAX_CONTROL_BODY_BYTES)

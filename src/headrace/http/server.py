@@ -1,7 +1,8 @@
 """The HTTP server: uvicorn on our own socket, with our own signals, draining at the end.
 
 A reply that is broken off on purpose leaves uvicorn's transfer unfinished, so that the caller sees a broken end;
-uvicorn reports that as an application error, which is filtered from its log.
+uvicorn reports that as an application error, which is filtered from its log. So is its word on requests that are no
+HTTP: the protocol tells the observer of them.
 """
 
 from __future__ import annotations
@@ -11,18 +12,24 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeGuard
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headrace.domain.errors import AddressInUse, HomeUnusable
-from headrace.http.gateway import Gateway
+from headrace.http.connections import ConnectionLimits
+from headrace.http.gateway import AsgiApp
+from headrace.http.protocol import GuardedConfig, GuardedProtocol
+from headrace.ports.ambient import Ids
+from headrace.ports.observer import Observer
 
 BACKLOG = 4096
 SILENT_SECONDS = 1.0
+TICKS_PER_INSPECTION = 10
 _UNFINISHED = "ASGI callable returned without completing response"
+_NOT_HTTP = "Invalid HTTP request received."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class Listening:
     certificate_file: str | None = None
     key_file: str | None = None
     drain_seconds: int = 30
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
 
 
 class GatewayServer(uvicorn.Server):
@@ -48,6 +56,12 @@ class GatewayServer(uvicorn.Server):
         """Take no new requests and end when those in flight have ended."""
         self.should_exit = True
 
+    async def on_tick(self, counter: int) -> bool:
+        """Inspect the connections about once a second."""
+        if counter % TICKS_PER_INSPECTION == 0:
+            self._inspect()
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End when requests in flight have ended, without waiting for TLS clients that keep an idle connection."""
         hanging_up = asyncio.get_running_loop().create_task(self._hang_up_on_the_silent(), name="hang up")
@@ -59,12 +73,21 @@ class GatewayServer(uvicorn.Server):
     async def _hang_up_on_the_silent(self) -> None:
         """A client at rest does not answer the closing of TLS, and the event loop would wait half a minute for it."""
         before: set[HttpToolsProtocol] = set()
-        while self.config.is_ssl:
+        while True:
             await asyncio.sleep(SILENT_SECONDS)
+            self._inspect()
+            if not self.config.is_ssl:
+                continue
             at_rest = {each for each in self.server_state.connections if _is_at_rest(each)}
             for connection in at_rest & before:
                 connection.transport.abort()
             before = at_rest
+
+    def _inspect(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in tuple[object, ...](self.server_state.connections):
+            if isinstance(connection, GuardedProtocol):
+                connection.inspect(now)
 
 
 def bind(listening: Listening, describe_owner: Callable[[int], str | None]) -> socket.socket:
@@ -85,13 +108,13 @@ def bind(listening: Listening, describe_owner: Callable[[int], str | None]) -> s
     return listener
 
 
-def make_server(gateway: Gateway, listening: Listening) -> GatewayServer:
+def make_server(gateway: AsgiApp, listening: Listening, ids: Ids, observer: Observer) -> GatewayServer:
     """Return a server that is not running yet."""
     logging.getLogger("uvicorn.error").addFilter(_keeps)
-    config = uvicorn.Config(
+    config = GuardedConfig(
         gateway,
         loop="none",
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -100,11 +123,12 @@ def make_server(gateway: Gateway, listening: Listening) -> GatewayServer:
         date_header=True,
         backlog=BACKLOG,
         proxy_headers=False,
-        timeout_keep_alive=30,
+        timeout_keep_alive=listening.limits.idle_seconds,
         timeout_graceful_shutdown=listening.drain_seconds,
         ssl_certfile=listening.certificate_file,
         ssl_keyfile=listening.key_file,
     )
+    config.guard(listening.limits, ids, observer)
     return GatewayServer(config)
 
 
@@ -115,7 +139,7 @@ def _is_at_rest(connection: object) -> TypeGuard[HttpToolsProtocol]:
 
 
 def _keeps(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_UNFINISHED)
+    return not record.getMessage().startswith((_UNFINISHED, _NOT_HTTP))
 
 
 def _bind_failure(listening: Listening, error: OSError, describe_owner: Callable[[int], str | None]) -> AddressInUse:

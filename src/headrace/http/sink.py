@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from headrace.http.connections import CallerLink
 from headrace.http.edge import Receive, Send
 
 WATCH_AFTER_SECONDS = 0.1
@@ -36,7 +37,7 @@ class CallerWatch:
 class AsgiSink:
     """Writes one reply; `watch` it while a turn runs, so that a caller who leaves ends the turn."""
 
-    def __init__(self, receive: Receive, send: Send, request_id: str) -> None:
+    def __init__(self, receive: Receive, send: Send, request_id: str, link: CallerLink | None = None) -> None:
         self._receive = receive
         self._send = send
         self.request_id = request_id
@@ -45,6 +46,14 @@ class AsgiSink:
         self.gone = False
         self.ended = False
         self.status = 0
+        self._link = link
+
+    @property
+    def departure(self) -> str | None:
+        """How the caller left; None while the caller is there."""
+        if not self.gone:
+            return None
+        return "slow_reader" if self._link is not None and self._link.is_slow else "client_closed"
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers, the request id under both of its names."""

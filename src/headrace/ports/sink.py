@@ -18,6 +18,11 @@ class Sink(Protocol):
         """Whether the caller has left."""
         ...
 
+    @property
+    def departure(self) -> str | None:
+        """How the caller left: "client_closed" or "slow_reader"; None while the caller is there."""
+        ...
+
     async def start(self, status: int, headers: tuple[tuple[str, str], ...]) -> None:
         """Send status and headers; once."""
         ...

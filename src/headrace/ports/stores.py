@@ -1,4 +1,4 @@
-"""Ports of the stores that are not the ledger: access keys and sealed provider credentials."""
+"""Ports of the stores that are not the ledger: access keys, sealed provider credentials, aliases, blobs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.domain.access import AccessKey
+from headrace.domain.alias import Alias
 
 
 class KeyStore(Protocol):
@@ -47,6 +48,42 @@ class CredentialStore(Protocol):
 
     async def list(self) -> tuple[SealedCredential, ...]:
         """Return all stored credentials."""
+        ...
+
+
+class AliasStore(Protocol):
+    """Stored aliases."""
+
+    async def put(self, alias: Alias) -> None:
+        """Store an alias, or replace the one of its name, which keeps its time of creation."""
+        ...
+
+    async def remove(self, name: str) -> bool:
+        """Forget an alias; returns whether there was one."""
+        ...
+
+    async def list(self) -> tuple[Alias, ...]:
+        """Return every alias, by name."""
+        ...
+
+
+class Blobs(Protocol):
+    """What callers asked us to keep: bytes of one owner, by kind and id, until they expire; sealed at rest."""
+
+    async def put(self, owner: str, kind: str, blob_id: str, content: bytes, expires_at_micros: int) -> None:
+        """Store or replace a blob; raises MeteringUnavailable when it could not be made durable."""
+        ...
+
+    async def get(self, owner: str, kind: str, blob_id: str) -> bytes | None:
+        """Return a blob of this owner, or None when there is none or it has expired."""
+        ...
+
+    async def delete(self, owner: str, kind: str, blob_id: str) -> bool:
+        """Forget a blob; returns whether there was one that had not expired."""
+        ...
+
+    async def sweep(self) -> int:
+        """Forget every blob that has expired; returns how many there were."""
         ...
 
 

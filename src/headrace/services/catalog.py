@@ -12,12 +12,14 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from headrace.domain.catalog import (
+    NO_QUIRKS,
     AuthScheme,
     Capability,
     LocalRunning,
     Model,
     ModelKind,
     Provider,
+    Quirks,
     WeightsFile,
 )
 from headrace.domain.finding import Finding, config_invalid
@@ -27,7 +29,7 @@ from headrace.domain.price import PriceVersion
 from headrace.domain.usage import TokenClass
 from headrace.ports.catalogs import CatalogSource
 from headrace.wire.catalog_file import CatalogFile, CatalogText, read_catalog_file
-from headrace.wire.catalog_schema import LocalTable, ModelTable, PriceTable, ProviderTable
+from headrace.wire.catalog_schema import LocalTable, ModelTable, PriceTable, ProviderTable, QuirksTable
 from headrace.wire.toml_lines import KeyPath
 
 T = TypeVar("T")
@@ -250,7 +252,7 @@ def _check_chat(entry: _Entry) -> Iterator[Finding]:
 
 
 def _check_shipped(entry: _Entry) -> Iterator[Finding]:
-    for key in ("display_name", "owned_by", "kind", "released_on", "source", "checked_on", "prices"):
+    for key in ("display_name", "owned_by", "kind", "released_on", "source", "checked_on"):
         if not getattr(entry.table, key):
             yield entry.finding(key, f'"{entry.table.id}" has no {key}', f"A shipped model needs {key}.")
 
@@ -281,6 +283,21 @@ def _provider(table: ProviderTable) -> Provider:
         docs_url=_or(table.docs_url, ""),
         checked_on=_day(table.checked_on),
         key_variable=_or(table.key_variable, None),
+        quirks=NO_QUIRKS if table.quirks is UNSET else _quirks(table.quirks),
+    )
+
+
+def _quirks(table: QuirksTable) -> Quirks:
+    return Quirks(
+        chat_path=_or(table.chat_path, NO_QUIRKS.chat_path),
+        embeddings_path=_or(table.embeddings_path, NO_QUIRKS.embeddings_path),
+        cap_field=_or(table.cap_field, None),
+        usage_unasked=table.usage_unasked,
+        reasoning_apart=table.reasoning_apart,
+        headers=tuple((name.lower(), value) for name, value in table.headers.items()),
+        renamed_fields=MappingProxyType(table.renamed_fields),
+        dropped_fields=frozenset(table.dropped_fields),
+        refused_fields=frozenset(table.refused_fields),
     )
 
 
@@ -308,6 +325,7 @@ def _model(table: ModelTable, provider: Provider) -> Model:
         best_effort=frozenset(_or(table.best_effort, ())),
         local=None if table.local is UNSET else _local(table.local),
         retired_on=None if table.retired_on is UNSET else _day(table.retired_on),
+        refused_fields=frozenset(_or(table.refused_fields, ())),
     )
 
 

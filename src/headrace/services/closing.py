@@ -7,7 +7,6 @@ left running; an upstream's failure without delivered output costs the caller no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from headrace.domain.books import Settlement, Timing, Void
@@ -20,7 +19,6 @@ from headrace.ports.observer import AttemptEnd
 from headrace.services.metering import estimated_usage
 
 CALLER_LEFT_STATUS = 499
-MAX_REQUEST_ID_CHARS = 128
 SHUT_DOWN_STATUS = 503
 UNREACHED = frozenset({"upstream_unreachable", "upstream_tls"})
 
@@ -34,7 +32,7 @@ class AttemptState:
     target: Target
     is_sent: bool
     is_last: bool
-    caller_left: bool
+    departure: str | None
     meaningful: bool
     usage: Usage | None
     output_tokens_seen: int
@@ -84,12 +82,6 @@ def settlement_or_void(state: AttemptState, error: BaseException) -> Settlement 
     )
 
 
-def upstream_request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the upstream's own name of the request, cut and cleaned so that any store takes it."""
-    text = headers.get("x-request-id", "")[:MAX_REQUEST_ID_CHARS]
-    return text.encode("ascii", "replace").decode() or None
-
-
 def attempt_end(state: AttemptState, closing: Settlement | Void) -> AttemptEnd:
     """Return what observers are told of a closed attempt."""
     settled = closing if isinstance(closing, Settlement) else None
@@ -113,15 +105,17 @@ def attempt_end(state: AttemptState, closing: Settlement | Void) -> AttemptEnd:
 def _cause(state: AttemptState, error: BaseException) -> Cause:
     if isinstance(error, HeadraceError):
         return Cause(error.code, error.code, error.status, by_caller=False)
-    if isinstance(error, asyncio.CancelledError) and not state.caller_left:
+    if isinstance(error, asyncio.CancelledError) and state.departure is None:
         return Cause("shutting_down", "shutting_down", SHUT_DOWN_STATUS, by_caller=False)
+    if isinstance(error, asyncio.CancelledError) and state.departure == "slow_reader":
+        return Cause("slow_reader", "slow_reader", CALLER_LEFT_STATUS, by_caller=True)
     if isinstance(error, asyncio.CancelledError):
         return Cause("client_closed", "client_closed", CALLER_LEFT_STATUS, by_caller=True)
     return Cause("internal_error", "internal_error", 500, by_caller=False)
 
 
 def _request_status(state: AttemptState, cause: Cause, error: BaseException) -> int | None:
-    if may_go_on(error) and not state.is_last and not state.delivered_bytes:
+    if not state.is_last and not state.delivered_bytes and not isinstance(error, asyncio.CancelledError):
         return None
     return 200 if state.delivered_bytes and not cause.by_caller else cause.status
 

@@ -11,11 +11,12 @@ from headrace.domain.usage import Usage
 
 BYTES_PER_TOKEN = 4
 TEMPLATE_TOKENS = 64
+NO_OUTPUT_TOKENS = frozenset({Operation.EMBEDDINGS, Operation.RERANK, Operation.SPEECH})
 
 
 def output_cap(call: Call, target: Target) -> int:
     """Return the most output tokens of one choice: the caller's cap, or the catalog's default."""
-    if call.operation is not Operation.CHAT:
+    if call.operation in NO_OUTPUT_TOKENS:
         return 0
     cap = call.envelope.output_cap
     return target.model.default_output_tokens if cap is None else cap
@@ -54,12 +55,16 @@ def request_start(call: Call, route: str | None) -> RequestStart:
     )
 
 
-def money_fields(call: Call, target: Target, settlement: Settlement) -> dict[str, int | str]:
-    """Return the additive fields that tell the caller of a stream what it cost."""
+def money_fields(call: Call, target: Target, settlement: Settlement, attempts: int = 1) -> dict[str, int | str]:
+    """Return the additive fields that tell the caller of a stream who served, after how many attempts, at what cost.
+
+    They stand in the last chunk: headers may have left before a later attempt served.
+    """
     charge = _charge(settlement)
     return {
         "request_id": call.request_id,
         "model": target.model.id,
+        "attempts": attempts,
         "cost_usd": format_nano(charge),
         "cost_nano_usd": charge,
     }

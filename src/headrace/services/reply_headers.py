@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from headrace.domain.call import Call
+from headrace.domain.call import Call, Operation
 from headrace.domain.plan import Target
+from headrace.wire import speech
 
 MAX_DROPPED_CHARS = 1000
 
@@ -11,6 +12,8 @@ MAX_DROPPED_CHARS = 1000
 def reply_headers(call: Call, target: Target, attempts: int, dropped: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return the headers of a reply: its type, the model and provider that served, attempts, and dropped fields."""
     content_type = "text/event-stream" if call.envelope.stream else "application/json"
+    if call.operation is Operation.SPEECH:
+        content_type = speech.content_type(call.body)
     headers = (
         ("content-type", content_type),
         ("x-headrace-model", target.model.id),

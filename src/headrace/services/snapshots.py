@@ -10,13 +10,14 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from headrace.domain.access import AccessKey
+from headrace.domain.alias import Alias
 from headrace.domain.catalog import Listed, Provider, WeightsFile
 from headrace.domain.errors import StoreUnusable
 from headrace.domain.secret import Secret
 from headrace.domain.snapshot import Snapshot
 from headrace.ports.ambient import Clock
 from headrace.ports.catalogs import CatalogSource
-from headrace.ports.stores import CredentialStore, KeyStore, Secrets
+from headrace.ports.stores import AliasStore, CredentialStore, KeyStore, Secrets
 from headrace.services.availability import Surroundings, list_model
 from headrace.services.catalog import Catalog, load_catalog
 
@@ -45,7 +46,8 @@ def given_credentials(by_provider: Mapping[str, str], by_variable: Mapping[str, 
 class SnapshotSources:
     """What snapshots are built from; a stored credential goes before a given one.
 
-    `adapters` are the names of adapters and engines that exist; with None they are not checked.
+    `adapters` are the names of adapters and engines that exist; with None they are not checked. Without a store of
+    aliases there are none.
     """
 
     catalog: CatalogSource
@@ -57,6 +59,7 @@ class SnapshotSources:
     given: GivenCredential
     catalog_folder: str = "HOME/catalog"
     adapters: frozenset[str] | None = None
+    aliases: AliasStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class _Parts:
     credentials: Mapping[str, Secret]
     unreadable: frozenset[str]
     today: str
+    aliases: tuple[Alias, ...] = ()
 
 
 class Snapshots:
@@ -125,7 +129,8 @@ class Snapshots:
             parts = self._known_parts()
             credentials, unreadable = await self._open_credentials()
             keys = await self._sources.keys.list()
-            return self._swap(_Parts(parts.catalog, keys, credentials, unreadable, self._today()))
+            aliases = await self._read_aliases()
+            return self._swap(_Parts(parts.catalog, keys, credentials, unreadable, self._today(), aliases))
 
     async def publish_keys(self) -> Snapshot:
         """Renew the access keys only."""
@@ -135,6 +140,15 @@ class Snapshots:
             current = self.current()
             self._parts = replace(parts, keys=keys)
             return self._publish(replace(current, version=current.version + 1, keys=_by_id(keys)))
+
+    async def publish_aliases(self) -> Snapshot:
+        """Renew the aliases only."""
+        async with self._turn:
+            parts = self._known_parts()
+            aliases = await self._read_aliases()
+            current = self.current()
+            self._parts = replace(parts, aliases=aliases)
+            return self._publish(replace(current, version=current.version + 1, aliases=_by_name(aliases)))
 
     async def refresh_if_day_changed(self, today: str | None = None) -> bool:
         """Put the prices of a new UTC day in force; returns whether the day had changed."""
@@ -151,7 +165,11 @@ class Snapshots:
         catalog = await asyncio.to_thread(load_catalog, self._sources.catalog, self._sources.adapters)
         credentials, unreadable = await self._open_credentials()
         keys = await self._sources.keys.list()
-        self._swap(_Parts(catalog, keys, credentials, unreadable, self._today()))
+        aliases = await self._read_aliases()
+        self._swap(_Parts(catalog, keys, credentials, unreadable, self._today(), aliases))
+
+    async def _read_aliases(self) -> tuple[Alias, ...]:
+        return () if self._sources.aliases is None else await self._sources.aliases.list()
 
     async def _open_credentials(self) -> tuple[Mapping[str, Secret], frozenset[str]]:
         opened: dict[str, Secret] = {}
@@ -174,7 +192,7 @@ class Snapshots:
         version = 1 if self._current is None else self._current.version + 1
         snapshot = compile_snapshot(version, parts.catalog, parts.keys, self._surroundings(parts), self._find(parts))
         self._parts = parts
-        return self._publish(snapshot)
+        return self._publish(replace(snapshot, aliases=_by_name(parts.aliases)))
 
     def _publish(self, snapshot: Snapshot) -> Snapshot:
         self._current = snapshot
@@ -219,3 +237,7 @@ def _listed(name: str, catalog: Catalog, providers: Mapping[str, Provider], arou
 
 def _by_id(keys: Sequence[AccessKey]) -> Mapping[str, AccessKey]:
     return MappingProxyType({each.public_id: each for each in keys})
+
+
+def _by_name(aliases: Sequence[Alias]) -> Mapping[str, Alias]:
+    return MappingProxyType({each.name: each for each in aliases})

@@ -154,14 +154,33 @@ class TranslatedReply(_Around):
     def __init__(self, inner: Reader, translate: Callable[[JsonObject], JsonObject]) -> None:
         super().__init__(inner)
         self._translate = translate
+        self._answer: bytes | None = None
 
     def feed(self, block: bytes) -> bytes:
         """Keep a block; nothing is given out."""
         self._inner.feed(block)
+        self._try()
         return b""
+
+    def close(self) -> None:
+        """Say that the upstream's body has ended."""
+        super().close()
+        self._try()
+
+    def _try(self) -> None:
+        """Translate a complete answer, so that one that cannot be translated fails before it is paid for."""
+        if not self._inner.ended or self.failure is not None or self._answer is not None:
+            return
+        try:
+            self._answer = self._translated(self._inner.usage or Usage(source="counted"), {})
+        except UpstreamProtocol as error:
+            self._failure = error
 
     def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
         """Return the translated answer."""
+        return self._translated(usage, money) if self._answer is None or usage.estimated else self._answer
+
+    def _translated(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
         body = decode_trusted(self._inner.finish(usage, money))
         if not is_object(body):
             raise UpstreamProtocol("The upstream's answer is not a JSON object.")

@@ -12,28 +12,22 @@ from collections.abc import Awaitable
 
 from headrace.domain.books import Opening, Progress, Refused, Settlement
 from headrace.domain.call import Call
-from headrace.domain.errors import HeadraceError, InternalError, UpstreamProtocol, UpstreamTimeout, UpstreamTruncated
+from headrace.domain.errors import HeadraceError, InternalError, UpstreamTimeout
 from headrace.domain.plan import Plan, Target
 from headrace.ports.fleet import Lease
 from headrace.ports.sink import Sink
 from headrace.ports.upstream import Exchange, Prepared, Reader
+from headrace.services.answers import check_status, first_event, upstream_request_id
 from headrace.services.budgets import budget_refusal, scopes_of
-from headrace.services.closing import (
-    AttemptState,
-    attempt_end,
-    may_go_on,
-    settlement_at_end,
-    settlement_or_void,
-    upstream_request_id,
-)
+from headrace.services.closing import AttemptState, attempt_end, settlement_at_end, settlement_or_void
 from headrace.services.keepalive import KeepAlive
 from headrace.services.metering import bound_of, money_fields, money_headers, request_start
 from headrace.services.reply_headers import reply_headers
 from headrace.services.resolve import authorise
+from headrace.services.retries import Course, Step
 from headrace.services.turn_parts import TurnParts
 
 CHECKPOINT_TOKENS, CHECKPOINT_SECONDS = 64, 0.25
-MAX_ERROR_BYTES = 64 * 1024
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -43,43 +37,66 @@ async def run_turn(parts: TurnParts, call: Call, plan: Plan, sink: Sink, turn_in
     Raises the last failure when none does, and the failure itself once content has left: there is no second attempt,
     no splice and no invented terminator after that.
     """
-    last = len(plan.targets) - 1
-    for index, target in enumerate(plan.targets):
-        attempt = _Attempt(parts, call, target, sink, (turn_index, index), is_last=index == last)
-        try:
-            return await attempt.run(plan.route)
-        except HeadraceError as error:
-            if index == last or attempt.delivered_bytes or not may_go_on(error):
-                raise
-    raise InternalError("The plan has no target.")
+    now = parts.clock.monotonic
+    with parts.retries.request() as retries:
+        course = Course(plan, parts.health, retries, now(), parts.limits.deadlines.total_seconds)
+        step, index = course.first(now()), 0
+        while True:
+            if step.wait_seconds:
+                await parts.sleep(step.wait_seconds)
+            attempt = _Attempt(parts, call, step.target, sink, (turn_index, index), course)
+            error = await attempt.failure(plan.route)
+            if error is None:
+                return
+            next_step = attempt.next_step(error)
+            if next_step is None:
+                raise course.last_word(error, now()) from error.__cause__
+            step, index = next_step, index + 1
 
 
 class _Attempt:
     """One try at one target; whatever ends it, its books are closed exactly once."""
 
     def __init__(
-        self, parts: TurnParts, call: Call, target: Target, sink: Sink, place: tuple[int, int], *, is_last: bool
+        self, parts: TurnParts, call: Call, target: Target, sink: Sink, place: tuple[int, int], course: Course
     ) -> None:
         self._parts = parts
         self._call = call
         self._target = target
         self._sink = sink
         self._place = place
-        self._is_last = is_last
+        self._course = course
+        self._trial = parts.health.began(target, parts.clock.monotonic())
         self._id = parts.ids.new("att")
         self._adapter = parts.adapters[target.adapter]
-        self._held_at = 0
         self._first_event_at: int | None = None
         self._status: int | None = None
         self._upstream_id: str | None = None
         self._reader: Reader | None = None
         self._dropped: tuple[str, ...] = ()
-        self._is_sent = False
-        self._is_closed = False
-        self.delivered_bytes = 0
+        self._is_sent = self._is_closed = False
+        self._held_at = self._delivered_bytes = 0
 
-    async def run(self, route: str | None) -> None:
-        """Serve the call by this target; raises HeadraceError after the books are closed."""
+    async def failure(self, route: str | None) -> HeadraceError | None:
+        """Serve the call by this target; returns what it failed with, after the books are closed."""
+        ended_by: BaseException | None = None
+        try:
+            await self._lease_and_serve(route)
+        except HeadraceError as error:
+            ended_by = error
+            return error
+        except BaseException as error:
+            ended_by = error
+            raise
+        finally:
+            self._trial.ended(ended_by, self._status, self._parts.clock.monotonic())
+        return None
+
+    def next_step(self, error: BaseException) -> Step | None:
+        """Return where the request goes after this failure, or None when it is the last word."""
+        return self._course.after(error, self._parts.clock.monotonic(), is_delivered=bool(self._delivered_bytes))
+
+    async def _lease_and_serve(self, route: str | None) -> None:
         authorise(self._call, self._target)
         prepared = self._adapter.prepare(self._call, self._target).labelled(self._call.request_id, self._id)
         self._dropped = prepared.dropped
@@ -141,8 +158,11 @@ class _Attempt:
             async with asyncio.timeout(first_seconds) as limit:
                 exchange = await self._adapter.open(self._parts.transport, lease.endpoint, prepared, deadlines)
                 try:
-                    await self._check_status(exchange)
-                    out = await self._first_event(exchange, reader)
+                    self._status, self._upstream_id = exchange.status, upstream_request_id(exchange.headers)
+                    await check_status(exchange, self._adapter)
+                    out = await first_event(exchange, reader)
+                    self._first_event_at = self._parts.clock.unix_micros()
+                    self._trial.answered()
                     limit.reschedule(asyncio.get_running_loop().time() + deadlines.total_seconds)
                     await keepalive.stop()
                     await self._relay(exchange, reader, out, durable)
@@ -153,48 +173,23 @@ class _Attempt:
         except TimeoutError:
             raise UpstreamTimeout(f"{self._target.model.id} did not answer in time.") from None
 
-    async def _check_status(self, exchange: Exchange) -> None:
-        self._status = exchange.status
-        self._upstream_id = upstream_request_id(exchange.headers)
-        if exchange.status < 300:
-            return
-        if exchange.status < 400:
-            raise UpstreamProtocol(f"The upstream answered with a redirect ({exchange.status}), which is not followed.")
-        body = b""
-        while len(body) < MAX_ERROR_BYTES and (block := await exchange.read()) is not None:
-            body += block
-        raise self._adapter.failure(exchange.status, exchange.headers, body)
-
-    async def _first_event(self, exchange: Exchange, reader: Reader) -> bytes:
-        out = b""
-        while not (reader.meaningful or reader.ended or reader.failure):
-            block = await exchange.read()
-            if block is None:
-                reader.close()
-                break
-            out += reader.feed(block)
-        if not reader.meaningful:
-            raise reader.failure or UpstreamTruncated("The upstream's answer was empty.")
-        self._first_event_at = self._parts.clock.unix_micros()
-        return out
-
     async def _relay(self, exchange: Exchange, reader: Reader, out: bytes, durable: Awaitable[None]) -> None:
         clock = self._parts.clock
         noted_tokens, noted_at = 0, clock.monotonic()
         while True:
             if out:
-                if not self.delivered_bytes:
+                if not self._delivered_bytes:
                     await durable
                 if not self._sink.started:
                     await self._sink.start(200, self._headers())
-                self.delivered_bytes += len(out)
+                self._delivered_bytes += len(out)
                 await self._sink.write(out)
             if reader.ended or reader.failure is not None:
                 return
             tokens, now = reader.output_tokens_seen, clock.monotonic()
             if tokens - noted_tokens >= CHECKPOINT_TOKENS or now - noted_at >= CHECKPOINT_SECONDS:
                 noted_tokens, noted_at = tokens, now
-                self._parts.ledger.checkpoint(self._id, Progress(tokens, self.delivered_bytes, clock.unix_micros()))
+                self._parts.ledger.checkpoint(self._id, Progress(tokens, self._delivered_bytes, clock.unix_micros()))
             block = await exchange.read()
             if block is None:
                 reader.close()
@@ -205,13 +200,13 @@ class _Attempt:
         if reader.failure is not None:
             raise reader.failure
         self._is_closed = True
-        state = self._state()
+        state = self._state(None)
         settlement = settlement_at_end(state)
         try:
             await self._parts.ledger.settle(settlement)
         finally:
             self._parts.observer.attempt_ended(attempt_end(state, settlement))
-        tail = reader.finish(settlement.usage, money_fields(self._call, self._target, settlement))
+        tail = reader.finish(settlement.usage, money_fields(self._call, self._target, settlement, self._place[1] + 1))
         if not self._sink.started:
             size = (("content-length", str(len(tail))),)
             await self._sink.start(200, self._headers() + money_headers(settlement) + size)
@@ -221,7 +216,7 @@ class _Attempt:
         if self._is_closed:
             return
         self._is_closed = True
-        state = self._state()
+        state = self._state(error)
         closing = settlement_or_void(state, error)
         self._parts.observer.attempt_ended(attempt_end(state, closing))
         if isinstance(closing, Settlement):
@@ -229,19 +224,19 @@ class _Attempt:
         else:
             await self._parts.ledger.void(closing)
 
-    def _state(self) -> AttemptState:
+    def _state(self, error: BaseException | None) -> AttemptState:
         reader = self._reader
         return AttemptState(
             attempt_id=self._id,
             call=self._call,
             target=self._target,
             is_sent=self._is_sent,
-            is_last=self._is_last,
-            caller_left=self._sink.gone,
+            is_last=error is None or self.next_step(error) is None,
+            departure=self._sink.departure,
             meaningful=reader is not None and reader.meaningful,
             usage=None if reader is None else reader.usage,
             output_tokens_seen=0 if reader is None else reader.output_tokens_seen,
-            delivered_bytes=self.delivered_bytes,
+            delivered_bytes=self._delivered_bytes,
             upstream_status=self._status,
             upstream_request_id=self._upstream_id,
             held_at_micros=self._held_at,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from headrace.domain.plan import Deadlines
@@ -11,6 +12,8 @@ from headrace.ports.fleet import Fleet
 from headrace.ports.ledger import Ledger
 from headrace.ports.observer import Observer
 from headrace.ports.upstream import Adapter, Transport
+from headrace.services.health import TargetHealth
+from headrace.services.retries import RetryBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +37,6 @@ class TurnParts:
     clock: Clock
     ids: Ids
     limits: TurnLimits
+    health: TargetHealth = field(default_factory=TargetHealth)
+    retries: RetryBudget = field(default_factory=RetryBudget)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

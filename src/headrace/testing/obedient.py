@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
+from headrace.testing.anthropic_replies import obedient_messages
 from headrace.testing.openai_replies import (
     Chat,
     chat_reply,
@@ -13,19 +14,24 @@ from headrace.testing.openai_replies import (
     models_reply,
     words,
 )
+from headrace.testing.responses_replies import limited, response_reply, response_stream
 from headrace.testing.script import Reply, UpstreamRequest
 
 MODELS = ("fake-model", "fake-embedding")
 
 
 def obedient_answer(request: UpstreamRequest) -> Reply:
-    """Answer chat, embeddings and models; 404 for other paths, 400 for a body that is not a JSON object."""
+    """Answer chat, responses, embeddings and models; 404 for other paths, 400 for a body that is not a JSON object."""
     if request.method == "GET" and request.path.endswith("/models"):
         return models_reply(MODELS)
     if not isinstance(request.json, dict):
         return error_reply(400, "The body is not a JSON object.", kind="invalid_request_error")
     if request.path.endswith("/chat/completions"):
         return obedient_chat(request, Chat())
+    if request.path.endswith("/responses"):
+        return obedient_response(request, Chat())
+    if request.path.endswith("/messages"):
+        return obedient_messages(request)
     if request.path.endswith("/embeddings"):
         return _embeddings(request)
     return error_reply(404, f"Nothing lives at {request.path}.", kind="invalid_request_error", code="not_found")
@@ -50,6 +56,18 @@ def obedient_chat(request: UpstreamRequest, chat: Chat) -> Reply:
     options = fields.get("stream_options")
     asked = isinstance(options, dict) and cast("dict[str, object]", options).get("include_usage") is True
     return chat_stream(chat if asked or chat.usage != "final" else replace(chat, usage="absent"))
+
+
+def obedient_response(request: UpstreamRequest, chat: Chat) -> Reply:
+    """Answer with that chat in the Responses dialect, in the form asked for: stream or not, output cap."""
+    fields = request.fields
+    chat = replace(
+        limited(chat, _whole_number(fields.get("max_output_tokens"))),
+        model=request.model or chat.model,
+        prompt_tokens=prompt_words(fields.get("input")),
+        id=f"fake-{request.number}",
+    )
+    return response_stream(chat) if fields.get("stream") is True else response_reply(chat)
 
 
 def prompt_words(value: object) -> int:

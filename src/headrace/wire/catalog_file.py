@@ -22,6 +22,7 @@ from headrace.wire.catalog_schema import (
     ModelTable,
     PriceTable,
     ProviderTable,
+    QuirksTable,
     WeightsTable,
 )
 from headrace.wire.toml_lines import KeyPath, key_lines, line_of, show
@@ -34,6 +35,7 @@ DEAREST_INPUT, DEAREST_OUTPUT, CHEAPEST = Decimal(500), Decimal(2_000), Decimal(
 
 _NESTED: Mapping[tuple[type[Struct], str], type[Struct]] = {
     (CatalogTables, "provider"): ProviderTable,
+    (ProviderTable, "quirks"): QuirksTable,
     (ModelTable, "local"): LocalTable,
 }
 _NESTED_LISTS: Mapping[tuple[type[Struct], str], type[Struct]] = {
@@ -46,7 +48,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "capabilities": tuple(Capability),
     "best_effort": tuple(Capability),
     "auth": ("none", "bearer", "header"),
-    "wire_format": ("openai",),
+    "wire_format": ("openai", "anthropic"),
+    "cap_field": ("max_tokens", "max_completion_tokens"),
 }
 _AT_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 _AT_ITEM = re.compile(r"`\$\[(\d+)\]`")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import schema as json_schema
 
-from headrace.domain.catalog import AuthScheme, Capability, ModelKind
+from headrace.domain.catalog import AuthScheme, Capability, CapField, ModelKind
 
 ProviderName = Annotated[
     str,
@@ -45,6 +45,18 @@ VariableName = Annotated[
         description="An environment variable's name: capital letters, digits and underscores.",
     ),
 ]
+Path = Annotated[
+    str,
+    Meta(
+        pattern=r"^/[^\s]*$",
+        description="What is added to base_url, like /chat/completions; {model} stands for the upstream name.",
+    ),
+]
+FieldName = Annotated[
+    str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="The name of a field of a request, like temperature.")
+]
+FieldNames = Annotated[tuple[FieldName, ...], Meta(description="Names of fields of a request in a list.")]
+Flag = Annotated[bool, Meta(description="true or false.")]
 Day = Annotated[datetime.date, Meta(description="A date like 2026-11-01, without quotes.")]
 Tokens = Annotated[int, Meta(ge=1, le=100_000_000, description="A whole number of tokens, at least 1.")]
 Price = Annotated[
@@ -122,8 +134,27 @@ class ModelTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     licence: Text | UnsetType = UNSET
     source: Text | UnsetType = UNSET
     checked_on: Day | UnsetType = UNSET
+    refused_fields: FieldNames | UnsetType = UNSET
     prices: tuple[PriceTable, ...] | UnsetType = UNSET
     local: LocalTable | UnsetType = UNSET
+
+
+class QuirksTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[provider.quirks]` table: where the API departs from the format that it speaks; replaced whole."""
+
+    chat_path: Path | UnsetType = UNSET
+    embeddings_path: Path | UnsetType = UNSET
+    cap_field: CapField | UnsetType = UNSET
+    usage_unasked: Flag = False
+    reasoning_apart: Flag = False
+    headers: Annotated[
+        dict[HeaderName, Text], Meta(description='Headers of every request, like { "X-Title" = "Headrace" }.')
+    ] = {}
+    renamed_fields: Annotated[
+        dict[FieldName, FieldName], Meta(description='Their names for fields, like { seed = "random_seed" }.')
+    ] = {}
+    dropped_fields: FieldNames = ()
+    refused_fields: FieldNames = ()
 
 
 class ProviderTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,7 +162,7 @@ class ProviderTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     name: ProviderName
     display_name: Text | UnsetType = UNSET
-    wire_format: Literal["openai"] | UnsetType = UNSET
+    wire_format: Literal["openai", "anthropic"] | UnsetType = UNSET
     adapter: Text | UnsetType = UNSET
     base_url: BaseUrl | UnsetType = UNSET
     auth: AuthScheme | UnsetType = UNSET
@@ -139,6 +170,7 @@ class ProviderTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     key_variable: VariableName | UnsetType = UNSET
     docs_url: Url | UnsetType = UNSET
     checked_on: Day | UnsetType = UNSET
+    quirks: QuirksTable | UnsetType = UNSET
 
 
 class CatalogTables(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,8 @@ Nothing leaves before `finish`; the answer is checked when the body has ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -18,13 +19,17 @@ from headrace.wire.openai_usage import read_usage, write_usage
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 _BYTES_PER_TOKEN = 4
+ReadUsage: TypeAlias = Callable[[JsonObject], Usage | None]
 
 
 class JsonBodyReader:
-    """Reads a non-streaming answer; `list_field` ("choices" or "data") must be a non-empty array in it."""
+    """Reads a non-streaming answer; `list_field` ("choices", "data", "results") must be a non-empty array in it."""
 
-    def __init__(self, model_id: str, list_field: str) -> None:
+    def __init__(
+        self, model_id: str, list_field: str, *, reasoning_apart: bool = False, usage_of: ReadUsage | None = None
+    ) -> None:
         self._model_id = model_id
+        self._usage_of = usage_of or _usage_beside_choices(reasoning_apart=reasoning_apart)
         self._list_field = list_field
         self._blocks: list[bytes] = []
         self._size = 0
@@ -80,15 +85,22 @@ class JsonBodyReader:
 
     def _accept(self, body: JsonObject) -> None:
         self._body = body
-        self.usage = read_usage(body.get("usage"))
+        self.usage = self._usage_of(body)
         self.output_tokens_seen = _counted_tokens(body)
         self.meaningful = True
         self.ended = True
+
+
+def _usage_beside_choices(*, reasoning_apart: bool) -> ReadUsage:
+    def usage_of(body: JsonObject) -> Usage | None:
+        return read_usage(body.get("usage"), reasoning_apart=reasoning_apart)
+
+    return usage_of
 
 
 def _counted_tokens(body: JsonObject) -> int:
     choices = body.get("choices")
     if not isinstance(choices, list):
         return 0
-    messages = (choice.get("message") for choice in choices if is_object(choice))
+    messages = (choice.get("message", choice.get("text")) for choice in choices if is_object(choice))
     return sum(-(-len(encode(message)) // _BYTES_PER_TOKEN) for message in messages)

@@ -32,7 +32,7 @@ def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
     return Envelope(
         model=required_text(body, "model"),
         stream=stream,
-        include_usage=_include_usage(body, stream),
+        include_usage=include_usage(body, stream),
         output_cap=_output_cap(body),
         choices=optional_int(body, "n", 1, MAX_CHOICES) or 1,
         needs=_needs(body, _messages(body)),
@@ -41,14 +41,14 @@ def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
 
 
 def upstream_fields(call: Call, model_name: str, default_cap: int, cap_field: str) -> JsonObject:
-    """Return a copy of the caller's body with the owned fields rewritten: model, output cap, usage in streams."""
-    fields = dict(call.body)
+    """Return a copy of the caller's body with the owned fields rewritten: model, output cap, usage in streams.
+
+    The cap goes out under the one name that the upstream heeds: a cap that it ignores would be no bound.
+    """
+    fields = {name: value for name, value in call.body.items() if name not in CAP_FIELDS}
     fields["model"] = model_name
-    if call.envelope.output_cap is None:
-        fields[cap_field] = default_cap
-        for other in CAP_FIELDS:
-            if other != cap_field and fields.get(other, 0) is None:
-                del fields[other]
+    cap = call.envelope.output_cap
+    fields[cap_field] = default_cap if cap is None else cap
     if call.envelope.stream:
         options = fields.get("stream_options")
         fields["stream_options"] = {**(options if is_object(options) else {}), "include_usage": True}
@@ -121,7 +121,8 @@ def _output_cap(body: JsonObject) -> int | None:
     return given.pop() if given else None
 
 
-def _include_usage(body: JsonObject, stream: bool) -> bool:
+def include_usage(body: JsonObject, stream: bool) -> bool:
+    """Return whether the caller of a stream asked for usage; raises InvalidRequest without a stream."""
     options = body.get("stream_options")
     if options is None:
         return False

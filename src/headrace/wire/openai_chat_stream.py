@@ -24,14 +24,24 @@ MAX_KEPT_BYTES = 16 * 1024 * 1024
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NO_USAGE = b',"usage":null'
-_CONTENT_FIELDS = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
+_CONTENT_FIELDS = (
+    "content",
+    "reasoning_content",
+    "reasoning",
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "audio",
+    "text",
+)
 
 
 class ChatStreamReader:
     """Reads one streamed answer; `choices` is how many finish reasons make it complete."""
 
-    def __init__(self, model_id: str, *, show_usage: bool, choices: int) -> None:
+    def __init__(self, model_id: str, *, show_usage: bool, choices: int, reasoning_apart: bool = False) -> None:
         self._model_id = model_id
+        self._reasoning_apart = reasoning_apart
         self._ours = b'"model":' + encode(model_id)
         self._theirs: bytes | None = None
         self._show_usage = show_usage
@@ -51,7 +61,7 @@ class ChatStreamReader:
     @property
     def usage(self) -> Usage | None:
         """The last usage that the upstream sent; never a sum."""
-        return read_usage(self._usage_block)
+        return read_usage(self._usage_block, reasoning_apart=self._reasoning_apart)
 
     def feed(self, block: bytes) -> bytes:
         """Return the frames of this block that may leave now."""
@@ -172,7 +182,8 @@ class ChatStreamReader:
             if not is_object(choice):
                 continue
             delta = choice.get("delta")
-            if is_object(delta) and any(delta.get(name) for name in _CONTENT_FIELDS):
+            piece = delta if is_object(delta) else choice
+            if any(piece.get(name) for name in _CONTENT_FIELDS):
                 self.meaningful = True
                 self.output_tokens_seen += 1
             if choice.get("finish_reason") is not None:

@@ -6,7 +6,8 @@ Source: failure contract, rows 1 to 6 and 13; OpenAI API reference, "Error codes
 from __future__ import annotations
 
 import email.utils
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -19,8 +20,17 @@ from headrace.domain.errors import (
     UpstreamUnavailable,
 )
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.json_strict import decode_trusted, is_object
+from headrace.wire.json_strict import decode_trusted, encode, is_object
 
+ErrorMeaning: TypeAlias = Literal["credential", "quota", "rate_limit", "refused", "unavailable"]
+
+_MEANT_STATUS: Mapping[ErrorMeaning, int] = {
+    "credential": 401,
+    "quota": 402,
+    "rate_limit": 429,
+    "refused": 400,
+    "unavailable": 503,
+}
 # Names that stand for a status where an error comes inside an answer; a text about a credential is never shown.
 _STATUS_BY_NAME: Mapping[str, int] = {
     "authentication_error": 401,
@@ -36,11 +46,22 @@ MAX_MESSAGE_CHARS = 500
 
 
 def failure_from_status(
-    status: int, headers: Mapping[str, str], body: bytes, now_unix_seconds: float | None = None
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now_unix_seconds: float | None = None,
+    meanings: Mapping[str, ErrorMeaning] | None = None,
 ) -> HeadraceError:
-    """Return the failure behind an upstream's status of 400 or more."""
+    """Return the failure behind an upstream's status of 400 or more.
+
+    `meanings` say what a status, or a code inside the body, means at this provider; a code goes before a status.
+    """
     message, code = _message_and_code(body)
     wait = retry_after_seconds(headers.get("retry-after"), now_unix_seconds)
+    if meanings:
+        named = (each for each in (*_codes(body), str(status)) if each in meanings)
+        meant = next(named, None)
+        status = status if meant is None else _MEANT_STATUS[meanings[meant]]
     return _named(status, message, code, wait)
 
 
@@ -86,9 +107,7 @@ def _named(status: int, message: str, code: str | None, wait: float | None) -> H
     if status == 402 or code == "insufficient_quota":
         return UpstreamQuota("The operator's account at the provider is out of quota.", detail=message)
     if status == 429:
-        return UpstreamRateLimited(
-            "The provider asks to slow down.", detail=message, retry_after_seconds=1.0 if wait is None else wait
-        )
+        return UpstreamRateLimited("The provider asks to slow down.", detail=message, retry_after_seconds=wait)
     if status in (400, 404, 405, 409, 413, 415, 422):
         # No detail: what is said about a request may repeat the prompt, which is for the caller and never for a log.
         return UpstreamRefused(f"The provider refused the request: {_short(message)}", code=code)
@@ -96,18 +115,39 @@ def _named(status: int, message: str, code: str | None, wait: float | None) -> H
 
 
 def _message_and_code(body: bytes) -> tuple[str, str | None]:
+    value = _answer(body)
+    if value is None:
+        return _short(body.decode("utf-8", "replace")), None
+    error = value.get("error", value)
+    if isinstance(error, str):
+        return _short(error), None
+    if not is_object(error):
+        return "no message", None
+    message = error.get("message", error.get("detail"))
+    text = encode(message).decode() if isinstance(message, dict | list) else message
+    return _short(text if isinstance(text, str) else "no message"), _text(error.get("code"))
+
+
+def _answer(body: bytes) -> JsonObject | None:
+    """Return the error's body as an object; some providers send it inside an array."""
     try:
         value = decode_trusted(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _short(body.decode("utf-8", "replace")), None
-    error = value.get("error") if is_object(value) else None
-    if is_object(error):
-        message = error.get("message")
-        return _short(message if isinstance(message, str) else "no message"), _text(error.get("code"))
-    if isinstance(error, str):
-        return _short(error), None
-    message = value.get("message") if is_object(value) else None
-    return _short(message if isinstance(message, str) else "no message"), None
+        return None
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value if is_object(value) else {}
+
+
+def _codes(body: bytes) -> Iterator[str]:
+    error = (_answer(body) or {}).get("error")
+    if not is_object(error):
+        return
+    details = error.get("details")
+    reasons = [each.get("reason") for each in details if is_object(each)] if isinstance(details, list) else []
+    for value in (*reasons, error.get("status"), error.get("code"), error.get("type")):
+        if isinstance(value, str):
+            yield value
 
 
 def _text(value: JsonValue) -> str | None:

@@ -13,8 +13,11 @@ from headrace.wire.json_strict import is_object
 MAX_COUNT = 2**31 - 1
 
 
-def read_usage(block: JsonValue) -> Usage | None:
-    """Return the usage, or None when the block is absent or carries no counts; an explicit zero is a count."""
+def read_usage(block: JsonValue, *, reasoning_apart: bool = False) -> Usage | None:
+    """Return the usage, or None when the block is absent or carries no counts; an explicit zero is a count.
+
+    With `reasoning_apart` the completion count leaves reasoning out: what the total holds beyond both counts is it.
+    """
     if not is_object(block):
         return None
     prompt, completion = _count(block, "prompt_tokens"), _count(block, "completion_tokens")
@@ -22,8 +25,11 @@ def read_usage(block: JsonValue) -> Usage | None:
         return None
     invalid = any(block.get(name) is not None for name, count in _named(prompt, completion) if count is None)
     prompt, completion = prompt or 0, completion or 0
-    cached = _detail(block, "prompt_tokens_details", "cached_tokens") or _count(block, "cache_read_input_tokens") or 0
+    cached = _cached(block)
     reasoning = _detail(block, "completion_tokens_details", "reasoning_tokens") or 0
+    apart = (_count(block, "total_tokens") or 0) - prompt - completion
+    if reasoning_apart and apart > 0:
+        reasoning, completion = apart, completion + apart
     write_5m = _detail(block, "cache_creation", "ephemeral_5m_input_tokens") or 0
     write_1h = _detail(block, "cache_creation", "ephemeral_1h_input_tokens") or 0
     anomaly = "invalid_count" if invalid else None
@@ -62,6 +68,12 @@ def _count(block: JsonObject, name: str) -> int | None:
 
 def _named(prompt: int | None, completion: int | None) -> tuple[tuple[str, int | None], ...]:
     return ("prompt_tokens", prompt), ("completion_tokens", completion)
+
+
+def _cached(block: JsonObject) -> int:
+    inner = _detail(block, "prompt_tokens_details", "cached_tokens")
+    names = ("cache_read_input_tokens", "prompt_cache_hit_tokens")
+    return inner or next((count for name in names if (count := _count(block, name))), 0)
 
 
 def _detail(block: JsonObject, group: str, name: str) -> int | None:

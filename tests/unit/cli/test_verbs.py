@@ -101,6 +101,36 @@ def test_a_key_is_revoked() -> None:
     assert line("keys", "revoke", "k_1").out == 'Key "web" is revoked.\n'
 
 
+ALIAS: JsonObject = {
+    "name": "team/daily",
+    "points_to": "tiny",
+    "fallbacks": ["large", "huge"],
+    "changed_at": "2026-11-24T14:03:11.123456Z",
+}
+
+
+def test_aliases_are_listed() -> None:
+    ran = CommandLine().answers("GET /v2/aliases", {"aliases": [ALIAS, {**ALIAS, "name": "x", "fallbacks": []}]})(
+        "aliases", "list"
+    )
+    assert ran.out == (
+        "ALIAS       POINTS TO  FALLBACKS    CHANGED\n"
+        "team/daily  tiny       large, huge  2026-11-24\n"
+        "x           tiny       -            2026-11-24\n"
+    )
+    empty = CommandLine().answers("GET /v2/aliases", {"aliases": []})("aliases", "list")
+    assert empty.out == "There is no alias. Make one: headrace aliases set NAME MODEL\n"
+
+
+def test_an_alias_is_set_and_deleted() -> None:
+    line = CommandLine().answers("PUT /v2/aliases/team/daily", {"alias": ALIAS})
+    ran = line("aliases", "set", "team/daily", "tiny", "--fallback", "large", "--fallback", "huge")
+    assert ran.out == '"team/daily" points at tiny, then large, then huge.\n'
+    assert line.api.last_body == {"points_to": "tiny", "fallbacks": ["large", "huge"]}
+    gone = CommandLine().answers("DELETE /v2/aliases/team/daily", {"alias": ALIAS})("aliases", "delete", "team/daily")
+    assert gone.out == 'The alias "team/daily" is deleted.\n'
+
+
 def test_models_that_can_be_called() -> None:
     line = CommandLine().answers("GET /v1/models", LISTED)
     assert line("models").out == (
@@ -404,6 +434,9 @@ def test_a_reader_that_left_is_no_crash() -> None:
         ("keys create web", f"POST {KEYS}"),
         ("keys list", f"GET {KEYS}"),
         ("keys revoke k_1", f"DELETE {KEYS}/k_1"),
+        ("aliases list", "GET /v2/aliases"),
+        ("aliases set daily tiny", "PUT /v2/aliases/daily"),
+        ("aliases delete daily", "DELETE /v2/aliases/daily"),
         ("models", "GET /v1/models"),
         ("providers list", "GET /v2/providers"),
         ("providers set-key openai", "PUT /v2/providers/openai/credential"),

@@ -7,9 +7,13 @@ from headrace.domain.errors import (
     HeadraceError,
     InvalidRequest,
     MeteringUnavailable,
+    Overloaded,
     PaymentRequired,
+    SlowRequest,
     Unauthenticated,
+    UpstreamAuthFailed,
     UpstreamRateLimited,
+    UpstreamUnavailable,
 )
 from headrace.http.replies import error_headers
 
@@ -21,6 +25,11 @@ from headrace.http.replies import error_headers
         (UpstreamRateLimited("x", retry_after_seconds=0.2), {"retry-after": "1"}),
         (UpstreamRateLimited("x", retry_after_seconds=7.0), {"retry-after": "7"}),
         (UpstreamRateLimited("x", retry_after_seconds=0.0), {"retry-after": "0"}),
+        (UpstreamRateLimited("x"), {"retry-after": "1"}),
+        (UpstreamAuthFailed("x"), {"x-should-retry": "false"}),
+        (UpstreamUnavailable("x"), {}),
+        (SlowRequest("x"), {}),
+        (Overloaded("x", retry_after_seconds=1), {"retry-after": "1"}),
         (MeteringUnavailable("x"), {"retry-after": "2"}),
         (MeteringUnavailable("x", retry_after_seconds=4), {"retry-after": "4"}),
         (PaymentRequired("x"), {"x-should-retry": "false"}),

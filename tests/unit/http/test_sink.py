@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from headrace.http import sink as sink_module
+from headrace.http.connections import CallerLink
 from headrace.http.edge import Message
 from headrace.http.sink import AsgiSink
 
@@ -53,6 +54,16 @@ async def test_a_whole_reply_says_its_length() -> None:
     await connection.sink.reply(404, (("content-type", "application/json"),), b"{}")
     assert (b"content-length", b"2") in connection.sent[0]["headers"]
     assert connection.sent[1] == {"type": "http.response.body", "body": b"{}"}
+
+
+@pytest.mark.parametrize("is_slow", [True, False])
+async def test_why_a_caller_is_gone(is_slow: bool) -> None:
+    connection, link = Connection(), CallerLink()
+    sink = AsgiSink(connection.arriving.get, connection.send, "req_7", link)
+    link.is_slow = is_slow
+    assert sink.departure is None
+    sink.gone = True
+    assert sink.departure == ("slow_reader" if is_slow else "client_closed")
 
 
 async def test_a_reply_that_is_broken_off_has_no_end() -> None:

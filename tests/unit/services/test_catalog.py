@@ -4,7 +4,8 @@ from importlib import resources
 
 import pytest
 
-from headrace.domain.catalog import Capability, Model, ModelKind
+from headrace.app.platform import ADAPTERS
+from headrace.domain.catalog import NO_QUIRKS, Capability, Model, ModelKind, Quirks
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.usage import TokenClass
 from headrace.drivers.catalogs.files import shipped_files
@@ -153,7 +154,7 @@ def test_an_adapter_or_engine_that_does_not_exist_is_found() -> None:
         (9, 'no engine is named "lama"', 'Did you mean "llamacpp"? One of: llamacpp, openai.'),
     ]
     assert not any("named" in each.problem for each in check_catalog(files))
-    assert check_catalog(shipped_files(), frozenset({"openai", "openai_platform", "llamacpp", "minilm"})) == ()
+    assert check_catalog(shipped_files(), ADAPTERS) == ()
 
 
 def test_a_broken_override_is_the_only_thing_complained_about() -> None:
@@ -224,3 +225,59 @@ def test_embedded_models_say_what_they_can_do_and_where_their_weights_come_from(
 def test_the_example_file_is_right() -> None:
     example = resources.files("headrace.catalog").joinpath("compatible.toml.example").read_text(encoding="utf-8")
     assert check_catalog([text(example, "compatible")]) == ()
+
+
+QUIRKS = """
+[provider]
+name = "acme"
+
+[provider.quirks]
+chat_path = "/deployments/{model}/chat/completions?api-version=1"
+cap_field = "max_tokens"
+usage_unasked = true
+headers = { "X-Title" = "Headrace" }
+renamed_fields = { seed = "random_seed" }
+dropped_fields = ["user"]
+refused_fields = ["logprobs"]
+
+[[models]]
+id = "one"
+refused_fields = ["temperature"]
+"""
+
+
+def test_quirks_are_read_and_are_none_by_default() -> None:
+    assert merged().providers["acme"].quirks is NO_QUIRKS
+    catalog = merged(QUIRKS)
+    quirks = catalog.providers["acme"].quirks
+    assert quirks == Quirks(
+        chat_path="/deployments/{model}/chat/completions?api-version=1",
+        cap_field="max_tokens",
+        usage_unasked=True,
+        headers=(("x-title", "Headrace"),),
+        renamed_fields={"seed": "random_seed"},
+        dropped_fields=frozenset({"user"}),
+        refused_fields=frozenset({"logprobs"}),
+    )
+    assert one(catalog).refused_fields == {"temperature"}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('cap_field = "max"', '"max" is not known'),
+        ('chat_path = "chat"', '"chat" is not what belongs here'),
+        ('usage_unasked = "yes"', '"yes" is not what belongs here'),
+        ("headers = { x = 7 }", "this table is not what belongs here"),
+        ('renamed_fields = { seed = "Random Seed" }', "this table is not what belongs here"),
+        ('dropped_fields = "user"', '"user" is not what belongs here'),
+        ('dropped_fields = ["user", "A B"]', '"A B" is not what belongs here'),
+        ("quirk = 1", '"quirk" is not a key here'),
+    ],
+)
+def test_a_wrong_quirk_is_named(line: str, problem: str) -> None:
+    file = text(f'[provider]\nname = "acme"\n[provider.quirks]\n{line}\n')
+    [finding] = check_catalog([text(SHIPPED, origin="shipped"), file])
+    assert finding.problem == problem
+    assert finding.line == 4
+    assert finding.fix

@@ -19,13 +19,13 @@ from headrace.domain.errors import (
     UpstreamUnavailable,
 )
 from headrace.domain.usage import Usage
+from headrace.services.answers import upstream_request_id
 from headrace.services.closing import (
     AttemptState,
     attempt_end,
     may_go_on,
     settlement_at_end,
     settlement_or_void,
-    upstream_request_id,
 )
 from tests.fakes.nouns import a_call, a_target
 
@@ -35,7 +35,7 @@ HELD = AttemptState(
     target=a_target(),
     is_sent=False,
     is_last=True,
-    caller_left=False,
+    departure=None,
     meaningful=False,
     usage=None,
     output_tokens_seen=0,
@@ -67,7 +67,7 @@ def voided(state: AttemptState, error: BaseException) -> Void:
 def test_an_attempt_that_was_not_sent_owes_nothing() -> None:
     for error in (TRUNCATED, asyncio.CancelledError(), ZeroDivisionError()):
         assert not voided(HELD, error).possible_spend
-    assert voided(replace(HELD, caller_left=True), asyncio.CancelledError()).request_status == 499
+    assert voided(replace(HELD, departure="client_closed"), asyncio.CancelledError()).request_status == 499
 
 
 @pytest.mark.parametrize(
@@ -112,15 +112,16 @@ def test_our_own_count_never_passes_the_bound() -> None:
     assert settled(replace(DELIVERED, output_tokens_seen=10**9), TRUNCATED).usage.output_text == 256
 
 
+@pytest.mark.parametrize("departure", ["client_closed", "slow_reader"])
 @pytest.mark.parametrize("state", [SENT, ANSWERED, DELIVERED])
-def test_a_caller_who_leaves_pays_for_what_was_running(state: AttemptState) -> None:
-    closing = settled(replace(state, caller_left=True), asyncio.CancelledError())
-    assert (closing.ending, closing.request_status) == ("client_closed", 499)
+def test_a_caller_who_leaves_pays_for_what_was_running(state: AttemptState, departure: str) -> None:
+    closing = settled(replace(state, departure=departure), asyncio.CancelledError())
+    assert (closing.ending, closing.error_code, closing.request_status) == (departure, departure, 499)
     assert sum(line.charge_nano for line in closing.lines) > 0
 
 
 def test_a_caller_who_leaves_a_refusal_pays_nothing() -> None:
-    state = replace(SENT, caller_left=True, upstream_status=429)
+    state = replace(SENT, departure="client_closed", upstream_status=429)
     assert voided(state, asyncio.CancelledError()).error_code == "client_closed"
 
 
@@ -136,8 +137,8 @@ def test_the_status_is_open_while_another_target_follows() -> None:
     state = replace(SENT, is_last=False)
     assert voided(state, TRUNCATED).request_status is None
     assert voided(SENT, TRUNCATED).request_status == 502
-    assert voided(state, UpstreamRefused("x")).request_status == 400
-    assert voided(state, MeteringUnavailable("x")).request_status == 503
+    assert voided(SENT, UpstreamRefused("x")).request_status == 400
+    assert voided(SENT, MeteringUnavailable("x")).request_status == 503
     assert settled(replace(DELIVERED, is_last=False), TRUNCATED).request_status == 200
 
 

@@ -59,9 +59,10 @@ def test_the_caller_is_told_the_charge(tokens: int) -> None:
     usage = replace(DELIVERED, usage=replace(estimated_usage(a_call(), TARGET, 0), input_fresh=tokens))
     settlement = settlement_at_end(usage)
     text = "1.234567890" if tokens else "0.000000000"
-    assert money_fields(a_call(), TARGET, settlement) == {
+    assert money_fields(a_call(), TARGET, settlement, 3) == {
         "request_id": "req_1",
         "model": "one",
+        "attempts": 3,
         "cost_usd": text,
         "cost_nano_usd": tokens,
     }

@@ -5,11 +5,22 @@ from dataclasses import replace
 import pytest
 
 from headrace.domain.access import Caller, Role
+from headrace.domain.alias import Alias
 from headrace.domain.call import Call, Operation
 from headrace.domain.catalog import AVAILABLE, Availability, Capability, Listed, Model, ModelKind
-from headrace.domain.errors import CallerError, Forbidden
+from headrace.domain.errors import (
+    CallerError,
+    Forbidden,
+    HeadraceError,
+    UpstreamAuthFailed,
+    UpstreamQuota,
+    UpstreamRateLimited,
+    UpstreamResting,
+)
+from headrace.domain.health import Resting
+from headrace.domain.json_value import JsonValue
 from headrace.domain.snapshot import Snapshot
-from headrace.services.resolve import authorise, plan_call
+from headrace.services.resolve import authorise, nobody_well, plan_call, without_resting
 from tests.fakes.nouns import LOCAL, PROVIDER, a_call, a_model, a_price, a_target, call_of
 
 AWAY = Availability(False, "no_credential", "Its provider has no key.", "Set one.")
@@ -19,6 +30,10 @@ ONLY_TWO = Caller("k", "web", "shop", Role.KEY, frozenset({"two"}))
 
 def listed(model: Model, availability: Availability = AVAILABLE, *, priced: bool = True) -> Listed:
     return Listed(model, a_price() if priced else None, availability)
+
+
+def aliased(*chain: str, name: str = "daily") -> dict[str, Alias]:
+    return {name: Alias(name, chain[0], chain[1:], 1, 1)}
 
 
 def a_snapshot(*entries: Listed) -> Snapshot:
@@ -116,3 +131,112 @@ def test_rights_are_asked_of_the_concrete_target() -> None:
     with pytest.raises(Forbidden) as caught:
         authorise(a_call(ONLY_TWO), a_target())
     assert caught.value.code == "model_forbidden"
+
+
+ONE, TWO, THREE = (listed(a_model(name)) for name in ("one", "two", "three"))
+NO_TOOLS = listed(a_model("two", capabilities=frozenset()))
+
+
+def served(call: Call, *entries: Listed, aliases: dict[str, Alias] | None = None) -> list[str]:
+    snapshot = replace(a_snapshot(*entries), aliases=aliases or {})
+    return [target.model.id for target in plan_call(call, snapshot).targets]
+
+
+def test_an_alias_stands_for_its_chain_and_says_so() -> None:
+    snapshot = replace(a_snapshot(ONE, TWO, THREE), aliases=aliased("two", "three"))
+    plan = plan_call(a_call(model="daily"), snapshot)
+    assert plan.requested == "daily"
+    assert [(each.model.id, each.reason) for each in plan.targets] == [
+        ("two", 'the alias "daily" points at it'),
+        ("three", 'a fallback of the alias "daily"'),
+    ]
+
+
+def test_the_models_of_a_call_follow_its_model_once_each() -> None:
+    call = replace(a_call(model="daily"), fallbacks=("three", "two", "daily", "one"))
+    assert served(call, ONE, TWO, THREE, aliases=aliased("two", "three")) == ["two", "three", "one"]
+
+
+def test_who_wants_no_substitute_gets_the_first_model_only_from_any_provider() -> None:
+    other = listed(a_model("one", provider="other"))
+    call = replace(a_call(model="daily"), fallbacks=("two",), may_substitute=False)
+    assert served(call, ONE, other, TWO, aliases=aliased("one", "two")) == ["one", "one"]
+
+
+def test_a_model_is_never_hidden_by_an_alias_of_its_name() -> None:
+    assert served(a_call(), ONE, TWO, aliases=aliased("two", name="one")) == ["one"]
+
+
+def test_a_key_reaches_through_an_alias_only_what_it_may_call() -> None:
+    call = a_call(ONLY_TWO, model="daily")
+    snapshot = replace(a_snapshot(ONE, TWO), aliases=aliased("one", "two"))
+    plan = plan_call(call, snapshot)
+    assert [target.model.id for target in plan.targets] == ["two"]
+    assert [(each.model_id, each.code) for each in plan.excluded] == [("one", "model_forbidden")]
+    with pytest.raises(Forbidden):
+        plan_call(call, replace(snapshot, aliases=aliased("one")))
+    with pytest.raises(Forbidden):
+        plan_call(
+            a_call(Caller("k", "web", "shop", Role.KEY, frozenset({"daily"})), model="daily"),
+            replace(snapshot, aliases=aliased("one")),
+        )
+
+
+def test_a_fallback_that_cannot_do_what_is_needed_is_passed_over() -> None:
+    call = replace(a_call(tools=[{"type": "function"}]), fallbacks=("two", "three"))
+    snapshot = a_snapshot(ONE, NO_TOOLS, THREE)
+    plan = plan_call(call, snapshot)
+    assert [target.model.id for target in plan.targets] == ["one", "three"]
+    assert [(each.model_id, each.code) for each in plan.excluded] == [("two", "unsupported_by_model")]
+
+
+def test_what_surely_does_not_fit_is_refused_with_the_numbers() -> None:
+    long = call_of({"model": "one", "messages": [{"role": "user", "content": "x" * 70_000}]})
+    error = refusal(long, ONE)
+    assert (error.code, error.status) == ("context_length_exceeded", 400)
+    assert "at most 4096 tokens" in error.message
+    assert "at least 4378 tokens" in error.message
+    large = listed(replace(a_model("two"), context_length=100_000))
+    assert served(replace(long, fallbacks=("two",)), ONE, large) == ["two"]
+    picture: list[JsonValue] = [{"type": "image_url", "image_url": {"url": "data:" + "x" * 70_000}}]
+    assert served(call_of({"model": "one", "messages": [{"role": "user", "content": picture}]}), ONE) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("call", "param", "said"),
+    [
+        (replace(a_call(), fallbacks=("two", "thre")), "models[1]", 'Did you mean "three"?'),
+        (a_call(model="dayly"), "model", 'Did you mean "daily"?'),
+        (a_call(model="lost"), "model", 'the alias "lost" points at it'),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_named(call: Call, param: str, said: str) -> None:
+    aliases = {**aliased("two"), **aliased("gone", name="lost")}
+    with pytest.raises(CallerError) as caught:
+        plan_call(call, replace(a_snapshot(ONE, TWO, THREE), aliases=aliases))
+    assert (caught.value.code, caught.value.param) == ("model_not_found", param)
+    assert said in caught.value.message
+
+
+def test_resting_targets_are_left_out_with_the_reason() -> None:
+    plan = plan_call(replace(a_call(), fallbacks=("two",)), a_snapshot(ONE, TWO))
+    rested = without_resting(plan, lambda target: Resting("breaker_open", 1.5) if target.model.id == "one" else None)
+    assert [target.model.id for target in rested.targets] == ["two"]
+    assert [(each.model_id, each.code, each.reason) for each in rested.excluded] == [
+        ("one", "breaker_open", "It is left alone for 1.5 s more.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("codes", "kind", "wait"),
+    [
+        (("upstream_rate_limited",) * 2, UpstreamRateLimited, 3.0),
+        (("upstream_auth_failed",), UpstreamAuthFailed, None),
+        (("upstream_quota_exhausted",), UpstreamQuota, None),
+        (("upstream_rate_limited", "breaker_open"), UpstreamResting, 3.0),
+    ],
+)
+def test_whose_fault_it_is_when_all_rest(codes: tuple[str, ...], kind: type[HeadraceError], wait: float | None) -> None:
+    error = nobody_well([Resting(code, 3.0 + place) for place, code in enumerate(codes)])
+    assert type(error) is kind
+    assert error.retry_after_seconds == wait

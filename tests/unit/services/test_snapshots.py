@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from headrace.domain.access import AccessKey, Role
+from headrace.domain.alias import Alias
 from headrace.domain.catalog import Provider, WeightsFile
 from headrace.domain.errors import ConfigInvalid, StoreUnusable
 from headrace.domain.snapshot import Snapshot
@@ -119,6 +120,22 @@ class Credentials:
         return tuple(self.stored.values())
 
 
+class AliasRows:
+    """A store of aliases in memory."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Alias] = {}
+
+    async def put(self, alias: Alias) -> None:
+        self.rows[alias.name] = alias
+
+    async def remove(self, name: str) -> bool:
+        return self.rows.pop(name, None) is not None
+
+    async def list(self) -> tuple[Alias, ...]:
+        return tuple(self.rows.values())
+
+
 class Seals:
     """Sealing that only marks its context."""
 
@@ -144,6 +161,7 @@ class World:
         self.seals = Seals()
         self.clock = FakeClock(NOON_MICROS)
         self.weights: set[str] = set()
+        self.aliases = AliasRows()
         self.snapshots = Snapshots(
             SnapshotSources(
                 self.files,
@@ -153,6 +171,7 @@ class World:
                 self.clock,
                 self.has_weights,
                 given_credentials({}, environment or {}),
+                aliases=self.aliases,
             )
         )
 
@@ -332,3 +351,22 @@ def test_a_given_credential_is_looked_up_by_provider_then_by_variable() -> None:
     found = given_credentials({"acme": "sk-file"}, {"ACME_API_KEY": "sk-env"})(provider)
     assert found is not None
     assert found.reveal() == "sk-file"
+
+
+async def test_aliases_are_published_alone_and_stay_through_every_other_change() -> None:
+    world = World()
+    first = await world.snapshots.reload()
+    assert first.aliases == {}
+    alias = Alias("daily", "one", (), 1, 1)
+    await world.aliases.put(alias)
+    second = await world.snapshots.publish_aliases()
+    assert (second.aliases, second.version, second.models) == ({"daily": alias}, 2, first.models)
+    for snapshot in (
+        await world.snapshots.publish_keys(),
+        await world.snapshots.refresh(),
+        await world.snapshots.reload(),
+    ):
+        assert snapshot.aliases == {"daily": alias}
+    assert await world.snapshots.refresh_if_day_changed("2030-01-01")
+    assert world.snapshots.current().aliases == {"daily": alias}
+    assert first.aliases == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ from headrace.domain.errors import (
 )
 from headrace.domain.plan import Deadlines, Plan
 from headrace.domain.usage import Usage
+from headrace.services.retries import RetryBudget
 from headrace.services.turn import CHECKPOINT_SECONDS, CHECKPOINT_TOKENS, run_turn
 from headrace.testing.openai_replies import Chat, chat_reply, chat_stream, embeddings_reply, error_reply, sse_frame
 from headrace.testing.script import Reply
@@ -517,3 +519,85 @@ async def test_leaving_while_the_upstream_refuses_costs_nothing() -> None:
     world.check_books()
     [void] = world.voids
     assert (void.error_code, void.possible_spend, void.request_status) == ("client_closed", False, 499)
+
+
+async def test_a_short_wait_that_was_asked_for_is_kept_and_the_same_target_asked_again() -> None:
+    world = World()
+    world.answer_reply(error_reply(429, retry_after=2))
+    world.answer_reply(chat_reply("one answers"))
+    await run_turn(world.parts, a_call(), TWO, world.sink)
+    world.check_books()
+    assert world.sink.headers["x-headrace-model"] == "one"
+    assert world.sink.headers["x-headrace-attempts"] == "2"
+    assert [(opening.model_id, opening.attempt_index) for opening in world.ledger.openings] == [("one", 0), ("one", 1)]
+    assert world.events.index("void durable") < world.events.index("wait 2") < world.events.index("send", 10)
+
+
+async def test_a_target_that_rests_is_not_asked_until_it_is_back() -> None:
+    world = World()
+    world.answer_reply(error_reply(429, retry_after=30))
+    world.answer_reply(chat_reply("two answers"))
+    await run_turn(world.parts, a_call(), TWO, world.sink)
+    for seconds, model in ((10, "two"), (25, "one")):
+        again = World.beside(world)
+        again.clock.advance(seconds)
+        again.answer_reply(chat_reply("x"))
+        await run_turn(again.parts, a_call(), TWO, again.sink)
+        assert (again.sink.headers["x-headrace-model"], again.sink.headers["x-headrace-attempts"]) == (model, "1")
+
+
+async def test_when_every_target_rests_nothing_is_sent_and_the_wait_is_told() -> None:
+    world = World()
+    world.answer_reply(error_reply(429, retry_after=30))
+    world.answer_reply(error_reply(429, retry_after=20))
+    first = await fails(world, a_call(), TWO)
+    assert (first.status, first.retry_after_seconds) == (429, 20.0)
+    world.clock.advance(5)
+    again = World.beside(world)
+    error = await fails(again, a_call(), TWO)
+    assert (error.status, error.retry_after_seconds) == (429, 15.0)
+    assert (again.transport.sent, again.ledger.openings) == ([], [])
+
+
+async def test_a_dead_idle_connection_is_tried_again_and_its_cost_is_possible() -> None:
+    world = World()
+    world.refuse(UpstreamUnavailable("closed", code="conn_reused_retry"))
+    world.answer_reply(chat_reply("x"))
+    await run_turn(world.parts, a_call(), a_plan(), world.sink)
+    world.check_books()
+    [void] = world.voids
+    assert (void.error_code, void.possible_spend, void.request_status) == ("conn_reused_retry", True, None)
+
+
+async def test_without_a_retry_left_the_failure_is_final_in_the_books_too() -> None:
+    world = World()
+    world.answer_reply(error_reply(500))
+    parts = replace(world.parts, retries=RetryBudget(floor=0))
+    with pytest.raises(UpstreamUnavailable):
+        await run_turn(parts, a_call(), TWO, world.sink)
+    world.check_books()
+    assert [void.request_status for void in world.voids] == [502]
+    assert (parts.retries.in_flight, parts.retries.denied) == (0, 1)
+
+
+async def test_the_last_chunk_tells_who_served_after_how_many_attempts() -> None:
+    world = World()
+    world.answer_reply(error_reply(500))
+    world.answer_reply(chat_stream("x"))
+    await run_turn(world.parts, a_stream_call(), TWO, world.sink)
+    last = json.loads(world.sink.body.split(b"\n\n")[-3].removeprefix(b"data: "))
+    assert (last["headrace"]["model"], last["headrace"]["attempts"]) == ("two", 2)
+
+
+async def test_an_own_end_leaves_nothing_counted() -> None:
+    world = World()
+    world.answer(asyncio.Event())
+    turn = asyncio.get_running_loop().create_task(run_turn(world.parts, a_stream_call(), TWO, world.sink))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [state.in_flight for state in world.parts.health.states(0.0)] == [1]
+    turn.cancel()
+    await asyncio.wait([turn])
+    assert [state.in_flight for state in world.parts.health.states(0.0)] == [0]
+    assert world.parts.retries.in_flight == 0
+    world.check_books()

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.openai_failure import MAX_MESSAGE_CHARS, error_in_answer, failure_from_status, retry_after_seconds
+from headrace.wire.openai_failure import (
+    MAX_MESSAGE_CHARS,
+    ErrorMeaning,
+    error_in_answer,
+    failure_from_status,
+    retry_after_seconds,
+)
 
 NOW = 1_795_521_600.0  # 2026-11-24 12:00 UTC
 BODY = json.dumps({"error": {"message": "what it said", "code": "some_code"}}).encode()
@@ -54,7 +60,11 @@ def test_an_exhausted_quota_is_not_a_rate_limit() -> None:
         (b'{"error":"plain"}', "plain"),
         (b'{"error":{"message":5}}', "no message"),
         (b'{"message":"top"}', "top"),
-        (b'{"detail":"x"}', "no message"),
+        (b'{"detail":"x"}', "x"),
+        (b'{"message":{"detail":[{"type":"extra_forbidden"}]}}', '{"detail":[{"type":"extra_forbidden"}]}'),
+        (b'[{"error":{"message":"in an array"}}]', "in an array"),
+        (b'[{"error":{"message":"one"}},{"error":{"message":"two"}}]', "no message"),
+        (b'{"error":7}', "no message"),
         (json.dumps({"error": {"message": "x" * 1000}}).encode(), "x" * MAX_MESSAGE_CHARS + "…"),
     ],
 )
@@ -102,7 +112,7 @@ def test_a_date_needs_a_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "header", "wait"), [(429, None, 1.0), (429, "9", 9.0), (503, "9", 9.0), (503, None, None)]
+    ("status", "header", "wait"), [(429, None, None), (429, "9", 9.0), (503, "9", 9.0), (503, None, None)]
 )
 def test_the_wait_is_passed_on(status: int, header: str | None, wait: float | None) -> None:
     headers = {} if header is None else {"retry-after": header}
@@ -127,6 +137,36 @@ def test_an_error_inside_an_answer(error: JsonValue, code: str, said: str) -> No
     named = error_in_answer(error)
     assert named.code == code
     assert said in named.message
+
+
+GOOGLE = b'[{"error":{"code":400,"message":"bad key","status":"INVALID_ARGUMENT","details":[{"reason":"KEY"},7]}}]'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (403, BODY, "some_code"),
+        (498, BODY, "upstream_rate_limited"),
+        (412, BODY, "upstream_quota_exhausted"),
+        (400, GOOGLE, "upstream_auth_failed"),
+        (400, b'{"error":{"status":"KEY","details":[]}}', "upstream_auth_failed"),
+        (418, b'{"error":{"code":"KEY","type":7}}', "upstream_auth_failed"),
+        (403, b'{"error":{"type":"KEY"}}', "upstream_auth_failed"),
+        (403, b'{"error":"KEY"}', "upstream_refused"),
+        (403, b"not json", "upstream_refused"),
+        (404, BODY, "upstream_unavailable"),
+        (401, BODY, "upstream_auth_failed"),
+    ],
+)
+def test_a_provider_may_mean_something_else(status: int, body: bytes, code: str) -> None:
+    meanings: dict[str, ErrorMeaning] = {
+        "403": "refused",
+        "498": "rate_limit",
+        "412": "quota",
+        "404": "unavailable",
+        "KEY": "credential",
+    }
+    assert failure_from_status(status, {}, body, None, meanings).code == code
 
 
 @pytest.mark.parametrize("name", [{"type": "authentication_error"}, {"code": "invalid_api_key"}])

@@ -103,3 +103,28 @@ def test_our_own_count_is_marked(block: "JsonObject | None") -> None:
         "total_tokens": 5,
         "estimated": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("block", "usage"),
+    [
+        ({"prompt_tokens": 8, "completion_tokens": 12, "total_tokens": 81}, Usage(8, 0, 0, 0, 12, 61)),
+        ({"prompt_tokens": 8, "completion_tokens": 12, "total_tokens": 20}, Usage(8, 0, 0, 0, 12, 0)),
+        ({"prompt_tokens": 8, "completion_tokens": 12}, Usage(8, 0, 0, 0, 12, 0)),
+        (
+            {"prompt_tokens": 8, "completion_tokens": 12, "completion_tokens_details": {"reasoning_tokens": 5}},
+            Usage(8, 0, 0, 0, 7, 5),
+        ),
+        (
+            {"prompt_tokens": 8, "completion_tokens": 12, "total_tokens": 10},
+            Usage(8, 0, 0, 0, 12, 0, anomaly="total_mismatch"),
+        ),
+    ],
+)
+def test_reasoning_apart_is_what_the_total_holds_beyond_both_counts(block: JsonObject, usage: Usage) -> None:
+    assert read_usage(block, reasoning_apart=True) == usage
+
+
+@pytest.mark.parametrize("name", ["cache_read_input_tokens", "prompt_cache_hit_tokens"])
+def test_cached_tokens_have_several_names(name: str) -> None:
+    assert read_usage({"prompt_tokens": 9, name: 4}) == Usage(input_fresh=5, input_cache_read=4)

@@ -1,4 +1,4 @@
-"""Figures that are read when somebody looks: the ledger's commits, replicas, the loop's lag, requests in flight."""
+"""Figures that are read when somebody looks: the ledger, replicas, targets, the loop's lag, requests in flight."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 class GaugeSources:
     """Where the figures come from; every one is quick and does not raise.
 
-    `ledger_synchronous` is the store's setting by name, `replicas_by_state` counts replicas.
+    `ledger_synchronous` is the store's setting by name, `replicas_by_state` counts replicas, `targets_by_breaker`
+    targets that were used lately, `retries_denied` failures that the retry budget let stand.
     """
 
     ledger_commits: Callable[[], int]
@@ -22,6 +23,8 @@ class GaugeSources:
     replicas_by_state: Callable[[], Mapping[str, int]]
     loop_lag_seconds: Callable[[], float]
     requests_in_flight: Callable[[], int]
+    targets_by_breaker: Callable[[], Mapping[str, int]]
+    retries_denied: Callable[[], int]
 
 
 class LiveFigures(Collector):
@@ -32,7 +35,7 @@ class LiveFigures(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the names without reading a source."""
-        return _families({}, "", {})
+        return _families({}, "", {}, {})
 
     def collect(self) -> Iterable[Metric]:
         """Return the figures as they are now."""
@@ -42,24 +45,37 @@ class LiveFigures(Collector):
             "queue": sources.ledger_queue_depth(),
             "lag": sources.loop_lag_seconds(),
             "in_flight": sources.requests_in_flight(),
+            "denied": sources.retries_denied(),
         }
-        return _families(figures, sources.ledger_synchronous(), sources.replicas_by_state())
+        return _families(
+            figures, sources.ledger_synchronous(), sources.replicas_by_state(), sources.targets_by_breaker()
+        )
 
 
-def _families(figures: Mapping[str, float], synchronous: str, replicas: Mapping[str, int]) -> tuple[Metric, ...]:
+def _families(
+    figures: Mapping[str, float], synchronous: str, replicas: Mapping[str, int], targets: Mapping[str, int]
+) -> tuple[Metric, ...]:
     setting = GaugeMetricFamily("headrace_ledger_synchronous", "The store's synchronous setting.", labels=["setting"])
     if synchronous:
         setting.add_metric([synchronous], 1)
-    states = GaugeMetricFamily("headrace_replicas", "Replicas of deployments by state.", labels=["state"])
-    for state, count in sorted(replicas.items()):
-        states.add_metric([state], count)
     return (
         CounterMetricFamily("headrace_ledger_commits", "Durable ledger commits.", figures.get("commits")),
         setting,
         GaugeMetricFamily("headrace_ledger_queue_depth", "Writes that wait for the next commit.", figures.get("queue")),
-        states,
+        _by_state("headrace_replicas", "Replicas of deployments by state.", replicas),
+        _by_state("headrace_targets", "Models at providers that were used lately, by their breaker's state.", targets),
+        CounterMetricFamily(
+            "headrace_retries_denied", "Failures that the retry budget let stand.", figures.get("denied")
+        ),
         GaugeMetricFamily(
             "headrace_loop_lag_seconds", "How late the event loop woke the last time.", figures.get("lag")
         ),
         GaugeMetricFamily("headrace_requests_in_flight", "Requests being served now.", figures.get("in_flight")),
     )
+
+
+def _by_state(name: str, meaning: str, counts: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(name, meaning, labels=["state"])
+    for state, count in sorted(counts.items()):
+        family.add_metric([state], count)
+    return family

@@ -18,7 +18,8 @@ FIRST_EVENT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 
 DURATION_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 ENDINGS = frozenset(
     {
-        "complete", "client_closed", "upstream_truncated", "upstream_stalled", "upstream_error", "recovered", "voided",
+        "complete", "client_closed", "slow_reader", "upstream_truncated", "upstream_stalled", "upstream_error",
+        "recovered", "voided",
     }
 )  # fmt: skip
 

@@ -252,3 +252,46 @@ provider_credential = Table(
     _number("set_at_micros"),
     sqlite_strict=True,
 )
+
+blob = Table(
+    "blob",
+    METADATA,
+    Column("owner", Text, primary_key=True, nullable=False),
+    Column("kind", Text, primary_key=True, nullable=False),
+    Column("id", Text, primary_key=True, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_version", Integer, nullable=False),
+    _number("expires_at_micros"),
+    Index("blob_by_expiry", "expires_at_micros"),
+    sqlite_strict=True,
+)
+
+alias = Table(
+    "alias",
+    METADATA,
+    Column("name", Text, primary_key=True, nullable=False),
+    _text("points_to"),
+    _text("fallbacks"),
+    _number("created_at_micros"),
+    _number("changed_at_micros"),
+    sqlite_strict=True,
+)
+
+outcome = Table(
+    "outcome",
+    METADATA,
+    Column("owner", Text, primary_key=True, nullable=False),
+    Column("route", Text, primary_key=True, nullable=False),
+    Column("name", Text, primary_key=True, nullable=False),
+    _text("digest"),
+    _text("request_id"),
+    _text("state"),
+    Column("epoch", Integer, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("key_version", Integer),
+    _number("expires_at_micros"),
+    _one_of("outcome", "state", "'running', 'stored', 'lost'"),
+    CheckConstraint("(state = 'stored') = (sealed IS NOT NULL)", name="outcome_sealed_when_stored"),
+    Index("outcome_by_expiry", "expires_at_micros"),
+    sqlite_strict=True,
+)

@@ -28,7 +28,7 @@ class Steps:
         return self.revisions[-1]
 
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002", "0003", "0004")
 STEPS = Steps(REVISIONS, Path(__file__).parent / "migrations")
 
 

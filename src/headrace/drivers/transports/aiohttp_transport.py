@@ -8,9 +8,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from contextvars import ContextVar
 from types import TracebackType
+from weakref import WeakSet
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
 from headrace.domain.errors import (
     HeadraceError,
@@ -31,6 +35,31 @@ MAX_LINE_BYTES = 64 * 1024
 _BASE_HEADERS: Mapping[str, str] = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 
 
+class ReuseConnector(aiohttp.TCPConnector):
+    """A connector that tells the task that sends whether its connection had served a request before."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - a parameter that is not passed has no type
+            limit=0, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=30, ssl=context
+        )
+        self._seen: WeakSet[object] = WeakSet()
+        self.was_used = ContextVar("was_used", default=False)
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
+    ) -> Connection:
+        """Return a connection, pooled or new."""
+        self.was_used.set(False)
+        connection = await super().connect(req, traces, timeout)
+        self.was_used.set(connection.protocol in self._seen)
+        if connection.protocol is not None:
+            self._seen.add(connection.protocol)
+        return connection
+
+
 class AiohttpTransport:
     """Sends requests through one aiohttp session; open it inside the running loop."""
 
@@ -38,13 +67,14 @@ class AiohttpTransport:
         self._user_agent = user_agent
         self._ca_file = ca_file
         self._session: aiohttp.ClientSession | None = None
+        self._connector: ReuseConnector | None = None
         self._timeouts: dict[tuple[Deadlines, bool], aiohttp.ClientTimeout] = {}
 
     async def __aenter__(self) -> AiohttpTransport:
         context: ssl.SSLContext = ssl.create_default_context(cafile=self._ca_file)
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=30, ssl=context)
+        self._connector = ReuseConnector(context)
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector,
             headers={"User-Agent": self._user_agent},
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -62,7 +92,7 @@ class AiohttpTransport:
 
     async def send(self, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines) -> Exchange:
         """Send one POST and wait for the status line; raises UpstreamError."""
-        if self._session is None:
+        if self._session is None or self._connector is None:
             raise AssertionError("the transport is not open")
         headers = {**_BASE_HEADERS, **dict(prepared.headers)}
         if endpoint.auth_header is not None and endpoint.auth_value is not None:
@@ -76,6 +106,8 @@ class AiohttpTransport:
                 timeout=self._timeout(deadlines, prepared.stream),
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if self._connector.was_used.get() and is_without_answer(error):
+                raise _closed_while_idle(error) from error
             raise named_failure(error, sent=False) from error
         exchange = AiohttpExchange(response, deadlines.between_events_seconds)
         if response.status < FIRST_REFUSAL or endpoint.auth_value is None:
@@ -86,7 +118,10 @@ class AiohttpTransport:
         known = self._timeouts.get((deadlines, stream))
         if known is None:
             first_seconds = deadlines.first_event_seconds if stream else deadlines.total_seconds
-            known = aiohttp.ClientTimeout(total=None, sock_connect=deadlines.connect_seconds, sock_read=first_seconds)
+            connect_seconds = deadlines.connect_seconds
+            known = aiohttp.ClientTimeout(
+                total=None, connect=connect_seconds, sock_connect=connect_seconds, sock_read=first_seconds
+            )
             self._timeouts[deadlines, stream] = known
         return known
 
@@ -138,6 +173,21 @@ class AiohttpExchange:
             self._response.release()
         else:
             self._response.close()
+
+
+def is_without_answer(error: Exception) -> bool:
+    """Whether the connection ended before one byte of an answer had come."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return isinstance(error.message, str)
+    return isinstance(error, OSError) and not isinstance(error, TimeoutError | aiohttp.ClientConnectorError)
+
+
+def _closed_while_idle(error: Exception) -> HeadraceError:
+    return UpstreamUnavailable(
+        "The upstream closed an idle connection as the request was sent on it.",
+        code="conn_reused_retry",
+        detail=f"{type(error).__name__}: {error}",
+    )
 
 
 def named_failure(error: Exception, *, sent: bool) -> HeadraceError:

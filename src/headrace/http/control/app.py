@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 from starlette.routing import Route, Router
 
-from headrace.http.control import about, api_keys, catalog, fleet, providers, pulls, requests
+from headrace.http.control import about, aliases, api_keys, catalog, fleet, providers, pulls, requests
 from headrace.http.control.parts import ControlParts
+from headrace.http.count_tokens import count_routes
 from headrace.http.data_models import model_routes
 from headrace.http.door import DoorParts, NoRoute, PathDoor
 from headrace.http.gateway import AsgiApp
 from headrace.http.inference import HOT_ROUTES
 from headrace.http.operations import operations_routes
+from headrace.http.responses import response_routes
 from headrace.http.routing import Audience, RouteSpec
 
 
@@ -26,11 +28,14 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
     return (
         *operations_routes(parts.checks, parts.render_metrics, metrics_public=parts.metrics_public),
         *model_routes(parts.door.snapshots),
+        *count_routes(parts.door.snapshots, parts.door.limits, parts.offload),
+        *response_routes(parts.responses),
         *about.routes(parts.about),
         *requests.routes(parts.receipts),
         *catalog.routes(parts.door.snapshots, parts.weights),
         *api_keys.routes(parts.keys),
         *providers.routes(parts.credentials),
+        *aliases.routes(parts.aliases),
         *pulls.routes(parts.pulls),
         *fleet.routes(parts.compute, parts.reload),
     )

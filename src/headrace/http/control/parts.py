@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from headrace.domain.snapshot import Snapshot
 from headrace.http.door import DoorParts
 from headrace.http.operations import Check, RenderMetrics
+from headrace.ports.ambient import Offload
 from headrace.ports.fleet import Compute, Weights
+from headrace.services.aliases import Aliases
 from headrace.services.keys import Keys
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
+from headrace.services.responses import Responses
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,15 @@ class ControlParts:
     """Services and ports of the control plane, the model list and the operations routes.
 
     `reload` reads the configuration anew and raises ConfigInvalid. `checks` decide readiness. `metrics_public` lets
-    everybody read the metrics, which is for listeners that only this machine reaches.
+    everybody read the metrics, which is for listeners that only this machine reaches. `offload` is the pool for reading
+    large bodies; without one they are read in place.
     """
 
     door: DoorParts
     keys: Keys
     credentials: ProviderCredentials
+    aliases: Aliases
+    responses: Responses
     pulls: Pulls
     receipts: ReceiptReader
     weights: Weights
@@ -47,3 +53,4 @@ class ControlParts:
     checks: Mapping[str, Check]
     render_metrics: RenderMetrics
     metrics_public: bool
+    offload: Offload | None = None

@@ -24,6 +24,8 @@ def make_observer(replicas: Mapping[str, int] | None = None) -> PrometheusObserv
             replicas_by_state=lambda: replicas or {},
             loop_lag_seconds=lambda: 0.25,
             requests_in_flight=lambda: 2,
+            targets_by_breaker=lambda: {"open": 1, "closed": 4},
+            retries_denied=lambda: 9,
         ),
         max_models=3,
         max_routes=2,
@@ -73,6 +75,8 @@ def test_figures_are_read_when_somebody_looks() -> None:
     assert found['headrace_replicas{state="starting"}'] == 2
     assert found["headrace_loop_lag_seconds"] == pytest.approx(0.25)
     assert found["headrace_requests_in_flight"] == 2
+    assert found['headrace_targets{state="open"}'] == 1
+    assert found["headrace_retries_denied_total"] == 9
     assert found["process_resident_memory_bytes"] > 0
 
 

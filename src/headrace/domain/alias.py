@@ -1,0 +1,34 @@
+"""Aliases: names of the operator's own that point at models."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*")
+MAX_NAME_CHARS = 128
+MAX_FALLBACKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A name that stands for a model, and the models that are tried after it when it fails.
+
+    An alias points at models, never at another alias. Times are microseconds since 1970 UTC.
+    """
+
+    name: str
+    points_to: str
+    fallbacks: tuple[str, ...]
+    created_at_micros: int
+    changed_at_micros: int
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The models in the order in which they are tried."""
+        return (self.points_to, *self.fallbacks)
+
+
+def is_alias_name(name: str) -> bool:
+    """Whether a text may be an alias's name: like a model's id, and as long."""
+    return len(name) <= MAX_NAME_CHARS and NAME_PATTERN.fullmatch(name) is not None

@@ -1,0 +1,192 @@
+"""Target health, the one place that knows how targets do: breakers, cool-downs, speed and load.
+
+It hears of every attempt twice: from the turn, how it went for the target, and as an observer, how fast it was.
+Planning reads it; nothing here sends, waits or decides who is asked next.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from headrace.domain.errors import (
+    HeadraceError,
+    UpstreamAuthFailed,
+    UpstreamError,
+    UpstreamQuota,
+    UpstreamRateLimited,
+    UpstreamRefused,
+)
+from headrace.domain.health import Breaker, BreakerRules, Cooldown, Resting, TargetState
+from headrace.domain.plan import Target
+from headrace.domain.secret import Secret
+from headrace.ports.observer import AttemptEnd, RequestEnd
+
+MAX_TARGETS = 4096
+DEFAULT_COOLDOWN_SECONDS = 1.0
+REFUSED_CREDENTIAL_SECONDS = 60.0
+WHOLE_CREDENTIAL_STATUS = frozenset({401, 402})
+NEWEST_SHARE = 0.2
+BREAKER_OPEN = "breaker_open"
+
+
+@dataclass(slots=True)
+class _Record:
+    breaker: Breaker
+    cooldown: Cooldown | None = None
+    in_flight: int = 0
+    first_event_seconds: float | None = None
+    tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _RefusedCredential:
+    credential: Secret | None
+    cooldown: Cooldown
+
+
+class Trial:
+    """One attempt as the health of its target sees it; `ended` is told once."""
+
+    def __init__(self, health: TargetHealth, target: Target, record: _Record, round_number: int) -> None:
+        self._health = health
+        self._target = target
+        self._record = record
+        self._round = round_number
+
+    def answered(self) -> None:
+        """Note the first meaningful event: a probe has proved the target, however long the rest takes."""
+        if self._round:
+            self._record.breaker = self._record.breaker.succeeded(self._round)
+            self._round = 0
+
+    def ended(self, error: BaseException | None, status: int | None, now: float) -> None:
+        """Note how it ended; `status` is the upstream's, None when it gave none."""
+        record = self._record
+        record.in_flight -= 1
+        if error is None or isinstance(error, UpstreamRefused):
+            record.breaker = record.breaker.succeeded(self._round)
+        elif isinstance(error, UpstreamError):
+            self._failed(error, status, now)
+        else:
+            record.breaker = record.breaker.abandoned(self._round)
+
+    def _failed(self, error: HeadraceError, status: int | None, now: float) -> None:
+        record = self._record
+        if isinstance(error, UpstreamAuthFailed | UpstreamQuota):
+            record.breaker = record.breaker.abandoned(self._round)
+            if status is not None:
+                self._health.refuse_credential(
+                    self._target, Cooldown(now + REFUSED_CREDENTIAL_SECONDS, error.code), status
+                )
+            return
+        wait = error.retry_after_seconds
+        if isinstance(error, UpstreamRateLimited):
+            record.breaker = record.breaker.abandoned(self._round)
+            wait = DEFAULT_COOLDOWN_SECONDS if wait is None else wait
+        elif self._target.deployment is None:
+            record.breaker = record.breaker.failed(now, self._round)
+        if wait:
+            record.cooldown = _longer(record.cooldown, Cooldown(now + wait, error.code))
+
+
+class TargetHealth:
+    """Keeps the health of the targets that were used lately; targets are known by provider and model.
+
+    Deployments of our own have no breaker: their supervisor starts them again at its own pace.
+    """
+
+    def __init__(self, rules: BreakerRules | None = None, max_targets: int = MAX_TARGETS) -> None:
+        self._rules = rules if rules is not None else BreakerRules()
+        self._max_targets = max_targets
+        self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
+        self._credentials: dict[str, _RefusedCredential] = {}
+
+    def resting(self, target: Target, now: float) -> Resting | None:
+        """Return why the target gets no request now, or None when it may have one."""
+        refused = self._credentials.get(target.provider.name)
+        if refused is not None:
+            if refused.credential is target.provider.credential and refused.cooldown.remaining_seconds(now):
+                return Resting(refused.cooldown.code, refused.cooldown.remaining_seconds(now))
+            del self._credentials[target.provider.name]
+        record = self._records.get((target.provider.name, target.model.id))
+        return None if record is None else _resting(record, now)
+
+    def began(self, target: Target, now: float) -> Trial:
+        """Note an attempt that goes out; the trial is told how it ends."""
+        record = self._record(target.provider.name, target.model.id)
+        record.in_flight += 1
+        record.breaker, round_number = record.breaker.began(now)
+        return Trial(self, target, record, round_number)
+
+    def refuse_credential(self, target: Target, cooldown: Cooldown, status: int) -> None:
+        """Leave alone what a provider refused: everything behind the credential, or on a 403 this one model."""
+        if status in WHOLE_CREDENTIAL_STATUS:
+            self._credentials[target.provider.name] = _RefusedCredential(target.provider.credential, cooldown)
+        else:
+            record = self._record(target.provider.name, target.model.id)
+            record.cooldown = _longer(record.cooldown, cooldown)
+
+    def states(self, now: float) -> tuple[TargetState, ...]:
+        """Return what is known of every target that was used lately."""
+        return tuple(
+            TargetState(
+                provider=provider,
+                model_id=model_id,
+                breaker=record.breaker.state(now),
+                resting=_resting(record, now),
+                in_flight=record.in_flight,
+                first_event_seconds=record.first_event_seconds,
+                tokens_per_second=record.tokens_per_second,
+            )
+            for (provider, model_id), record in self._records.items()
+        )
+
+    def request_ended(self, end: RequestEnd) -> None:
+        """Take no notice: a request says nothing of a target."""
+
+    def attempt_ended(self, end: AttemptEnd) -> None:
+        """Learn how fast the target answered."""
+        if end.first_event_seconds is None:
+            return
+        record = self._record(end.provider, end.model_id)
+        record.first_event_seconds = _averaged(record.first_event_seconds, end.first_event_seconds)
+        seconds = end.duration_seconds - end.first_event_seconds
+        if end.usage is not None and end.usage.output_total and seconds > 0:
+            record.tokens_per_second = _averaged(record.tokens_per_second, end.usage.output_total / seconds)
+
+    def _record(self, provider: str, model_id: str) -> _Record:
+        key = (provider, model_id)
+        record = self._records.get(key)
+        if record is None:
+            self._make_room()
+            record = self._records[key] = _Record(Breaker(self._rules))
+        else:
+            self._records.move_to_end(key)
+        return record
+
+    def _make_room(self) -> None:
+        if len(self._records) < self._max_targets:
+            return
+        oldest = next((key for key, record in self._records.items() if not record.in_flight), None)
+        if oldest is not None:
+            del self._records[oldest]
+
+
+def _resting(record: _Record, now: float) -> Resting | None:
+    if record.cooldown is not None:
+        remaining = record.cooldown.remaining_seconds(now)
+        if remaining:
+            return Resting(record.cooldown.code, remaining)
+        record.cooldown = None
+    if record.breaker.admits(now):
+        return None
+    return Resting(BREAKER_OPEN, record.breaker.wait_seconds(now))
+
+
+def _longer(one: Cooldown | None, other: Cooldown) -> Cooldown:
+    return one if one is not None and one.until > other.until else other
+
+
+def _averaged(before: float | None, newest: float) -> float:
+    return newest if before is None else before + NEWEST_SHARE * (newest - before)

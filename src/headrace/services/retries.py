@@ -1,0 +1,159 @@
+"""Retries: how much of the load they may be, and where a request goes after a failure; sending is the turn's.
+
+A request may go on only before its first byte has left, within its time, and within the budget that all requests
+share (failure contract, R2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from headrace.domain.errors import HeadraceError, InternalError, InvalidRequest, UpstreamRateLimited, UpstreamRefused
+from headrace.domain.plan import Plan, Target
+from headrace.services.closing import may_go_on
+from headrace.services.health import DEFAULT_COOLDOWN_SECONDS, TargetHealth
+from headrace.services.resolve import nobody_well, without_resting
+
+SHARE_OF_IN_FLIGHT = 0.2
+FLOOR = 3
+LONGEST_WAIT_SECONDS = 2.0
+CONNECTION_REUSED = "conn_reused_retry"
+_TOO_LONG_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
+_TOO_LONG_WORDS = ("context length", "context window", "prompt is too long", "maximum context")
+
+
+class RetryBudget:
+    """Counts the requests in flight and the retries that they have made; retries stay a small part of the load."""
+
+    def __init__(self, share: float = SHARE_OF_IN_FLIGHT, floor: int = FLOOR) -> None:
+        self._share = share
+        self._floor = floor
+        self.in_flight = 0
+        self.retries = 0
+        self.denied = 0
+
+    @contextmanager
+    def request(self) -> Generator[Retries]:
+        """Count one request in, and out with all its retries."""
+        self.in_flight += 1
+        used = Retries(self)
+        try:
+            yield used
+        finally:
+            self.in_flight -= 1
+            self.retries -= used.count
+
+    def take(self) -> bool:
+        """Take one retry from the budget; returns whether there was one."""
+        if self.retries < max(self._floor, int(self.in_flight * self._share)):
+            self.retries += 1
+            return True
+        self.denied += 1
+        return False
+
+
+class Retries:
+    """The retries of one request."""
+
+    def __init__(self, budget: RetryBudget) -> None:
+        self._budget = budget
+        self.count = 0
+
+    def take(self) -> bool:
+        """Take one more; returns whether the budget has it."""
+        taken = self._budget.take()
+        self.count += taken
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a request goes next, and how long it waits before."""
+
+    target: Target
+    wait_seconds: float = 0.0
+
+
+class Course:
+    """The way of one request through its plan; asked after every failure, it gives one answer for each.
+
+    A target whose dialect cannot express the request is passed over at no one's expense: nothing was sent.
+    """
+
+    def __init__(self, plan: Plan, health: TargetHealth, retries: Retries, began: float, total_seconds: float) -> None:
+        self._targets = plan.targets
+        self._health = health
+        self._retries = retries
+        self._ends = began + total_seconds
+        self._plan = without_resting(plan, lambda target: health.resting(target, began))
+        self._left = list(self._plan.targets)
+        self._target = self._left.pop(0) if self._left else None
+        self._judged: BaseException | None = None
+        self._step: Step | None = None
+        self._repeated = False
+
+    def first(self, now: float) -> Step:
+        """Return the first step; when every target rests, raises the error that says when to come back."""
+        if not self._targets:
+            raise InternalError("The plan has no target.")
+        if self._target is None:
+            waits = [self._health.resting(each, now) for each in self._targets]
+            raise nobody_well([each for each in waits if each is not None])
+        return Step(self._target)
+
+    def after(self, error: BaseException, now: float, *, is_delivered: bool) -> Step | None:
+        """Return the next step after this failure, or None when it is the last word."""
+        if error is not self._judged:
+            self._judged = error
+            self._step = None if is_delivered or not isinstance(error, HeadraceError) else self._next(error, now)
+        return self._step
+
+    def last_word(self, error: HeadraceError, now: float) -> HeadraceError:
+        """Return the failure as the caller is told it: one that asks to slow down says how long, at the least."""
+        if isinstance(error, UpstreamRateLimited):
+            resting = (self._health.resting(each, now) for each in self._targets)
+            waits = [each.wait_seconds for each in resting if each is not None]
+            error.retry_after_seconds = min(waits, default=error.retry_after_seconds or DEFAULT_COOLDOWN_SECONDS)
+        return error
+
+    def _next(self, error: HeadraceError, now: float) -> Step | None:
+        step = self._same_again(error) or self._elsewhere(error, now)
+        if step is None or now + step.wait_seconds >= self._ends:
+            return None
+        if not isinstance(error, InvalidRequest) and not self._retries.take():
+            return None
+        self._repeated = step.target is self._target
+        self._target = step.target
+        return step
+
+    def _same_again(self, error: HeadraceError) -> Step | None:
+        if self._target is None or self._repeated:
+            return None
+        if error.code == CONNECTION_REUSED:
+            return Step(self._target)
+        wait = error.retry_after_seconds
+        if isinstance(error, UpstreamRateLimited) and wait is not None and wait <= LONGEST_WAIT_SECONDS:
+            return Step(self._target, wait)
+        return None
+
+    def _elsewhere(self, error: HeadraceError, now: float) -> Step | None:
+        least_context = 0
+        if self._target is not None and is_too_long(error):
+            least_context = self._target.model.context_length + 1
+        elif not may_go_on(error) and not isinstance(error, InvalidRequest):
+            return None
+        while self._left:
+            target = self._left.pop(0)
+            if target.model.context_length >= least_context and self._health.resting(target, now) is None:
+                return Step(target)
+        return None
+
+
+def is_too_long(error: BaseException) -> bool:
+    """Whether the upstream says that the request is too long for this model: a larger one may take it."""
+    if not isinstance(error, UpstreamRefused):
+        return False
+    text = error.message.lower()
+    return error.code in _TOO_LONG_CODES or any(words in text for words in _TOO_LONG_WORDS)

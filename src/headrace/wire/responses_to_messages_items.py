@@ -1,0 +1,212 @@
+"""Input items of the Responses dialect as the turns of a Messages conversation, each item in its place.
+
+Messages wants the results of tools at the beginning of the user's turn that follows, so a tool's outputs and the
+user's own message after them become one turn. Fields beside the input are responses_to_messages'.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from headrace.domain.errors import InvalidRequest
+from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.wire.json_strict import decode_trusted, is_object
+from headrace.wire.openai_chat import show
+from headrace.wire.openai_responses import input_items, item_type
+from headrace.wire.sealed_reasoning import open_blocks
+
+MAX_CACHE_MARKS = 4
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=-]+)*;base64,(.*)", re.DOTALL)
+_ROLES = ("user", "assistant", "system", "developer")
+_TEXT_PARTS: Mapping[str, str] = {
+    "input_text": "text",
+    "output_text": "text",
+    "text": "text",
+    "refusal": "refusal",
+}
+
+
+class MessageTurnsOfItems:
+    """Collects the system prompt and the turns of one request, and what Messages has no place for."""
+
+    def __init__(self) -> None:
+        self.system: list[JsonValue] = []
+        self.messages: list[JsonValue] = []
+        self.dropped: list[str] = []
+        self._called: set[str] = set()
+        self._marked: list[JsonObject] = []
+        self._takers: Mapping[str, Callable[[JsonObject, str], None]] = {
+            "message": self._take_message,
+            "function_call": self._take_call,
+            "function_call_output": self._take_output,
+            "reasoning": self._take_reasoning,
+        }
+
+    def read(self, body: JsonObject) -> None:
+        """Take the instructions and every item; raises InvalidRequest naming what cannot be expressed."""
+        instructions = body.get("instructions")
+        if isinstance(instructions, str) and instructions:
+            self.system.append({"type": "text", "text": instructions})
+        for index, item in enumerate(input_items(body)):
+            param, kind = f"input[{index}]", item_type(item)
+            if kind not in self._takers:
+                raise InvalidRequest(
+                    f'"{param}" is an item of type "{kind}", which this model\'s provider cannot take.',
+                    code="unsupported_field",
+                    param=f"{param}.type",
+                )
+            self._takers[kind](item, param)
+        for block in self._marked[:-MAX_CACHE_MARKS]:
+            del block["cache_control"]
+            self.dropped.append("prompt_cache_breakpoint")
+
+    def _add(self, role: str, blocks: list[JsonValue]) -> None:
+        last = self.messages[-1] if self.messages else None
+        content = last.get("content") if is_object(last) and last["role"] == role else None
+        if isinstance(content, list):
+            content += blocks
+        elif blocks:
+            self.messages.append({"role": role, "content": blocks})
+
+    def _take_message(self, item: JsonObject, param: str) -> None:
+        role = item.get("role")
+        if not isinstance(role, str) or role not in _ROLES:
+            raise InvalidRequest(
+                f'"{param}.role" must be one of {", ".join(_ROLES)}, not {show(role)}.', param=f"{param}.role"
+            )
+        blocks = self._blocks(item.get("content"), f"{param}.content")
+        if role in ("user", "assistant"):
+            self._add(role, blocks)
+        elif any(is_object(block) and block["type"] != "text" for block in blocks):
+            raise InvalidRequest(
+                f'"{param}.content" must be text for this model.', code="unsupported_field", param=f"{param}.content"
+            )
+        elif self.messages:
+            self._add("system", blocks)
+        else:
+            self.system += blocks
+
+    def _take_call(self, item: JsonObject, param: str) -> None:
+        call_id, name, text = (_text(item, each, param) for each in ("call_id", "name", "arguments"))
+        try:
+            arguments = decode_trusted(text.encode()) if text.strip() else {}
+        except (msgspec.DecodeError, UnicodeEncodeError):
+            arguments = None
+        if not is_object(arguments):
+            raise InvalidRequest(
+                f'"{param}.arguments" must be a JSON object in a string, not {show(text)}.', param=f"{param}.arguments"
+            )
+        self._called.add(call_id)
+        self._add("assistant", [{"type": "tool_use", "id": call_id, "name": name, "input": arguments}])
+
+    def _take_output(self, item: JsonObject, param: str) -> None:
+        call_id = _text(item, "call_id", param)
+        if call_id not in self._called:
+            raise InvalidRequest(
+                f'"{param}" answers the call "{call_id[:80]}", which no "function_call" before it has made.',
+                code="orphan_tool_result",
+                param=f"{param}.call_id",
+            )
+        output = item.get("output")
+        content = output if isinstance(output, str) else self._blocks(output, f"{param}.output")
+        self._add("user", [{"type": "tool_result", "tool_use_id": call_id, "content": content}])
+
+    def _take_reasoning(self, item: JsonObject, param: str) -> None:
+        """Take thinking as its maker signed it; what has no seal of ours would be refused there, so it is left out."""
+        blocks = open_blocks(item.get("encrypted_content"))
+        kept = [block for block in blocks if is_object(block) and (block.get("signature") or block.get("data"))]
+        if kept:
+            self._add("assistant", list[JsonValue](kept))
+        elif item.get("encrypted_content"):
+            self.dropped.append("input.encrypted_content")
+        elif item.get("content") or item.get("summary"):
+            self.dropped.append("input.reasoning")
+
+    def _blocks(self, content: JsonValue, param: str) -> list[JsonValue]:
+        if isinstance(content, str):
+            return [{"type": "text", "text": content}] if content else []
+        if not isinstance(content, list):
+            raise InvalidRequest(f'"{param}" must be a string or an array of parts, not {show(content)}.', param=param)
+        # Messages refuses a text block without text, which this dialect takes.
+        blocks = [self._block(part, f"{param}[{index}]") for index, part in enumerate(content)]
+        return [block for block in blocks if block["type"] != "text" or block["text"]]
+
+    def _block(self, part: JsonValue, param: str) -> JsonObject:
+        kind = part.get("type") if is_object(part) else None
+        block: JsonObject
+        if is_object(part) and isinstance(kind, str) and kind in _TEXT_PARTS:
+            block = {"type": "text", "text": _text(part, _TEXT_PARTS[kind], param)}
+        elif is_object(part) and kind == "input_image":
+            block = self._image(part, param)
+        elif is_object(part) and kind == "input_file":
+            block = self._document(part, param)
+        else:
+            raise InvalidRequest(
+                f'"{param}" is a part of type {show(kind)}, which this model\'s provider cannot take.',
+                code="unsupported_field",
+                param=f"{param}.type",
+            )
+        mark = part.get("prompt_cache_breakpoint")
+        if mark is not None and block.get("text") != "":
+            # A lifetime that is named is longer than five minutes; an hour is the longest that Messages has.
+            is_long = is_object(mark) and mark.get("ttl") is not None
+            block["cache_control"] = {"type": "ephemeral", "ttl": "1h"} if is_long else {"type": "ephemeral"}
+            self._marked.append(block)
+        return block
+
+    def _image(self, part: JsonObject, param: str) -> JsonObject:
+        if part.get("file_id") is not None:
+            raise _no_place(f"{param}.file_id", 'Send the picture as "image_url", a data URL if need be.')
+        if part.get("detail") not in (None, "auto"):
+            self.dropped.append("input_image.detail")
+        url = _text(part, "image_url", param)
+        data = _DATA_URL.fullmatch(url)
+        if data is None:
+            return {"type": "image", "source": {"type": "url", "url": url}}
+        return {"type": "image", "source": {"type": "base64", "media_type": data[1], "data": data[2]}}
+
+    def _document(self, part: JsonObject, param: str) -> JsonObject:
+        if part.get("file_id") is not None:
+            raise _no_place(f"{param}.file_id", 'Send the file as "file_data" (a data: URL) or "file_url".')
+        if part.get("detail") not in (None, "auto"):
+            self.dropped.append("input_file.detail")
+        block: JsonObject = {"type": "document", "source": _source(part, param)}
+        if isinstance(part.get("filename"), str):
+            block["title"] = part["filename"]
+        return block
+
+
+def _source(part: JsonObject, param: str) -> JsonObject:
+    url, given = part.get("file_url"), part.get("file_data")
+    if isinstance(url, str):
+        return {"type": "url", "url": url}
+    data = _DATA_URL.fullmatch(given) if isinstance(given, str) else None
+    if data is None:
+        raise _no_place(f"{param}.file_data", 'Send the file as a data: URL, or by "file_url".')
+    if not data[1].startswith("text/"):
+        return {"type": "base64", "media_type": data[1], "data": data[2]}
+    try:
+        text = base64.b64decode(data[2], validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidRequest(f'"{param}.file_data" is not UTF-8 text in base64.', param=f"{param}.file_data") from None
+    return {"type": "text", "media_type": "text/plain", "data": text}
+
+
+def _no_place(param: str, fix: str) -> InvalidRequest:
+    return InvalidRequest(
+        f'"{param}" cannot be served by this model: its provider has no such field. {fix}',
+        code="unsupported_field",
+        param=param,
+    )
+
+
+def _text(item: JsonObject, name: str, param: str) -> str:
+    value = item.get(name)
+    if not isinstance(value, str):
+        raise InvalidRequest(f'"{param}.{name}" must be a string, not {show(value)}.', param=f"{param}.{name}")
+    return value

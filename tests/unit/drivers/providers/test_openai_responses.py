@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from headrace.domain.call import Call, Dialect
+from headrace.domain.catalog import Capability
+from headrace.domain.errors import InvalidRequest, UpstreamRateLimited
+from headrace.domain.json_value import JsonValue
+from headrace.drivers.providers.openai_responses import OpenAiResponsesAdapter
+from headrace.testing.clock import FakeClock
+from headrace.wire.openai_responses import read_envelope
+from headrace.wire.openai_responses_stream import ResponsesStreamReader
+from headrace.wire.responses_body import ResponsesBodyReader
+from tests.fakes.nouns import a_call, a_model, a_target
+
+ADAPTER = OpenAiResponsesAdapter(FakeClock())
+
+
+def asked(**fields: JsonValue) -> Call:
+    body: dict[str, JsonValue] = {"model": "one", "input": "Hi", **fields}
+    return replace(a_call(), body=body, envelope=read_envelope(body, 20), dialect=Dialect.RESPONSES)
+
+
+def test_a_request_leaves_for_responses_with_the_upstreams_name() -> None:
+    target = a_target(a_model(capabilities=frozenset({Capability.STREAMING})))
+    prepared = ADAPTER.prepare(asked(stream=True, temperature=1), target)
+    assert (prepared.path, prepared.stream, prepared.dropped) == ("/responses", True, ())
+    assert msgspec.json.decode(prepared.body) == {
+        "model": "upstream-one",
+        "input": "Hi",
+        "stream": True,
+        "temperature": 1,
+        "store": False,
+        "max_output_tokens": 256,
+    }
+
+
+def test_a_field_that_the_model_refuses_is_named() -> None:
+    target = a_target(replace(a_model(), refused_fields=frozenset({"temperature"})))
+    with pytest.raises(InvalidRequest) as caught:
+        ADAPTER.prepare(asked(temperature=0.2), target)
+    assert caught.value.param == "temperature"
+    assert b"temperature" not in ADAPTER.prepare(asked(temperature=1), target).body
+
+
+def test_the_reader_is_of_the_form_that_was_asked_for() -> None:
+    assert isinstance(ADAPTER.reader(asked(stream=True), a_target()), ResponsesStreamReader)
+    assert isinstance(ADAPTER.reader(asked(), a_target()), ResponsesBodyReader)
+
+
+def test_a_failure_is_named_by_its_status() -> None:
+    error = ADAPTER.failure(429, {"retry-after": "7"}, b"{}")
+    assert isinstance(error, UpstreamRateLimited) and error.retry_after_seconds == 7
