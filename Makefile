@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fmt generate lock e2e torture
+.PHONY: help run test check bench fmt generate lock e2e compat torture
 
 help: ## show this list
 	@echo "Headrace"
@@ -36,6 +36,9 @@ generate: $(VENV)/.dev-installed #: write the generated files
 e2e: $(VENV)/.dev-installed #: the end-to-end tests only
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
+compat: $(VENV)/.dev-installed #: run foreign clients, installed into build/, and write docs/compatibility.md (needs node)
+	@$(BIN)/python -m tests.compatibility.run $(ARGS)
+
 torture: $(VENV)/.dev-installed #: kill, cut and overload until it breaks
 	@$(BIN)/python -m benchmarks.torture $(ARGS)
 
@@ -45,6 +48,8 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: $(VENV)/.dev-installed #: pin the requirement files again (LOCK_ARGS="--upgrade")
 	@$(LOCK) $(LOCK_ARGS) pyproject.toml --group build -o requirements/run.txt
 	@$(LOCK) $(LOCK_ARGS) pyproject.toml --group build --group dev -c requirements/run.txt -o requirements/dev.txt
+	@for each in langchain litellm pydo; do \
+		$(LOCK) $(LOCK_ARGS) tests/compatibility/requirements-$$each.in -o tests/compatibility/requirements-$$each.txt || exit 1; done
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
