@@ -10,40 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import msgspec
-
-from headrace.domain.errors import HeadraceError, UpstreamProtocol, UpstreamTruncated
+from headrace.domain.errors import UpstreamTruncated
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import Usage
 from headrace.wire.anthropic_failure import error_in_answer
 from headrace.wire.anthropic_usage import merge_usage, read_usage, write_usage
-from headrace.wire.json_strict import decode_trusted, encode, is_object
-from headrace.wire.sse import FrameSplitter, FrameTooLong, frame_data, named_frame
+from headrace.wire.frame_reader import FrameReader, check_json
+from headrace.wire.json_strict import encode, is_object
+from headrace.wire.sse import named_frame
 
-MAX_KEPT_BYTES = 16 * 1024 * 1024
-_RAW = msgspec.json.Decoder(msgspec.Raw)
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DELTA_STARTS = (b'{"type":"content_block_delta"', b'{"type": "content_block_delta"')
 _WRITTEN_FIELDS = ("text", "thinking", "partial_json", "signature", "citation")
 _SILENT_BLOCKS: Mapping[str, str] = {"text": "text", "thinking": "thinking"}
 
 
-class MessagesStreamReader:
+class MessagesStreamReader(FrameReader):
     """Reads one streamed answer."""
 
     def __init__(self, model_id: str) -> None:
-        self._model_id = model_id
-        self._splitter = FrameSplitter()
-        self._early: list[bytes] = []
-        self._held: list[bytes] = []
-        self._kept_bytes = 0
+        super().__init__(model_id)
         self._final: JsonObject | None = None
         self._final_place = 0
         self._usage_block: JsonObject | None = None
-        self.meaningful = False
-        self.ended = False
-        self.failure: HeadraceError | None = None
-        self.output_tokens_seen = 0
 
     @property
     def usage(self) -> Usage | None:
@@ -56,37 +44,6 @@ class MessagesStreamReader:
             return usage
         return replace(usage, output_text=max(usage.output_text, self.output_tokens_seen), source="counted")
 
-    def feed(self, block: bytes) -> bytes:
-        """Return the frames of this block that may leave now."""
-        if self.failure is not None or self.ended:
-            return b""
-        try:
-            frames = self._splitter.feed(block)
-        except FrameTooLong as error:
-            self.failure = UpstreamProtocol("The upstream sent an endless frame.", detail=str(error))
-            return b""
-        out: list[bytes] = []
-        for frame in frames:
-            ready = self._read_frame(frame)
-            if ready is not None:
-                out.append(ready)
-            if self.failure is not None or self.ended:
-                break
-        return b"".join(out)
-
-    def close(self) -> None:
-        """Judge the end of the upstream's body: complete, or cut off."""
-        if self.failure is not None or self.ended:
-            return
-        rest = self._splitter.rest.rstrip()
-        if rest and frame_data(rest + b"\n\n") is not None:
-            self._read_frame(rest + b"\n\n")
-        self._judge_end()
-
-    def _judge_end(self) -> None:
-        if not self.ended and (self.failure is None or isinstance(self.failure, UpstreamProtocol)):
-            self.failure = UpstreamTruncated("The upstream's stream ended before its answer was complete.")
-
     def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
         """Return the held frames; the final `message_delta` carries the usage and what it cost."""
         held = list(self._held)
@@ -97,29 +54,18 @@ class MessagesStreamReader:
             held[self._final_place] = named_frame(b"message_delta", encode(final))
         return b"".join(self._early + held)
 
-    def _read_frame(self, frame: bytes) -> bytes | None:
-        data = frame_data(frame)
-        if data is None:
-            return self._place(frame)
-        try:
-            if self.meaningful and self._final is None and data.startswith(_DELTA_STARTS):
-                return self._read_plain(frame, data)
-            return self._read_event(frame, decode_trusted(data))
-        except _NOT_JSON as error:
-            self.failure = UpstreamProtocol("The upstream sent a frame that is not JSON.", detail=str(error))
-            return None
+    def _read_data(self, frame: bytes, data: bytes) -> bytes | None:
+        if self.meaningful and not self._is_finished and data.startswith(_DELTA_STARTS):
+            return self._read_plain(frame, data)
+        event = self._decode(data)
+        return None if event is None else self._read_event(frame, event)
 
     def _read_plain(self, frame: bytes, data: bytes) -> bytes:
-        _RAW.decode(data)
-        if not data.isascii():
-            data.decode()
+        check_json(data)
         self.output_tokens_seen += 1
         return frame
 
-    def _read_event(self, frame: bytes, event: JsonValue) -> bytes | None:
-        if not is_object(event):
-            self.failure = UpstreamProtocol("The upstream sent a frame that is not an object.")
-            return None
+    def _read_event(self, frame: bytes, event: JsonObject) -> bytes | None:
         match event.get("type"):
             case "error":
                 self.failure = error_in_answer(event)
@@ -164,6 +110,7 @@ class MessagesStreamReader:
         delta = event.get("delta")
         if self._final is not None or (is_object(delta) and delta.get("stop_reason") is not None):
             self.meaningful = True
+            self._is_finished = True
             self._final = event
             self._final_place = len(self._held)
 
@@ -174,20 +121,3 @@ class MessagesStreamReader:
         self._keep(frame)
         self.ended = self.failure is None
         return None
-
-    def _place(self, frame: bytes) -> bytes | None:
-        if self._final is not None or not self.meaningful:
-            self._keep(frame)
-            return None
-        if self._early:
-            frame = b"".join([*self._early, frame])
-            self._early = []
-        return frame
-
-    def _keep(self, frame: bytes) -> None:
-        (self._held if self._final is not None else self._early).append(frame)
-        self._kept_bytes += len(frame)
-        if self._kept_bytes > MAX_KEPT_BYTES:
-            self.failure = UpstreamProtocol(
-                "The upstream sends and sends without content.", detail=f"{self._kept_bytes} bytes were kept back"
-            )

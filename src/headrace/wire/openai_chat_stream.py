@@ -8,21 +8,17 @@ back until the turn has settled.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import ClassVar, cast
 
-import msgspec
-
-from headrace.domain.errors import HeadraceError, UpstreamProtocol, UpstreamTruncated
+from headrace.domain.errors import UpstreamTruncated
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import Usage
+from headrace.wire.frame_reader import FrameReader, check_json
 from headrace.wire.json_strict import decode_trusted, encode, is_object
 from headrace.wire.openai_failure import error_in_answer
 from headrace.wire.openai_usage import read_usage, write_usage
-from headrace.wire.sse import DONE, FrameSplitter, FrameTooLong, data_frame, frame_data
+from headrace.wire.sse import DONE, data_frame
 
-MAX_KEPT_BYTES = 16 * 1024 * 1024
-_RAW = msgspec.json.Decoder(msgspec.Raw)
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NO_USAGE = b',"usage":null'
 _CONTENT_FIELDS = (
     "content",
@@ -36,68 +32,26 @@ _CONTENT_FIELDS = (
 )
 
 
-class ChatStreamReader:
+class ChatStreamReader(FrameReader):
     """Reads one streamed answer; `choices` is how many finish reasons make it complete."""
 
+    _ends_with_body: ClassVar[bool] = True
+
     def __init__(self, model_id: str, *, show_usage: bool, choices: int, reasoning_apart: bool = False) -> None:
-        self._model_id = model_id
+        super().__init__(model_id)
         self._reasoning_apart = reasoning_apart
         self._ours = b'"model":' + encode(model_id)
         self._theirs: bytes | None = None
         self._show_usage = show_usage
         self._open_choices = choices
-        self._splitter = FrameSplitter()
-        self._early: list[bytes] = []
-        self._held: list[bytes] = []
-        self._kept_bytes = 0
         self._finished: set[int] = set()
         self._head: JsonObject = {}
         self._usage_block: JsonObject | None = None
-        self.meaningful = False
-        self.ended = False
-        self.failure: HeadraceError | None = None
-        self.output_tokens_seen = 0
 
     @property
     def usage(self) -> Usage | None:
         """The last usage that the upstream sent; never a sum."""
         return read_usage(self._usage_block, reasoning_apart=self._reasoning_apart)
-
-    def feed(self, block: bytes) -> bytes:
-        """Return the frames of this block that may leave now."""
-        if self.failure is not None or self.ended:
-            return b""
-        try:
-            frames = self._splitter.feed(block)
-        except FrameTooLong as error:
-            self.failure = UpstreamProtocol("The upstream sent an endless frame.", detail=str(error))
-            return b""
-        out: list[bytes] = []
-        for frame in frames:
-            ready = self._read_frame(frame)
-            if ready is not None:
-                out.append(ready)
-            if self.failure is not None or self.ended:
-                break
-        return b"".join(out)
-
-    def close(self) -> None:
-        """Judge the end of the upstream's body: complete, or cut off."""
-        if self.failure is not None or self.ended:
-            return
-        rest = self._splitter.rest.rstrip()
-        is_whole = not rest or frame_data(rest + b"\n\n") is not None
-        if rest and is_whole:
-            self._read_frame(rest + b"\n\n")
-        self._judge_end(is_whole)
-
-    def _judge_end(self, is_whole: bool) -> None:
-        if self.ended:
-            return
-        if self.failure is None and self._is_finished and is_whole:
-            self.ended = True
-        elif self.failure is None or isinstance(self.failure, UpstreamProtocol):
-            self.failure = UpstreamTruncated("The upstream's stream ended before its answer was complete.")
 
     def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
         """Return the held frames, the usage frame when the caller asked for one, and the terminator."""
@@ -112,34 +66,16 @@ class ChatStreamReader:
         """The usage as the upstream wrote it."""
         return self._usage_block
 
-    @property
-    def kept(self) -> bytes:
-        """The frames that were read and are not given out yet."""
-        return b"".join(self._early + self._held)
-
-    @property
-    def _is_finished(self) -> bool:
-        return len(self._finished) >= self._open_choices
-
-    def _read_frame(self, frame: bytes) -> bytes | None:
-        data = frame_data(frame)
-        if data is None:
-            return self._place(frame)
+    def _read_data(self, frame: bytes, data: bytes) -> bytes | None:
         if data == b"[DONE]":
             self._read_done()
             return None
-        try:
-            if self.meaningful and _is_plain(data):
-                return self._read_plain(frame, data)
-            return self._read_chunk(frame, data)
-        except _NOT_JSON as error:
-            self.failure = UpstreamProtocol("The upstream sent a frame that is not JSON.", detail=str(error))
-            return None
+        if self.meaningful and _is_plain(data):
+            return self._read_plain(frame, data)
+        return self._read_chunk(frame, data)
 
     def _read_plain(self, frame: bytes, data: bytes) -> bytes | None:
-        _RAW.decode(data)
-        if not data.isascii():
-            data.decode()
+        check_json(data)
         ready = self._renamed(frame, data)
         self.output_tokens_seen += 1
         return self._place(ready if self._show_usage else ready.replace(_NO_USAGE, b""))
@@ -151,9 +87,8 @@ class ChatStreamReader:
             self.failure = UpstreamTruncated("The upstream ended its stream before its answer was finished.")
 
     def _read_chunk(self, frame: bytes, data: bytes) -> bytes | None:
-        chunk = decode_trusted(data)
-        if not is_object(chunk):
-            self.failure = UpstreamProtocol("The upstream sent a frame that is not an object.")
+        chunk = self._decode(data)
+        if chunk is None:
             return None
         error = _error_in(chunk)
         if error is not None:
@@ -190,24 +125,8 @@ class ChatStreamReader:
                 self.meaningful = True
                 index = choice.get("index")
                 self._finished.add(index if isinstance(index, int) else 0)
+                self._is_finished = len(self._finished) >= self._open_choices
         return bool(choices)
-
-    def _place(self, frame: bytes) -> bytes | None:
-        if self._is_finished or not self.meaningful:
-            self._keep(frame)
-            return None
-        if self._early:
-            frame = b"".join([*self._early, frame])
-            self._early = []
-        return frame
-
-    def _keep(self, frame: bytes) -> None:
-        (self._held if self._is_finished else self._early).append(frame)
-        self._kept_bytes += len(frame)
-        if self._kept_bytes > MAX_KEPT_BYTES:
-            self.failure = UpstreamProtocol(
-                "The upstream sends and sends without content.", detail=f"{self._kept_bytes} bytes were kept back"
-            )
 
     def _renamed(self, frame: bytes, data: bytes) -> bytes:
         theirs = self._theirs

@@ -9,102 +9,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
-from headrace.domain.errors import HeadraceError, UpstreamProtocol, UpstreamTruncated
+from headrace.domain.errors import UpstreamProtocol
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import Usage
-from headrace.wire.json_strict import decode_trusted, encode, is_object
+from headrace.wire.frame_reader import FrameReader, check_json
+from headrace.wire.json_strict import encode, is_object
 from headrace.wire.responses_body import failure_in_response, finished_response, is_terminal_status
 from headrace.wire.responses_usage import read_usage
-from headrace.wire.sse import FrameSplitter, FrameTooLong, frame_data, named_frame
+from headrace.wire.sse import named_frame
 
-MAX_KEPT_BYTES = 16 * 1024 * 1024
 TERMINAL_TYPES = frozenset({"response.completed", "response.incomplete"})
 FAILURE_TYPES = frozenset({"error", "response.failed", "response.cancelled"})
-_RAW = msgspec.json.Decoder(msgspec.Raw)
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _TYPE = b'"type":"'
 _TYPE_SPACED = b'"type": "'
 
 
-class ResponsesStreamReader:
+class ResponsesStreamReader(FrameReader):
     """Reads one typed stream; the model of every response in it is renamed to ours."""
 
     def __init__(self, model_id: str) -> None:
-        self._model_id = model_id
-        self._splitter = FrameSplitter()
-        self._early: list[bytes] = []
-        self._kept_bytes = 0
+        super().__init__(model_id)
         self._final: JsonObject = {}
         self._response: JsonObject = {}
         self.usage: Usage | None = None
-        self.meaningful = False
-        self.ended = False
-        self.failure: HeadraceError | None = None
-        self.output_tokens_seen = 0
-
-    def feed(self, block: bytes) -> bytes:
-        """Return the frames of this block that may leave now."""
-        if self.failure is not None or self.ended:
-            return b""
-        try:
-            frames = self._splitter.feed(block)
-        except FrameTooLong as error:
-            self.failure = UpstreamProtocol("The upstream sent an endless frame.", detail=str(error))
-            return b""
-        out: list[bytes] = []
-        for frame in frames:
-            ready = self._read_frame(frame)
-            if ready is not None:
-                out.append(ready)
-            if self.failure is not None or self.ended:
-                break
-        return b"".join(out)
-
-    def close(self) -> None:
-        """Judge the end of the upstream's body: complete, or cut off."""
-        if self.failure is not None or self.ended:
-            return
-        rest = self._splitter.rest.rstrip()
-        if rest and frame_data(rest + b"\n\n") is not None:
-            self._read_frame(rest + b"\n\n")
-        self._judge_end()
-
-    def _judge_end(self) -> None:
-        if not self.ended and (self.failure is None or isinstance(self.failure, UpstreamProtocol)):
-            self.failure = UpstreamTruncated("The upstream's stream ended before its answer was complete.")
 
     def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
         """Return what was kept and the terminal event, with the settled usage and the additive money fields."""
         response: JsonObject = {**finished_response(self._response, self._model_id, usage), "headrace": {**money}}
-        return b"".join(self._early) + _event_frame({**self._final, "response": response})
+        return self.kept + _event_frame({**self._final, "response": response})
 
-    def _read_frame(self, frame: bytes) -> bytes | None:
-        data = frame_data(frame)
-        if data is None or data == b"[DONE]":
-            return self._place(frame) if data is None else None
-        kind = event_type(data)
-        try:
-            if kind.endswith(".delta"):
-                return self._read_delta(frame, data)
-            return self._read_event(frame, data)
-        except _NOT_JSON as error:
-            self.failure = UpstreamProtocol("The upstream sent a frame that is not JSON.", detail=str(error))
+    def _read_data(self, frame: bytes, data: bytes) -> bytes | None:
+        if data == b"[DONE]":
             return None
+        if event_type(data).endswith(".delta"):
+            return self._read_delta(frame, data)
+        return self._read_event(frame, data)
 
     def _read_delta(self, frame: bytes, data: bytes) -> bytes | None:
-        _RAW.decode(data)
-        if not data.isascii():
-            data.decode()
+        check_json(data)
         self.meaningful = True
         self.output_tokens_seen += 1
         return self._place(frame)
 
     def _read_event(self, frame: bytes, data: bytes) -> bytes | None:
-        event = decode_trusted(data)
-        if not is_object(event):
-            self.failure = UpstreamProtocol("The upstream sent a frame that is not an object.")
+        event = self._decode(data)
+        if event is None:
             return None
         response = event.get("response")
         kind = event.get("type")
@@ -136,18 +85,6 @@ class ResponsesStreamReader:
             self.output_tokens_seen += 1
         elif is_object(item) and (item.get("type") not in ("message", "reasoning") or _has_content(item)):
             self.meaningful = True
-
-    def _place(self, frame: bytes) -> bytes | None:
-        if not self.meaningful:
-            self._early.append(frame)
-            self._kept_bytes += len(frame)
-            if self._kept_bytes > MAX_KEPT_BYTES:
-                self.failure = UpstreamProtocol("The upstream sends and sends without content.")
-            return None
-        if self._early:
-            frame = b"".join([*self._early, frame])
-            self._early = []
-        return frame
 
 
 def event_type(data: bytes) -> str:

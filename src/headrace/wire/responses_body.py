@@ -5,67 +5,41 @@ Nothing leaves before `finish`; the answer is checked when the body has ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import msgspec
+from collections.abc import Iterable, Mapping
 
 from headrace.domain.errors import HeadraceError, UpstreamProtocol, UpstreamRateLimited, UpstreamUnavailable
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import Usage
-from headrace.wire.json_strict import decode_trusted, encode, is_object
+from headrace.wire.json_strict import encode, is_object
 from headrace.wire.openai_failure import error_in_answer
 from headrace.wire.responses_usage import read_usage, write_usage
+from headrace.wire.whole_body import WholeBodyReader
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
-_BYTES_PER_TOKEN = 4
 _ENDED = ("completed", "incomplete")
 
 
-class ResponsesBodyReader:
+class ResponsesBodyReader(WholeBodyReader):
     """Reads a response that was not streamed."""
-
-    def __init__(self, model_id: str) -> None:
-        self._model_id = model_id
-        self._blocks: list[bytes] = []
-        self._size = 0
-        self._body: JsonObject = {}
-        self.meaningful = False
-        self.ended = False
-        self.failure: HeadraceError | None = None
-        self.usage: Usage | None = None
-        self.output_tokens_seen = 0
-
-    def feed(self, block: bytes) -> bytes:
-        """Keep a block; nothing is given out."""
-        self._size += len(block)
-        if self._size > MAX_BODY_BYTES:
-            self.failure = UpstreamProtocol(f"The upstream's answer passes {MAX_BODY_BYTES} bytes.")
-        else:
-            self._blocks.append(block)
-        return b""
-
-    def close(self) -> None:
-        """Decode and check the whole answer."""
-        if self.failure is not None:
-            return
-        try:
-            body = decode_trusted(b"".join(self._blocks))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self.failure = UpstreamProtocol("The upstream's answer is not JSON.", detail=str(error))
-            return
-        if not is_object(body):
-            self.failure = UpstreamProtocol("The upstream's answer is not a JSON object.")
-            return
-        self.failure = _problem(body)
-        if self.failure is None:
-            self._body = body
-            self.usage = read_usage(body.get("usage"))
-            self.output_tokens_seen = -(-len(encode(body.get("output"))) // _BYTES_PER_TOKEN)
-            self.meaningful = self.ended = True
 
     def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
         """Return the answer with our model id; an answer without usage gets the counted one, marked so."""
         return encode(finished_response(self._body, self._model_id, usage))
+
+    def _problem(self, body: JsonObject) -> HeadraceError | None:
+        status = body.get("status")
+        if body.get("error") is not None or status in ("failed", "cancelled"):
+            return failure_in_response(body)
+        if not isinstance(body.get("output"), list):
+            return UpstreamProtocol('The upstream\'s answer has no "output".')
+        if not is_terminal_status(status):
+            return UpstreamProtocol(f'The upstream answered with the status "{status}", which is no end.')
+        return None
+
+    def _usage_in(self, body: JsonObject) -> Usage | None:
+        return read_usage(body.get("usage"))
+
+    def _written_in(self, body: JsonObject) -> Iterable[JsonValue]:
+        return [body.get("output")]
 
 
 def finished_response(response: JsonObject, model_id: str, usage: Usage) -> JsonObject:
@@ -89,14 +63,3 @@ def failure_in_response(holder: JsonObject) -> HeadraceError:
     if error.get("code") == "rate_limit_exceeded":
         return UpstreamRateLimited("The provider asks to slow down.", detail=str(error.get("message")))
     return error_in_answer(error)
-
-
-def _problem(body: JsonObject) -> HeadraceError | None:
-    status = body.get("status")
-    if body.get("error") is not None or status in ("failed", "cancelled"):
-        return failure_in_response(body)
-    if not isinstance(body.get("output"), list):
-        return UpstreamProtocol('The upstream\'s answer has no "output".')
-    if not is_terminal_status(status):
-        return UpstreamProtocol(f'The upstream answered with the status "{status}", which is no end.')
-    return None

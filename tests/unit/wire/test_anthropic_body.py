@@ -8,7 +8,7 @@ import pytest
 from headrace.domain.errors import HeadraceError, UpstreamProtocol, UpstreamRateLimited, UpstreamUnavailable
 from headrace.domain.usage import Usage
 from headrace.testing.anthropic_replies import Message, messages_reply
-from headrace.wire import anthropic_body
+from headrace.wire import whole_body
 from headrace.wire.anthropic_body import MessagesBodyReader
 
 
@@ -56,5 +56,5 @@ def test_what_is_no_message() -> None:
 
 
 def test_an_endless_answer_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anthropic_body, "MAX_BODY_BYTES", 10)
+    monkeypatch.setattr(whole_body, "MAX_BODY_BYTES", 10)
     assert isinstance(failure_of(b"x" * 11), UpstreamProtocol)

@@ -10,7 +10,7 @@ from headrace.domain.errors import UpstreamProtocol, UpstreamRateLimited, Upstre
 from headrace.domain.usage import Usage
 from headrace.testing.anthropic_replies import Message, event_frame, messages_stream, stream_frames
 from headrace.testing.openai_replies import ToolCall
-from headrace.wire import anthropic_messages_stream, sse
+from headrace.wire import frame_reader, sse
 from headrace.wire.anthropic_messages_stream import MessagesStreamReader
 from headrace.wire.json_strict import decode_object
 
@@ -214,7 +214,7 @@ def test_a_start_without_a_message_passes() -> None:
 
 
 def test_endless_frames_and_endless_silence_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anthropic_messages_stream, "MAX_KEPT_BYTES", 100)
+    monkeypatch.setattr(frame_reader, "MAX_KEPT_BYTES", 100)
     reader, _ = read(b": hello\n\n" * 20)
     assert isinstance(reader.failure, UpstreamProtocol)
     monkeypatch.setattr(sse, "MAX_FRAME_BYTES", 50)

@@ -7,7 +7,7 @@ import pytest
 from headrace.domain.errors import HeadraceError
 from headrace.domain.usage import Usage
 from headrace.testing.openai_replies import Chat, chat_reply, embeddings_reply
-from headrace.wire import openai_body
+from headrace.wire import whole_body
 from headrace.wire.openai_body import JsonBodyReader
 
 
@@ -99,7 +99,7 @@ def test_an_error_of_null_is_none() -> None:
 
 
 def test_an_endless_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_body, "MAX_BODY_BYTES", 100)
+    monkeypatch.setattr(whole_body, "MAX_BODY_BYTES", 100)
     reader = JsonBodyReader("served", "choices")
     for _ in range(50):
         reader.feed(b"x" * 10)

@@ -11,7 +11,7 @@ from headrace.domain.errors import HeadraceError, UpstreamTruncated
 from headrace.domain.usage import Usage
 from headrace.testing.openai_replies import Chat, ToolCall, UsageShape, chat_stream, sse_frame, usage_object
 from headrace.testing.recordings import Recording, Seen, recordings
-from headrace.wire import openai_chat_stream, sse
+from headrace.wire import frame_reader, sse
 from headrace.wire.openai_chat_stream import ChatStreamReader
 from headrace.wire.openai_usage import read_usage
 from headrace.wire.sse import DONE
@@ -363,7 +363,7 @@ def test_a_large_frame_passes() -> None:
 
 @pytest.mark.parametrize("start", [[], [HELLO, STOP]])
 def test_what_is_kept_back_is_bounded(start: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_chat_stream, "MAX_KEPT_BYTES", 1000)
+    monkeypatch.setattr(frame_reader, "MAX_KEPT_BYTES", 1000)
     reader, _ = read(a_stream(*start, done=False) + b": waiting and waiting\n\n" * 100)
     assert failure_of(reader).code == "upstream_protocol"
 

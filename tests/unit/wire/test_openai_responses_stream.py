@@ -8,7 +8,8 @@ from headrace.domain.json_value import JsonObject
 from headrace.domain.usage import Usage
 from headrace.testing.openai_replies import Chat, ToolCall
 from headrace.testing.responses_replies import response_stream
-from headrace.wire.openai_responses_stream import MAX_KEPT_BYTES, ResponsesStreamReader
+from headrace.wire.frame_reader import MAX_KEPT_BYTES
+from headrace.wire.openai_responses_stream import ResponsesStreamReader
 from headrace.wire.sse import named_frame
 from tests.unit.wire.typed_events import read_events, types_of
 

@@ -7,7 +7,8 @@ from headrace.domain.errors import UpstreamProtocol, UpstreamRateLimited, Upstre
 from headrace.domain.usage import Usage
 from headrace.testing.openai_replies import Chat
 from headrace.testing.responses_replies import response_reply
-from headrace.wire.responses_body import MAX_BODY_BYTES, ResponsesBodyReader
+from headrace.wire.responses_body import ResponsesBodyReader
+from headrace.wire.whole_body import MAX_BODY_BYTES
 from tests.unit.wire.typed_events import read_response
 
 
