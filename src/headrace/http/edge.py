@@ -22,6 +22,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+GROUPED = "headrace.headers"
 OFFLOAD_BYTES = 256 * 1024
 MESSAGES_PATH = "/v1/messages"
 CONNECTION_EXTENSION = "headrace.connection"
@@ -40,8 +41,13 @@ class CallerLeft(Exception):
 
 
 def headers_named(scope: Scope, name: bytes) -> list[bytes]:
-    """Return every value of a header; ASGI gives names in lower case."""
-    return [value for key, value in scope["headers"] if key == name]
+    """Return every value of a header; ASGI gives names in lower case. They are grouped once a request."""
+    grouped: dict[bytes, list[bytes]] | None = scope.get(GROUPED)
+    if grouped is None:
+        grouped = scope[GROUPED] = {}
+        for key, value in scope["headers"]:
+            grouped.setdefault(key, []).append(value)
+    return grouped.get(name, [])
 
 
 def speaks_messages(scope: Scope) -> bool:

@@ -83,6 +83,8 @@ def authorise(call: Call, target: Target) -> None:
 def without_resting(plan: Plan, resting: Callable[[Target], Resting | None]) -> Plan:
     """Return the plan without the targets that are left alone now; they are among the excluded, with the reason."""
     rests = [(target, resting(target)) for target in plan.targets]
+    if not any(rest for _, rest in rests):
+        return plan
     excluded = tuple(
         Excluded(
             target.model.id, target.provider.name, rest.code, f"It is left alone for {rest.wait_seconds:.1f} s more."
@@ -90,8 +92,6 @@ def without_resting(plan: Plan, resting: Callable[[Target], Resting | None]) -> 
         for target, rest in rests
         if rest is not None
     )
-    if not excluded:
-        return plan
     well = tuple(target for target, rest in rests if rest is None)
     return replace(plan, targets=well, excluded=plan.excluded + excluded)
 

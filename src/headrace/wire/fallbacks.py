@@ -28,6 +28,8 @@ def take_fallbacks(body: JsonObject) -> tuple[str, ...]:
 
 def may_substitute(values: list[bytes]) -> bool:
     """Return whether another model may answer, by the values of the header; raises InvalidRequest."""
+    if not values:
+        return True
     said = {value.strip().lower() for value in values}
     if not said <= {b"on", b"off"} or len(said) > 1:
         raise InvalidRequest('The header x-headrace-fallback must be "on" or "off".', param="x-headrace-fallback")
