@@ -163,8 +163,7 @@ class _Attempt:
                     out = await first_event(exchange, reader)
                     self._first_event_at = self._parts.clock.unix_micros()
                     self._trial.answered()
-                    if prepared.stream:
-                        limit.reschedule(asyncio.get_running_loop().time() + deadlines.total_seconds)
+                    limit.reschedule(asyncio.get_running_loop().time() + deadlines.total_seconds)
                     await keepalive.stop()
                     await self._relay(exchange, reader, out, durable)
                     limit.reschedule(None)
