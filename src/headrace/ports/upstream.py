@@ -20,7 +20,9 @@ class Prepared:
     """A request in the upstream's dialect; `path` is relative to the endpoint's base URL.
 
     `stream` says how the upstream was asked, which need not be how the caller asked. `dropped` names the caller's
-    fields that the upstream's dialect has no place for and that the caller's dialect allows to be ignored.
+    fields that the upstream's dialect has no place for and that the caller's dialect allows to be ignored. `call` is
+    the call that its answer's reader is asked for, where that is a translation. `service_tier` is the one of the
+    target's price that the request asks for, or None.
     """
 
     path: str
@@ -28,11 +30,14 @@ class Prepared:
     stream: bool
     headers: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
+    call: Call | None = None
+    service_tier: str | None = None
 
     def labelled(self, request_id: str, attempt_id: str) -> Prepared:
         """Return the request with our ids as headers, by which an upstream's log joins the ledger."""
         labels = (("x-request-id", request_id), ("x-headrace-attempt", attempt_id))
-        return Prepared(self.path, self.body, self.stream, self.headers + labels, self.dropped)
+        headers = self.headers + labels
+        return Prepared(self.path, self.body, self.stream, headers, self.dropped, self.call, self.service_tier)
 
 
 class Exchange(Protocol):
@@ -124,7 +129,7 @@ class Adapter(Protocol):
         ...
 
     def reader(self, call: Call, target: Target) -> Reader:
-        """Return a fresh reader for one answer."""
+        """Return a fresh reader for one answer; `call` is the prepared request's own where it has one."""
         ...
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> HeadraceError:

@@ -1,7 +1,4 @@
-"""The data plane's transport on aiohttp: one pooled session, no redirects, no retries, foreign failures named once.
-
-Idle connections are closed before common servers close them (5 s), so that a request rarely meets a dead one.
-"""
+"""A second transport, on aiohttp: the peer that the product's own one is compared with."""
 
 from __future__ import annotations
 
