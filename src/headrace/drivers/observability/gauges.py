@@ -14,7 +14,9 @@ class GaugeSources:
     """Where the figures come from; every one is quick and does not raise.
 
     `ledger_synchronous` is the store's setting by name, `replicas_by_state` counts replicas, `targets_by_breaker`
-    targets that were used lately, `retries_denied` failures that the retry budget let stand.
+    targets that were used lately, `retries_denied` failures that the retry budget let stand, `limits_refused`
+    requests by the kinds of the scope and of the limit that refused them. `credentials` are provider, label and state
+    of each credential in force, `cache_outcomes` counts the requests of keys that have a cache.
     """
 
     ledger_commits: Callable[[], int]
@@ -25,6 +27,9 @@ class GaugeSources:
     requests_in_flight: Callable[[], int]
     targets_by_breaker: Callable[[], Mapping[str, int]]
     retries_denied: Callable[[], int]
+    limits_refused: Callable[[], Mapping[tuple[str, str], int]]
+    credentials: Callable[[], Iterable[tuple[str, str, str]]]
+    cache_outcomes: Callable[[], Mapping[str, int]]
 
 
 class LiveFigures(Collector):
@@ -35,7 +40,7 @@ class LiveFigures(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the names without reading a source."""
-        return _families({}, "", {}, {})
+        return (*_families({}, "", {}, {}), _refusals({}), _credentials(()), _cache({}))
 
     def collect(self) -> Iterable[Metric]:
         """Return the figures as they are now."""
@@ -47,9 +52,11 @@ class LiveFigures(Collector):
             "in_flight": sources.requests_in_flight(),
             "denied": sources.retries_denied(),
         }
-        return _families(
+        families = _families(
             figures, sources.ledger_synchronous(), sources.replicas_by_state(), sources.targets_by_breaker()
         )
+        more = (_credentials(sources.credentials()), _cache(sources.cache_outcomes()))
+        return (*families, _refusals(sources.limits_refused()), *more)
 
 
 def _families(
@@ -72,6 +79,35 @@ def _families(
         ),
         GaugeMetricFamily("headrace_requests_in_flight", "Requests being served now.", figures.get("in_flight")),
     )
+
+
+def _refusals(counts: Mapping[tuple[str, str], int]) -> Metric:
+    family = CounterMetricFamily(
+        "headrace_limits_refused", "Requests that a rate limit refused.", labels=["scope", "limit"]
+    )
+    for kinds, count in sorted(counts.items()):
+        family.add_metric(list(kinds), count)
+    return family
+
+
+def _credentials(known: Iterable[tuple[str, str, str]]) -> Metric:
+    family = GaugeMetricFamily(
+        "headrace_credentials",
+        "Keys of providers by label: 1 under what their provider makes of them.",
+        labels=["provider", "credential", "state"],
+    )
+    for each in known:
+        family.add_metric(list(each), 1)
+    return family
+
+
+def _cache(counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(
+        "headrace_response_cache", "Requests of keys that have a cache, by what it did.", labels=["outcome"]
+    )
+    for outcome, count in sorted(counts.items()):
+        family.add_metric([outcome], count)
+    return family
 
 
 def _by_state(name: str, meaning: str, counts: Mapping[str, int]) -> Metric:

@@ -57,6 +57,8 @@ class LogObserver:
             "cost_nano_usd": end.cost_nano,
             "charge_nano_usd": end.charge_nano,
         }
+        if end.credential is not None:
+            fields["key_label"] = end.credential
         if end.first_event_seconds is not None:
             fields["first_event_seconds"] = round(end.first_event_seconds, 6)
         if end.error_code is not None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from headrace.domain.usage import TokenClass
 from headrace.drivers.observability.gauges import GaugeSources, LiveFigures
+from headrace.drivers.observability.tallies import Spreads, Tallies, Tally
 from headrace.ports.observer import AttemptEnd, RequestEnd
 
 OTHER = "other"
@@ -40,17 +38,6 @@ class _Bounded:
         return text
 
 
-@dataclass(frozen=True, slots=True)
-class _ModelSeries:
-    """The series of one model; finding them anew costs more than counting."""
-
-    tokens: Mapping[TokenClass, Counter]
-    charge: Counter
-    cost: Counter
-    first_event: Histogram
-    duration: Histogram
-
-
 class PrometheusObserver:
     """An Observer whose counts are read by `render`; past so many models or routes, later ones count as "other"."""
 
@@ -58,83 +45,59 @@ class PrometheusObserver:
         self._registry = CollectorRegistry(auto_describe=True)
         self._routes = _Bounded(max_routes)
         self._models = _Bounded(max_models)
-        self._series: dict[str, _ModelSeries] = {}
-        self._requests = Counter(
-            "headrace_requests", "Ended HTTP requests.", ("route", "status_class"), registry=self._registry
-        )
-        self._request_seconds = Histogram(
+        self._requests = Tally("headrace_requests", "Ended HTTP requests.", ("route", "status_class"))
+        self._request_seconds = Spreads(
             "headrace_request_duration_seconds",
             "Time from the request's coming to the end of its reply.",
-            ("route",),
-            buckets=DURATION_BUCKETS,
-            registry=self._registry,
+            "route",
+            DURATION_BUCKETS,
         )
-        self._attempts = Counter(
-            "headrace_attempts", "Resolved attempts.", ("model", "provider", "ending"), registry=self._registry
-        )
-        self._tokens = Counter("headrace_tokens", "Tokens by class.", ("model", "class"), registry=self._registry)
-        self._charge = Counter(
-            "headrace_charge_nano_usd",
-            "What callers were billed, in nano-dollars.",
-            ("model",),
-            registry=self._registry,
-        )
-        self._cost = Counter(
-            "headrace_cost_nano_usd", "What upstreams are owed, in nano-dollars.", ("model",), registry=self._registry
-        )
-        self._first_event_seconds = Histogram(
+        self._attempts = Tally("headrace_attempts", "Resolved attempts.", ("model", "provider", "ending"))
+        self._tokens = Tally("headrace_tokens", "Tokens by class.", ("model", "class"))
+        self._charge = Tally("headrace_charge_nano_usd", "What callers were billed, in nano-dollars.", ("model",))
+        self._cost = Tally("headrace_cost_nano_usd", "What upstreams are owed, in nano-dollars.", ("model",))
+        self._first_event_seconds = Spreads(
             "headrace_first_event_seconds",
             "Time from an attempt's hold to its first meaningful event.",
-            ("model",),
-            buckets=FIRST_EVENT_BUCKETS,
-            registry=self._registry,
+            "model",
+            FIRST_EVENT_BUCKETS,
         )
-        self._attempt_seconds = Histogram(
+        self._attempt_seconds = Spreads(
             "headrace_attempt_duration_seconds",
             "Time from an attempt's hold to its end.",
-            ("model",),
-            buckets=DURATION_BUCKETS,
-            registry=self._registry,
+            "model",
+            DURATION_BUCKETS,
         )
+        counted = (self._requests, self._attempts, self._tokens, self._charge, self._cost)
+        timed = (self._request_seconds, self._first_event_seconds, self._attempt_seconds)
+        self._registry.register(Tallies((*counted, *timed)))
         self._registry.register(LiveFigures(sources))
         ProcessCollector(registry=self._registry)
 
     def request_ended(self, end: RequestEnd) -> None:
         """Count one ended request."""
         route = self._routes.value(end.route)
-        self._requests.labels(route, _status_class(end.status)).inc()
-        self._request_seconds.labels(route).observe(end.duration_seconds)
+        self._requests.add((route, _status_class(end.status)))
+        self._request_seconds.observe(route, end.duration_seconds)
 
     def attempt_ended(self, end: AttemptEnd) -> None:
         """Count one resolved attempt with its tokens and money."""
         model = self._models.value(end.model_id)
         provider = end.provider if model != OTHER else OTHER
-        ending = end.ending if end.ending in ENDINGS else OTHER
-        self._attempts.labels(model, provider, ending).inc()
-        series = self._series.get(model)
-        if series is None:
-            series = self._series[model] = self._series_of(model)
-        series.duration.observe(end.duration_seconds)
+        self._attempts.add((model, provider, end.ending if end.ending in ENDINGS else OTHER))
+        self._attempt_seconds.observe(model, end.duration_seconds)
         if end.first_event_seconds is not None:
-            series.first_event.observe(end.first_event_seconds)
+            self._first_event_seconds.observe(model, end.first_event_seconds)
         if end.usage is not None:
-            for token_class, quantity in end.usage.quantities():
-                series.tokens[token_class].inc(quantity)
-        series.charge.inc(end.charge_nano)
-        series.cost.inc(end.cost_nano)
+            for each, quantity in end.usage.quantities():
+                if isinstance(each, TokenClass):
+                    self._tokens.add((model, each.value), quantity)
+        self._charge.add((model,), end.charge_nano)
+        self._cost.add((model,), end.cost_nano)
 
     def render(self) -> tuple[str, bytes]:
         """Return the content type and the text of all metrics now."""
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
-
-    def _series_of(self, model: str) -> _ModelSeries:
-        return _ModelSeries(
-            tokens={each: self._tokens.labels(model, each.value) for each in TokenClass},
-            charge=self._charge.labels(model),
-            cost=self._cost.labels(model),
-            first_event=self._first_event_seconds.labels(model),
-            duration=self._attempt_seconds.labels(model),
-        )
 
 
 def _status_class(status: int) -> str:

@@ -67,9 +67,9 @@ def test_an_attempt_that_went_well_is_a_debug_line() -> None:
     LogObserver(make_logger(LogSettings(), quiet)).attempt_ended(ATTEMPT)
     assert (entries(loud)[0]["charge_nano_usd"], quiet.getvalue()) == (2, "")
     assert (entries(loud)[0]["input_tokens"], entries(loud)[0]["output_tokens"]) == (7, 9)
-    failed = AttemptEnd("r", "a", "chat", "m", "p", "voided", "upstream_tls", None, 0.1, None, 0, 0)
+    failed = AttemptEnd("r", "a", "chat", "m", "p", "voided", "upstream_tls", None, 0.1, None, 0, 0, "spare")
     LogObserver(make_logger(LogSettings(), quiet)).attempt_ended(failed)
-    assert entries(quiet)[0]["error_code"] == "upstream_tls"
+    assert (entries(quiet)[0]["error_code"], entries(quiet)[0]["key_label"]) == ("upstream_tls", "spare")
 
 
 @pytest.mark.parametrize("form", ["json", "pretty"])

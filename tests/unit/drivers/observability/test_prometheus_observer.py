@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.domain.usage import Usage
+from headrace.domain.usage import TokenClass, UnitClass, Usage
 from headrace.drivers.observability.gauges import GaugeSources
 from headrace.drivers.observability.prometheus_observer import PrometheusObserver
 from headrace.ports.observer import AttemptEnd, RequestEnd
@@ -26,6 +26,9 @@ def make_observer(replicas: Mapping[str, int] | None = None) -> PrometheusObserv
             requests_in_flight=lambda: 2,
             targets_by_breaker=lambda: {"open": 1, "closed": 4},
             retries_denied=lambda: 9,
+            limits_refused=lambda: {("key", "tokens_per_minute"): 4},
+            credentials=lambda: [("acme", "default", "refused"), ("acme", "spare", "ok")],
+            cache_outcomes=lambda: {"miss": 5, "hit": 2},
         ),
         max_models=3,
         max_routes=2,
@@ -64,6 +67,17 @@ def test_attempts_carry_tokens_money_and_times() -> None:
     assert found['headrace_attempt_duration_seconds_count{model="tiny"}'] == 3
 
 
+def test_rare_classes_of_tokens_are_counted_when_there_are_any_and_units_are_not() -> None:
+    observer = make_observer()
+    observer.attempt_ended(ATTEMPT)
+    assert not any("input_audio" in name for name in samples(observer))
+    more = ((TokenClass.INPUT_AUDIO, 7), (UnitClass.SEARCH, 2))
+    observer.attempt_ended(replace(ATTEMPT, usage=Usage(input_fresh=1, more=more)))
+    found = samples(observer)
+    assert found['headrace_tokens_total{class="input_audio",model="tiny"}'] == 7
+    assert not any('class="search"' in name for name in found)
+
+
 def test_figures_are_read_when_somebody_looks() -> None:
     replicas = {"ready": 1}
     observer = make_observer(replicas)
@@ -77,6 +91,10 @@ def test_figures_are_read_when_somebody_looks() -> None:
     assert found["headrace_requests_in_flight"] == 2
     assert found['headrace_targets{state="open"}'] == 1
     assert found["headrace_retries_denied_total"] == 9
+    assert found['headrace_limits_refused_total{limit="tokens_per_minute",scope="key"}'] == 4
+    assert found['headrace_credentials{credential="default",provider="acme",state="refused"}'] == 1
+    assert found['headrace_credentials{credential="spare",provider="acme",state="ok"}'] == 1
+    assert found['headrace_response_cache_total{outcome="hit"}'] == 2
     assert found["process_resident_memory_bytes"] > 0
 
 
