@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
 import anthropic
+import httpx2
 import openai
 import pytest
 from anthropic import Anthropic
@@ -22,6 +23,7 @@ from headrace.testing.openai_replies import Chat, ToolCall, chat_reply, chat_str
 from headrace.testing.responses_replies import response_reply, response_stream
 from headrace.testing.script import Reply
 from headrace.testing.upstream import FakeUpstream, running_upstream
+from tests.open_responses import JudgedTransport
 from tests.running import RunningHeadrace
 
 Name: TypeAlias = Literal["chat", "responses", "messages"]
@@ -115,7 +117,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             file.write_text(file.read_text().replace('"streaming", ', more))
         with (
             server,
-            OpenAI(base_url=f"{server.base_url}/v1", api_key=server.api_key, max_retries=0, timeout=30) as chat,
+            httpx2.Client(transport=JudgedTransport(), timeout=30) as judging,
+            OpenAI(
+                base_url=f"{server.base_url}/v1", api_key=server.api_key, max_retries=0, http_client=judging
+            ) as chat,
             Anthropic(base_url=server.base_url, api_key=server.api_key, max_retries=0, timeout=30) as messages,
         ):
             yield World(server, upstream, chat, messages)

@@ -13,6 +13,7 @@ from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Deadlines, Endpoint, Target
 from headrace.domain.usage import Usage
 from headrace.ports.upstream import Adapter, Exchange, Prepared, Reader, Transport
+from headrace.wire.dialect_headers import untranslated_headers
 from headrace.wire.json_strict import decode_trusted, encode, is_object
 from headrace.wire.pair import Pair, StreamTranslator
 from headrace.wire.sse import FrameSplitter, frame_data
@@ -38,9 +39,14 @@ class TranslatingAdapter:
         """Return the upstream's request; raises InvalidRequest naming the field that it cannot express."""
         if call.dialect is self._dialect:
             return self._inner.prepare(call, target)
-        translated_call, dropped = self._translated(call)
-        prepared = self._inner.prepare(translated_call, target)
-        return replace(prepared, dropped=prepared.dropped + dropped)
+        translated = self._pair(call).request(dict(call.body))
+        envelope = self._read_envelope(translated.body, call.envelope.body_bytes)
+        asked = replace(
+            call, dialect=self._dialect, body=translated.body, envelope=envelope, passed_headers=(), origin=call
+        )
+        prepared = self._inner.prepare(asked, target)
+        dropped = (*prepared.dropped, *translated.dropped, *untranslated_headers(call.passed_headers))
+        return replace(prepared, dropped=dropped, call=asked)
 
     async def open(
         self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines
@@ -49,13 +55,12 @@ class TranslatingAdapter:
         return await self._inner.open(transport, endpoint, prepared, deadlines)
 
     def reader(self, call: Call, target: Target) -> Reader:
-        """Return a reader that gives the answer in the caller's dialect."""
-        if call.dialect is self._dialect:
-            return self._inner.reader(call, target)
-        translated_call, _ = self._translated(call)
-        inner = self._inner.reader(translated_call, target)
-        pair, request = self._pair(call), dict(call.body)
-        if call.envelope.stream:
+        """Return a reader that gives the answer to a translated call in the dialect of the call that it came from."""
+        inner, origin = self._inner.reader(call, target), call.origin
+        if origin is None:
+            return inner
+        pair, request = self._pair(origin), dict(origin.body)
+        if origin.envelope.stream:
             return TranslatedStream(inner, pair.stream(request))
         return TranslatedReply(inner, lambda body: pair.reply(body, request))
 
@@ -70,11 +75,6 @@ class TranslatingAdapter:
                 f"This model cannot be called in the {call.dialect.value} dialect.", code="dialect_unsupported"
             )
         return pair
-
-    def _translated(self, call: Call) -> tuple[Call, tuple[str, ...]]:
-        translated = self._pair(call).request(dict(call.body))
-        envelope = self._read_envelope(translated.body, call.envelope.body_bytes)
-        return replace(call, dialect=self._dialect, body=translated.body, envelope=envelope), translated.dropped
 
 
 class _Around:

@@ -12,15 +12,17 @@ from headrace.domain.call import Call, Envelope
 from headrace.domain.catalog import Capability
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.json_strict import encode, is_object
+from headrace.domain.usage import Quantities, UnitClass
+from headrace.wire.json_strict import is_object
+from headrace.wire.media import TEXT_SOURCES, media_in
 from headrace.wire.openai_chat import optional_bool, optional_int, required_text, show
 
 MAX_CAP = 2**31 - 1
-BYTES_PER_TOKEN = 4
-IMAGE_TOKENS = 1_600
+SEARCH_TOOL = "web_search_"
+# Held where the caller sets no max_uses: the provider sets no limit then. More is booked in full and flagged.
+MOST_SEARCHES = 20
 NOT_PROMPT = ("model", "max_tokens", "stream", "metadata")
 _ROLES = ("user", "assistant", "system")
-_TEXT_SOURCES = ("text", "content")
 
 
 def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
@@ -32,14 +34,17 @@ def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
 
 def read_translated_envelope(body: JsonObject, body_bytes: int) -> Envelope:
     """Return the same of a request that another dialect became: it may have no cap yet."""
+    needs = _needs(body, read_messages(body))
     return Envelope(
         model=required_text(body, "model"),
         stream=optional_bool(body, "stream"),
         include_usage=True,
         output_cap=optional_int(body, "max_tokens", 0, MAX_CAP),
         choices=1,
-        needs=_needs(body, read_messages(body)),
+        needs=needs,
         body_bytes=body_bytes,
+        media=media_in(body.get("messages"), needs),
+        units=_searches(body.get("tools")),
     )
 
 
@@ -98,25 +103,9 @@ def upstream_fields(call: Call, model_name: str, default_cap: int) -> JsonObject
     return fields
 
 
-def estimated_tokens(body: JsonObject) -> int:
-    """Return about how many tokens a prompt has: four bytes of its JSON each, rounded up; never what a model counts.
-
-    An image counts as one of the largest size that is not scaled down, whatever its bytes.
-    """
-    images: list[JsonObject] = []
-    prompt = {name: _without_images(value, images) for name, value in body.items() if name not in NOT_PROMPT}
-    return -(-len(encode(prompt)) // BYTES_PER_TOKEN) + IMAGE_TOKENS * len(images)
-
-
-def _without_images(value: JsonValue, images: list[JsonObject]) -> JsonValue:
-    if isinstance(value, list):
-        return [_without_images(each, images) for each in value]
-    if not is_object(value):
-        return value
-    if value.get("type") == "image":
-        images.append(value)
-        return None
-    return {name: _without_images(each, images) for name, each in value.items()}
+def prompt_of(body: JsonObject) -> JsonObject:
+    """Return what of a request a model reads as its prompt."""
+    return {name: value for name, value in body.items() if name not in NOT_PROMPT}
 
 
 def _needs(body: JsonObject, messages: list[JsonObject]) -> frozenset[Capability]:
@@ -136,6 +125,17 @@ def _needs(body: JsonObject, messages: list[JsonObject]) -> frozenset[Capability
     for index, message in enumerate(messages):
         needs.update(_content_needs(message.get("content"), f"messages[{index}].content"))
     return frozenset(needs)
+
+
+def _searches(tools: JsonValue) -> Quantities:
+    """Return how often the upstream may search the web by itself."""
+    given = tools if isinstance(tools, list) else []
+    searching = [each for each in given if is_object(each) and str(each.get("type")).startswith(SEARCH_TOOL)]
+    if not searching:
+        return ()
+    uses = [each.get("max_uses") for each in searching]
+    most = sum(use if isinstance(use, int) and use > 0 else MOST_SEARCHES for use in uses)
+    return ((UnitClass.SEARCH, most),)
 
 
 def _typed(body: JsonObject, name: str) -> str | None:
@@ -158,7 +158,7 @@ def _content_needs(content: JsonValue, param: str) -> Iterator[Capability]:
                 yield Capability.IMAGE_INPUT
             case "document":
                 source = block.get("source")
-                if not is_object(source) or source.get("type") not in _TEXT_SOURCES:
+                if not is_object(source) or source.get("type") not in TEXT_SOURCES:
                     yield Capability.FILE_INPUT
             case "tool_result" if block.get("content") is not None:
                 yield from _content_needs(block.get("content"), f"{param}[{index}].content")

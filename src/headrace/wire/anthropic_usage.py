@@ -1,14 +1,15 @@
 """Anthropic's usage block to disjoint token classes and back.
 
 Its classes are disjoint already: `input_tokens` leaves out what was read from or written to the cache. The counts of
-a stream are cumulative, so the last one of each field holds; they are never added up.
+a stream are cumulative, so the last one of each field holds; they are never added up. Searches of the web are priced by
+the piece.
 Source: Anthropic API reference, "Messages", usage, and "Prompt caching" (read 2026-11-24).
 """
 
 from __future__ import annotations
 
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.domain.usage import Usage
+from headrace.domain.usage import UnitClass, Usage
 from headrace.wire.json_strict import is_object
 
 MAX_COUNT = 2**31 - 1
@@ -26,13 +27,14 @@ def read_usage(block: JsonValue) -> Usage | None:
     thinking = _detail(block, "output_tokens_details", "thinking_tokens") or 0
     output = output or 0
     anomaly: str | None = None
-    if any(block.get(name) is not None and _count(block, name) is None for name in COUNTS):
+    if any([block.get(name) is not None and _count(block, name) is None for name in COUNTS]):
         anomaly = "invalid_count"
     elif split_differs:
         anomaly = "cache_write_mismatch"
     elif thinking > output:
         anomaly = "reasoning_over_completion"
     thinking = min(thinking, output)
+    searches = _detail(block, "server_tool_use", "web_search_requests")
     return Usage(
         input_fresh=fresh or 0,
         input_cache_read=_count(block, "cache_read_input_tokens") or 0,
@@ -41,6 +43,7 @@ def read_usage(block: JsonValue) -> Usage | None:
         output_text=output - thinking,
         output_reasoning=thinking,
         anomaly=anomaly,
+        more=((UnitClass.SEARCH, searches),) if searches else (),
     )
 
 
@@ -91,7 +94,7 @@ def _written(block: JsonObject) -> tuple[tuple[int, int], bool]:
 
 def _count(block: JsonObject, name: str) -> int | None:
     value = block.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def _detail(block: JsonObject, group: str, name: str) -> int | None:

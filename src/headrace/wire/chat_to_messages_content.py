@@ -6,19 +6,14 @@ user's own after them become one turn.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Mapping
-
-import msgspec
 
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.json_strict import decode_trusted, is_object
+from headrace.wire.json_strict import is_object
+from headrace.wire.messages_blocks import content_blocks, document_source, image_block, read_arguments
 from headrace.wire.openai_chat import show
 
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=-]+)*;base64,(.*)", re.DOTALL)
 _MESSAGE_FIELDS: Mapping[str, frozenset[str]] = {
     "system": frozenset({"role", "content"}),
     "developer": frozenset({"role", "content"}),
@@ -128,15 +123,7 @@ class MessageTurns:
         return []
 
     def _blocks(self, content: JsonValue, param: str) -> list[JsonValue]:
-        if content is None:
-            return []
-        if isinstance(content, str):
-            return [{"type": "text", "text": content}] if content else []
-        if not isinstance(content, list):
-            raise InvalidRequest(f'"{param}" must be a string or an array of parts, not {show(content)}.', param=param)
-        # Messages refuses a text block without text, which chat takes.
-        blocks = [self._block(part, f"{param}[{index}]") for index, part in enumerate(content)]
-        return [block for block in blocks if block["type"] != "text" or block["text"]]
+        return [] if content is None else content_blocks(content, param, self._block)
 
     def _block(self, part: JsonValue, param: str) -> JsonObject:
         kind = part.get("type") if is_object(part) else None
@@ -163,37 +150,21 @@ class MessageTurns:
             raise InvalidRequest(f'"{param}.image_url" must be an object with a "url".', param=f"{param}.image_url")
         if image.get("detail") not in (None, "auto"):
             self.dropped.append("image_url.detail")
-        data = _DATA_URL.fullmatch(url)
-        if data is None:
-            return {"type": "image", "source": {"type": "url", "url": url}}
-        return {"type": "image", "source": {"type": "base64", "media_type": data[1], "data": data[2]}}
+        return image_block(url)
 
 
 def _document(file: JsonValue, param: str) -> JsonObject:
-    text = file.get("file_data") if is_object(file) else None
-    data = _DATA_URL.fullmatch(text) if isinstance(text, str) else None
-    if not is_object(file) or data is None:
+    source = document_source(file.get("file_data"), f"{param}.file.file_data") if is_object(file) else None
+    if not is_object(file) or source is None:
         raise InvalidRequest(
             f'"{param}.file" must bring its content as "file_data" (a data: URL) for this model.',
             code="unsupported_field",
             param=f"{param}.file",
         )
-    source: JsonObject = {"type": "base64", "media_type": data[1], "data": data[2]}
-    if data[1].startswith("text/"):
-        source = {"type": "text", "media_type": "text/plain", "data": _decoded(data[2], param)}
     block: JsonObject = {"type": "document", "source": source}
     if isinstance(file.get("filename"), str):
         block["title"] = file["filename"]
     return block
-
-
-def _decoded(text: str, param: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        raise InvalidRequest(
-            f'"{param}.file.file_data" is not UTF-8 text in base64.', param=f"{param}.file.file_data"
-        ) from None
 
 
 def _tool_use(call: JsonValue, param: str) -> JsonObject:
@@ -203,11 +174,8 @@ def _tool_use(call: JsonValue, param: str) -> JsonObject:
             f'"{param}" must be a call of a function for this model.', code="unsupported_field", param=param
         )
     text = function.get("arguments")
-    try:
-        arguments = decode_trusted(text.encode()) if isinstance(text, str) and text.strip() else {}
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        arguments = None
-    if not is_object(arguments):
+    arguments = read_arguments(text)
+    if arguments is None:
         raise InvalidRequest(
             f'"{param}.function.arguments" must be a JSON object in a string, not {show(text)}.',
             param=f"{param}.function.arguments",

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import Usage
-from headrace.wire.anthropic_usage import merge_usage, read_usage
+from headrace.wire.anthropic_usage import read_usage
 from headrace.wire.json_strict import encode, is_object
+from headrace.wire.messages_events import MessagesEvents
 from headrace.wire.sse import DONE, data_frame
 
 FINISH_REASONS: Mapping[str, str] = {
@@ -73,35 +74,14 @@ def chat_usage(block: JsonValue) -> JsonObject:
     return chat
 
 
-class ChatFromMessages:
+class ChatFromMessages(MessagesEvents):
     """Turns the events of one Messages stream into chat chunks."""
 
     def __init__(self, created_unix_seconds: int, *, show_usage: bool) -> None:
+        super().__init__()
         self._head: JsonObject = {"object": "chat.completion.chunk", "created": created_unix_seconds}
         self._show_usage = show_usage
         self._tool_index = -1
-        self._has_arguments = False
-        self._block: JsonObject = {}
-        self._usage: JsonObject | None = None
-        self._stop_reason: JsonValue = None
-        self._money: JsonValue = None
-
-    def event(self, data: JsonObject) -> bytes:
-        """Take one event and return the chunks that it becomes."""
-        match data.get("type"):
-            case "message_start":
-                return self._start(data.get("message"))
-            case "content_block_start":
-                return self._open(data.get("content_block"))
-            case "content_block_delta":
-                return self._delta(data.get("delta"))
-            case "content_block_stop":
-                return self._close()
-            case "message_delta":
-                self._note_end(data)
-            case _:
-                pass
-        return b""
 
     def finish(self) -> bytes:
         """Return the finish reason, the usage when the caller asked for it, and the terminator."""
@@ -111,19 +91,16 @@ class ChatFromMessages:
             out += self._chunk([], usage=chat_usage(self._usage), headrace=self._money)
         return out + DONE
 
-    def _start(self, message: JsonValue) -> bytes:
-        if not is_object(message):
+    def _start(self, message: JsonObject) -> bytes:
+        if not message:
             return b""
         self._head = {"id": message.get("id"), **self._head, "model": message.get("model")}
-        self._usage = merge_usage(self._usage, message.get("usage"))
         return self._content({"role": "assistant", "content": ""})
 
-    def _open(self, block: JsonValue) -> bytes:
-        self._block = block if is_object(block) else {}
+    def _open(self) -> bytes:
         match self._block.get("type"):
             case "tool_use":
                 self._tool_index += 1
-                self._has_arguments = False
                 function: JsonObject = {"name": self._block.get("name"), "arguments": ""}
                 return self._tool({"id": self._block.get("id"), "type": "function", "function": function})
             case "text" if self._block.get("text"):
@@ -135,17 +112,15 @@ class ChatFromMessages:
             case _:
                 return b""
 
-    def _delta(self, delta: JsonValue) -> bytes:
-        if not is_object(delta):
-            return b""
+    def _delta(self, delta: JsonObject) -> bytes:
         match delta.get("type"):
             case "text_delta":
                 return self._content({"content": delta.get("text")})
             case "thinking_delta":
-                self._block["thinking"] = f"{self._block.get('thinking') or ''}{delta.get('thinking') or ''}"
+                self._extend("thinking", delta.get("thinking"))
                 return self._content({"reasoning_content": delta.get("thinking")})
             case "signature_delta":
-                self._block["signature"] = f"{self._block.get('signature') or ''}{delta.get('signature') or ''}"
+                self._extend("signature", delta.get("signature"))
                 return b""
             case "input_json_delta" if self._block.get("type") == "tool_use" and delta.get("partial_json"):
                 self._has_arguments = True
@@ -153,21 +128,12 @@ class ChatFromMessages:
             case _:
                 return b""
 
-    def _close(self) -> bytes:
-        block, self._block = self._block, {}
+    def _close(self, block: JsonObject) -> bytes:
         if block.get("type") == "thinking" and block.get("signature"):
             return self._content({"thinking_blocks": [block]})
         if block.get("type") == "tool_use" and not self._has_arguments:
             return self._tool({"function": {"arguments": encode(block.get("input") or {}).decode()}})
         return b""
-
-    def _note_end(self, data: JsonObject) -> None:
-        delta = data.get("delta")
-        if is_object(delta) and delta.get("stop_reason") is not None:
-            self._stop_reason = delta["stop_reason"]
-        self._usage = merge_usage(self._usage, data.get("usage"))
-        if data.get("headrace") is not None:
-            self._money = data["headrace"]
 
     def _content(self, delta: JsonObject) -> bytes:
         return self._chunk([{"index": 0, "delta": delta, "finish_reason": None}])

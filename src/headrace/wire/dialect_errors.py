@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from headrace.domain.call import Dialect
 from headrace.domain.errors import HeadraceError
 from headrace.domain.json_value import JsonObject
-from headrace.wire.errors import openai_error_body, openai_error_frame
+from headrace.wire.errors import openai_error, openai_error_body, openai_error_frame
 from headrace.wire.json_strict import encode
 from headrace.wire.sse import named_frame
 
@@ -39,12 +39,14 @@ def error_frame(dialect: Dialect, error: HeadraceError, request_id: str) -> byte
         case Dialect.MESSAGES:
             return named_frame(b"error", encode(_messages_error(error, request_id)))
         case Dialect.RESPONSES:
+            # OpenAI's documents have code, message and param in the event, Open Responses has them in an object.
             event: JsonObject = {
                 "type": "error",
                 "code": error.code,
                 "message": error.message,
                 "param": error.param,
                 "request_id": request_id,
+                **openai_error(error, request_id),
             }
             return named_frame(b"error", encode(event))
         case Dialect.CHAT:

@@ -9,15 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from headrace.domain.errors import UpstreamProtocol
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.domain.usage import Usage
-from headrace.wire.anthropic_usage import usage_block
-from headrace.wire.json_strict import decode_trusted, encode, is_object
+from headrace.wire.json_strict import is_object
+from headrace.wire.messages_writer import BlockWriter, tool_use, written_usage
 from headrace.wire.openai_usage import read_usage
-from headrace.wire.sse import named_frame
 
 STOP_REASONS: Mapping[str, str] = {
     "stop": "end_turn",
@@ -44,10 +40,7 @@ def messages_reply(body: JsonObject, request: JsonObject) -> JsonObject:
             blocks.append(_tool_use(call, index, is_cut=choice.get("finish_reason") == "length"))
     ending = _Ending.of(choice, message, request, has_tools=isinstance(calls, list) and bool(calls))
     return {
-        "id": _message_id(body),
-        "type": "message",
-        "role": "assistant",
-        "model": body.get("model"),
+        **_head(body),
         "content": list[JsonValue](blocks),
         "stop_reason": ending.reason,
         "stop_sequence": ending.sequence,
@@ -60,9 +53,7 @@ class MessagesFromChat:
 
     def __init__(self, request: JsonObject) -> None:
         self._request = request
-        self._is_started = False
-        self._next_index = 0
-        self._open: str | None = None
+        self._writer = BlockWriter()
         self._calls: dict[int, _StreamedCall] = {}
         self._call: int | None = None
         self._ending: _Ending | None = None
@@ -72,7 +63,7 @@ class MessagesFromChat:
 
     def event(self, data: JsonObject) -> bytes:
         """Take one chunk and return the events that it becomes; raises UpstreamProtocol when it contradicts itself."""
-        out = b"" if self._is_started else self._start(data)
+        out = b"" if self._writer.is_started else self._writer.start(_head(data))
         if is_object(data.get("usage")):
             self._usage = data["usage"]
         if data.get("headrace") is not None:
@@ -88,59 +79,29 @@ class MessagesFromChat:
 
     def finish(self) -> bytes:
         """Return the end of the open block, the stop reason with the usage, and the end of the message."""
-        out = b"" if self._is_started else self._start({})
+        out = b"" if self._writer.is_started else self._writer.start(_head({}))
         ending = self._ending or _Ending("end_turn", None)
-        final: JsonObject = {
-            "type": "message_delta",
-            "delta": {"stop_reason": ending.reason, "stop_sequence": ending.sequence},
-            "usage": _usage(self._usage),
-        }
-        if self._money is not None:
-            final["headrace"] = self._money
-        return out + self._close() + _frame(final) + _frame({"type": "message_stop"})
-
-    def _start(self, data: JsonObject) -> bytes:
-        self._is_started = True
-        message: JsonObject = {
-            "id": _message_id(data),
-            "type": "message",
-            "role": "assistant",
-            "model": data.get("model"),
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            # Chat tells the usage at the end; the final message_delta carries it.
-            "usage": usage_block(Usage()),
-        }
-        return _frame({"type": "message_start", "message": message})
+        end = self._writer.finish(ending.reason, ending.sequence, _usage(self._usage), self._money)
+        return out + self._writer.close() + end
 
     def _delta(self, delta: JsonObject) -> bytes:
         out = b""
         for name in _REASONING_FIELDS:
             text = delta.get(name)
             if isinstance(text, str) and text:
-                out += self._write("thinking", {"type": "thinking_delta", "thinking": text})
+                out += self._writer.write("thinking", {"type": "thinking_delta", "thinking": text})
                 break
         out += self._seals(delta.get("thinking_blocks"))
         for name in ("content", "refusal"):
             text = delta.get(name)
             if isinstance(text, str) and text:
                 self._is_refusal = self._is_refusal or name == "refusal"
-                out += self._write("text", {"type": "text_delta", "text": text})
+                out += self._writer.write("text", {"type": "text_delta", "text": text})
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if is_object(call):
                 out += self._tool_delta(call)
         return out
-
-    def _write(self, kind: str, delta: JsonObject) -> bytes:
-        out = b""
-        if self._open != kind:
-            empty: JsonObject = {"type": "text", "text": ""}
-            if kind == "thinking":
-                empty = {"type": "thinking", "thinking": "", "signature": ""}
-            out = self._open_block(kind, empty)
-        return out + self._block_delta(delta)
 
     def _seals(self, blocks: JsonValue) -> bytes:
         """Return what seals thinking: the signature of the open block, or a sealed block of its own."""
@@ -149,29 +110,29 @@ class MessagesFromChat:
             if not is_object(block):
                 continue
             if block.get("type") == "redacted_thinking":
-                out += self._open_block("redacted_thinking", block)
+                out += self._writer.begin("redacted_thinking", block)
             elif block.get("signature"):
-                out += self._write("thinking", {"type": "signature_delta", "signature": block["signature"]})
-                out += self._close()
+                out += self._writer.write("thinking", {"type": "signature_delta", "signature": block["signature"]})
+                out += self._writer.close()
         return out
 
     def _tool_delta(self, item: JsonObject) -> bytes:
         place = self._place_of(item)
         call = self._calls.setdefault(place, _StreamedCall())
         piece = call.take(item)
-        if place != self._call or self._open != "tool_use":
+        if place != self._call or self._writer.open != "tool_use":
             if call.is_open:
                 raise UpstreamProtocol("The upstream went back to a tool call that it had left.")
             if not call.name:
                 return b""
             call.is_open, self._call = True, place
             use: JsonObject = {"type": "tool_use", "id": call.id or f"toolu_{place}", "name": call.name, "input": {}}
-            out, piece = self._open_block("tool_use", use), call.early
+            out, piece = self._writer.begin("tool_use", use), call.early
         else:
             out = b""
         if not piece:
             return out
-        return out + self._block_delta({"type": "input_json_delta", "partial_json": piece})
+        return out + self._writer.add({"type": "input_json_delta", "partial_json": piece})
 
     def _place_of(self, item: JsonObject) -> int:
         """Return which call a delta belongs to; upstreams that leave the index out send whole calls with ids."""
@@ -180,21 +141,6 @@ class MessagesFromChat:
             return index
         known = (place for place, call in self._calls.items() if call.id == name)
         return next(known, len(self._calls)) if name else self._call or 0
-
-    def _open_block(self, kind: str, block: JsonObject) -> bytes:
-        out = self._close()
-        self._open = kind
-        return out + _frame({"type": "content_block_start", "index": self._next_index, "content_block": block})
-
-    def _block_delta(self, delta: JsonObject) -> bytes:
-        return _frame({"type": "content_block_delta", "index": self._next_index, "delta": delta})
-
-    def _close(self) -> bytes:
-        if self._open is None:
-            return b""
-        self._open = None
-        self._next_index += 1
-        return _frame({"type": "content_block_stop", "index": self._next_index - 1})
 
 
 class _StreamedCall:
@@ -260,35 +206,15 @@ def _thoughts(message: JsonObject) -> list[JsonObject]:
 def _tool_use(call: JsonObject, index: int, *, is_cut: bool) -> JsonObject:
     given = call.get("function")
     function = given if is_object(given) else {}
-    text = function.get("arguments")
-    text = text if isinstance(text, str) and text.strip() else "{}"
-    use: JsonObject = {
-        "type": "tool_use",
-        "id": call.get("id") or f"toolu_{index}",
-        "name": function.get("name"),
-        "input": {},
-    }
-    try:
-        arguments = decode_trusted(text.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        if is_cut:
-            return {**use, "partial_json": text}
-        raise UpstreamProtocol("The upstream's tool call has arguments that are not JSON.", detail=str(error)) from None
-    if not is_object(arguments):
-        raise UpstreamProtocol("The upstream's tool call has arguments that are not a JSON object.")
-    return {**use, "input": arguments}
+    name = call.get("id") or f"toolu_{index}"
+    return tool_use(name, function.get("name"), function.get("arguments"), is_cut=is_cut)
 
 
-def _message_id(body: JsonObject) -> str:
+def _head(body: JsonObject) -> JsonObject:
     given = body.get("id")
-    return "msg_" + (given.removeprefix("chatcmpl-").removeprefix("msg_") if isinstance(given, str) else "")
+    stem = given.removeprefix("chatcmpl-").removeprefix("msg_") if isinstance(given, str) else ""
+    return {"id": f"msg_{stem}", "type": "message", "role": "assistant", "model": body.get("model")}
 
 
 def _usage(block: JsonValue) -> JsonObject:
-    usage = read_usage(block)
-    written = usage_block(usage or Usage())
-    return {**written, "estimated": True} if is_object(block) and block.get("estimated") is True else written
-
-
-def _frame(event: JsonObject) -> bytes:
-    return named_frame(str(event["type"]).encode(), encode(event))
+    return written_usage(read_usage(block), block)

@@ -9,29 +9,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace.domain.call import Dialect
-from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.anthropic_messages import output_schema, read_messages
+from headrace.wire import messages_request
+from headrace.wire.anthropic_messages import output_schema
 from headrace.wire.dialect_fields import Fate, judge_fields
 from headrace.wire.json_strict import is_object
-from headrace.wire.messages_to_chat import CHOICES, EFFORT_BUDGETS, TIERS, TOOL_FATES, TOOL_NEUTRAL
-from headrace.wire.messages_to_chat import FATES as CHAT_FATES
-from headrace.wire.messages_to_chat import NEUTRAL as CHAT_NEUTRAL
+from headrace.wire.messages_request import (
+    dropped_config,
+    function_fields,
+    read_effort,
+    read_turns,
+    translate_account,
+    translate_tools,
+)
 from headrace.wire.messages_to_responses_items import ResponseItems
 from headrace.wire.messages_to_responses_reply import MessagesFromResponse, message_of_response
-from headrace.wire.openai_chat import show
 from headrace.wire.pair import StreamTranslator, Translated
 
 # Responses differ from chat in one field: no sequence can stop them.
-FATES: Mapping[str, Fate] = {**CHAT_FATES, "stop_sequences": Fate.REFUSED}
-NEUTRAL: Mapping[str, JsonValue] = {**CHAT_NEUTRAL, "stop_sequences": []}
+FATES: Mapping[str, Fate] = {**messages_request.FATES, "stop_sequences": Fate.REFUSED}
+NEUTRAL: Mapping[str, JsonValue] = {**messages_request.NEUTRAL, "stop_sequences": []}
 COPIED: Mapping[str, str] = {
     "model": "model",
     "max_tokens": "max_output_tokens",
     "temperature": "temperature",
     "top_p": "top_p",
 }
-EFFORTS = ("low", "medium", "high", "xhigh", "max")
+EFFORTS: Mapping[str, str] = {name: name for name in ("low", "medium", "high", "xhigh", "max")}
 
 
 class MessagesToResponses:
@@ -43,23 +47,15 @@ class MessagesToResponses:
     def request(self, body: JsonObject) -> Translated:
         """Return the request as one for a response; raises InvalidRequest naming what that cannot express."""
         dropped = list(judge_fields(body, FATES, NEUTRAL))
-        turns = read_messages(body)
-        if turns[-1]["role"] == "assistant":
-            param = f"messages[{len(turns) - 1}]"
-            raise InvalidRequest(
-                f'"{param}" begins the answer, which this model cannot continue; end with a user\'s message.',
-                code="unsupported_field",
-                param=param,
-            )
         items = ResponseItems()
-        items.read(body.get("system"), turns)
+        items.read(body.get("system"), read_turns(body))
         asked: JsonObject = {name: body[own] for own, name in COPIED.items() if body.get(own) is not None}
-        asked["input"] = items.items
+        asked["input"] = items.entries
         if body.get("stream"):
             asked["stream"] = True
-        dropped += _translate_tools(body, asked)
+        dropped += translate_tools(body, asked, _function, _choice)
         dropped += _translate_output(body, asked)
-        dropped += _translate_account(body, asked)
+        dropped += translate_account(body, asked)
         return Translated(asked, tuple(dict.fromkeys([*dropped, *items.dropped])))
 
     def reply(self, body: JsonObject, request: JsonObject) -> JsonObject:
@@ -71,46 +67,13 @@ class MessagesToResponses:
         return MessagesFromResponse()
 
 
-def _translate_tools(body: JsonObject, asked: JsonObject) -> list[str]:
-    dropped: list[str] = []
-    tools = body.get("tools")
-    if isinstance(tools, list) and tools:
-        asked["tools"] = [_tool(tool, f"tools[{index}]", dropped) for index, tool in enumerate(tools)]
-    choice = body.get("tool_choice")
-    if not is_object(choice):
-        return dropped
-    kind = choice.get("type")
-    if kind == "tool":
-        asked["tool_choice"] = {"type": "function", "name": choice.get("name")}
-    elif isinstance(kind, str) and kind in CHOICES:
-        asked["tool_choice"] = CHOICES[kind]
-    else:
-        raise InvalidRequest(
-            f'"tool_choice" must have the type auto, any, tool or none, not {show(kind)}.', param="tool_choice"
-        )
-    if choice.get("disable_parallel_tool_use") is True:
-        asked["parallel_tool_calls"] = False
-    return dropped
-
-
-def _tool(tool: JsonValue, param: str, dropped: list[str]) -> JsonObject:
-    if not is_object(tool) or not isinstance(tool.get("name"), str):
-        raise InvalidRequest(f'"{param}" must be an object with a "name", not {show(tool)}.', param=param)
-    if tool.get("type") not in (None, "custom"):
-        raise InvalidRequest(
-            f'"{param}" is a tool that its provider runs ({show(tool["type"])}); this model can only be given tools '
-            'with an "input_schema".',
-            code="unsupported_field",
-            param=f"{param}.type",
-        )
-    dropped += [f"tools.{name}" for name in judge_fields(tool, TOOL_FATES, TOOL_NEUTRAL)]
-    function: JsonObject = {"type": "function", "name": tool["name"]}
-    if tool.get("description") is not None:
-        function["description"] = tool["description"]
-    function["parameters"] = tool.get("input_schema") or {"type": "object", "properties": {}}
+def _function(tool: JsonObject) -> JsonObject:
     # A schema of Messages need not be strict; here it would be strict unless that is said.
-    function["strict"] = tool.get("strict") is True
-    return function
+    return {"type": "function", **function_fields(tool), "strict": tool.get("strict") is True}
+
+
+def _choice(name: JsonValue) -> JsonValue:
+    return {"type": "function", "name": name}
 
 
 def _translate_output(body: JsonObject, asked: JsonObject) -> list[str]:
@@ -118,12 +81,9 @@ def _translate_output(body: JsonObject, asked: JsonObject) -> list[str]:
     if schema is not None:
         shape: JsonObject = {"type": "json_schema", "name": "answer", "schema": schema[1]["schema"], "strict": True}
         asked["text"] = {"format": shape}
-    config, thinking = body.get("output_config"), body.get("thinking")
-    dropped: list[str] = []
-    if is_object(config):
-        dropped += [f"output_config.{name}" for name in config if name not in ("effort", "format")]
+    dropped, thinking = dropped_config(body), body.get("thinking")
     reasoning: JsonObject = {}
-    effort = _effort(config, thinking)
+    effort = read_effort(body, EFFORTS)
     if effort is not None:
         reasoning["effort"] = effort
     if is_object(thinking):
@@ -140,35 +100,3 @@ def _translate_output(body: JsonObject, asked: JsonObject) -> list[str]:
 def _shows_thinking(thinking: JsonObject) -> bool:
     display = thinking.get("display")
     return display == "summarized" or (display is None and thinking.get("type") == "enabled")
-
-
-def _effort(config: JsonValue, thinking: JsonValue) -> str | None:
-    named = config.get("effort") if is_object(config) else None
-    if named is not None:
-        if not isinstance(named, str) or named not in EFFORTS:
-            raise InvalidRequest(
-                f'"output_config.effort" must be one of {", ".join(EFFORTS)}, not {show(named)}.',
-                param="output_config.effort",
-            )
-        return named
-    budget = thinking.get("budget_tokens") if is_object(thinking) and thinking.get("type") == "enabled" else None
-    if not isinstance(budget, int):
-        return None
-    return next((effort for most, effort in EFFORT_BUDGETS if budget <= most), "high")
-
-
-def _translate_account(body: JsonObject, asked: JsonObject) -> list[str]:
-    """Translate whose request it is and which tier shall serve it."""
-    metadata, tier = body.get("metadata"), body.get("service_tier")
-    dropped: list[str] = []
-    if is_object(metadata):
-        if metadata.get("user_id") is not None:
-            asked["user"] = metadata["user_id"]
-        dropped += [f"metadata.{name}" for name in metadata if name != "user_id"]
-    if isinstance(tier, str) and tier in TIERS:
-        asked["service_tier"] = TIERS[tier]
-    elif tier is not None:
-        raise InvalidRequest(
-            f'"service_tier" must be one of {", ".join(TIERS)}, not {show(tier)}.', param="service_tier"
-        )
-    return dropped

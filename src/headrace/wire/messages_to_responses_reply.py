@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from headrace.domain.errors import UpstreamProtocol
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.domain.usage import Usage
-from headrace.wire.anthropic_usage import usage_block
-from headrace.wire.json_strict import decode_trusted, encode, is_object
+from headrace.wire.json_strict import is_object
+from headrace.wire.messages_writer import BlockWriter, tool_use, written_usage
 from headrace.wire.responses_object import id_stem
 from headrace.wire.responses_usage import read_usage
 from headrace.wire.sealed_reasoning import block_of_item
-from headrace.wire.sse import named_frame
 
 INCOMPLETE: Mapping[str, str] = {"max_output_tokens": "max_tokens", "content_filter": "refusal"}
 _SHOWN_ITEMS = ("message", "reasoning", "function_call")
@@ -69,9 +65,7 @@ class MessagesFromResponse:
     """
 
     def __init__(self) -> None:
-        self._is_started = False
-        self._next_index = 0
-        self._open: str | None = None
+        self._writer = BlockWriter()
         self._item: JsonValue = None
         self._waiting: dict[int, list[JsonObject]] = {}
         self._has_pieces = False
@@ -81,7 +75,7 @@ class MessagesFromResponse:
         self._takers: Mapping[str, Callable[[JsonObject], bytes]] = {
             "response.output_item.added": self._begin_item,
             "response.output_item.done": self._end_item,
-            "response.content_part.done": lambda _: self._close() if self._open == "text" else b"",
+            "response.content_part.done": lambda _: self._writer.close() if self._writer.open == "text" else b"",
             "response.output_text.delta": self._text,
             "response.refusal.delta": self._refusal,
             "response.reasoning_text.delta": self._reasoning,
@@ -95,7 +89,7 @@ class MessagesFromResponse:
         response = data.get("response")
         if is_object(response):
             self._response = response
-            return b"" if self._is_started else self._start(response)
+            return b"" if self._writer.is_started else self._writer.start(_head(response))
         index = data.get("output_index")
         if isinstance(index, int) and self._item not in (None, index):
             self._waiting.setdefault(index, []).append(data)
@@ -104,28 +98,17 @@ class MessagesFromResponse:
 
     def finish(self) -> bytes:
         """Return the end of the open block, the stop reason with the usage, and the end of the message."""
-        out = b"" if self._is_started else self._start(self._response)
+        out = b"" if self._writer.is_started else self._writer.start(_head(self._response))
         out += self._leave_item()
         reason = stop_reason(self._response, called=self._has_calls, refused=self._is_refusal)
-        final: JsonObject = {
-            "type": "message_delta",
-            "delta": {"stop_reason": reason, "stop_sequence": None},
-            "usage": _usage(self._response.get("usage")),
-        }
-        if self._response.get("headrace") is not None:
-            final["headrace"] = self._response["headrace"]
-        return out + _frame(final) + _frame({"type": "message_stop"})
+        return out + self._writer.finish(
+            reason, None, _usage(self._response.get("usage")), self._response.get("headrace")
+        )
 
     def _take(self, data: JsonObject) -> bytes:
         kind = data.get("type")
         take = self._takers.get(kind) if isinstance(kind, str) else None
         return b"" if take is None else take(data)
-
-    def _start(self, response: JsonObject) -> bytes:
-        self._is_started = True
-        # The usage is told at the end; the final message_delta carries it.
-        empty: JsonObject = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage_block(Usage())}
-        return _frame({"type": "message_start", "message": {**_head(response), **empty}})
 
     def _begin_item(self, data: JsonObject) -> bytes:
         item = data.get("item")
@@ -137,7 +120,7 @@ class MessagesFromResponse:
             return b""
         self._has_calls = True
         use: JsonObject = {"type": "tool_use", "id": item.get("call_id"), "name": item.get("name"), "input": {}}
-        return self._open_block("tool_use", use)
+        return self._writer.begin("tool_use", use)
 
     def _end_item(self, data: JsonObject) -> bytes:
         given = data.get("item")
@@ -150,7 +133,7 @@ class MessagesFromResponse:
         return out + self._leave_item()
 
     def _leave_item(self) -> bytes:
-        out, self._item = self._close(), None
+        out, self._item = self._writer.close(), None
         while self._waiting and self._item is None:
             for data in self._waiting.pop(next(iter(self._waiting))):
                 out += self._take(data)
@@ -166,12 +149,12 @@ class MessagesFromResponse:
         sealed = block_of_item(item)
         if not sealed or not is_object(sealed[0]):
             return b""
-        if self._open == "thinking":
-            return self._block_delta({"type": "signature_delta", "signature": sealed[0]["data"]})
-        return self._open_block("redacted_thinking", sealed[0])
+        if self._writer.open == "thinking":
+            return self._writer.add({"type": "signature_delta", "signature": sealed[0]["data"]})
+        return self._writer.begin("redacted_thinking", sealed[0])
 
     def _text(self, data: JsonObject) -> bytes:
-        return self._write("text", {"type": "text_delta", "text": data.get("delta")})
+        return self._writer.write("text", {"type": "text_delta", "text": data.get("delta")})
 
     def _refusal(self, data: JsonObject) -> bytes:
         self._is_refusal = True
@@ -189,39 +172,15 @@ class MessagesFromResponse:
         return b"" if self._has_pieces or not data.get("summary_index") else self._thinking("\n\n")
 
     def _thinking(self, text: JsonValue) -> bytes:
-        return self._write("thinking", {"type": "thinking_delta", "thinking": text})
+        return self._writer.write("thinking", {"type": "thinking_delta", "thinking": text})
 
     def _arguments(self, piece: JsonValue) -> bytes:
-        if self._open != "tool_use":
+        if self._writer.open != "tool_use":
             raise UpstreamProtocol("The upstream sent arguments of a tool call that it had not begun.")
         if not piece:
             return b""
         self._has_pieces = True
-        return self._block_delta({"type": "input_json_delta", "partial_json": piece})
-
-    def _write(self, kind: str, delta: JsonObject) -> bytes:
-        out = b""
-        if self._open != kind:
-            empty: JsonObject = {"type": "text", "text": ""}
-            if kind == "thinking":
-                empty = {"type": "thinking", "thinking": "", "signature": ""}
-            out = self._open_block(kind, empty)
-        return out + self._block_delta(delta)
-
-    def _open_block(self, kind: str, block: JsonObject) -> bytes:
-        out = self._close()
-        self._open = kind
-        return out + _frame({"type": "content_block_start", "index": self._next_index, "content_block": block})
-
-    def _block_delta(self, delta: JsonObject) -> bytes:
-        return _frame({"type": "content_block_delta", "index": self._next_index, "delta": delta})
-
-    def _close(self) -> bytes:
-        if self._open is None:
-            return b""
-        self._open = None
-        self._next_index += 1
-        return _frame({"type": "content_block_stop", "index": self._next_index - 1})
+        return self._writer.add({"type": "input_json_delta", "partial_json": piece})
 
 
 def _head(response: JsonObject) -> JsonObject:
@@ -262,24 +221,8 @@ def _thought(item: JsonObject) -> list[JsonObject]:
 
 
 def _tool_use(item: JsonObject, *, is_cut: bool) -> JsonObject:
-    use: JsonObject = {"type": "tool_use", "id": item.get("call_id"), "name": item.get("name"), "input": {}}
-    given = item.get("arguments")
-    text = given if isinstance(given, str) and given.strip() else "{}"
-    try:
-        arguments = decode_trusted(text.encode())
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
-        if is_cut:
-            return {**use, "partial_json": text}
-        raise UpstreamProtocol("The upstream's tool call has arguments that are not JSON.", detail=str(error)) from None
-    if not is_object(arguments):
-        raise UpstreamProtocol("The upstream's tool call has arguments that are not a JSON object.")
-    return {**use, "input": arguments}
+    return tool_use(item.get("call_id"), item.get("name"), item.get("arguments"), is_cut=is_cut)
 
 
 def _usage(block: JsonValue) -> JsonObject:
-    written = usage_block(read_usage(block) or Usage())
-    return {**written, "estimated": True} if is_object(block) and block.get("estimated") is True else written
-
-
-def _frame(event: JsonObject) -> bytes:
-    return named_frame(str(event["type"]).encode(), encode(event))
+    return written_usage(read_usage(block), block)

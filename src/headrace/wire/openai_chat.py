@@ -12,7 +12,9 @@ from headrace.domain.call import Call, Envelope
 from headrace.domain.catalog import Capability
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.domain.usage import Quantities
 from headrace.wire.json_strict import encode, is_object
+from headrace.wire.media import media_in
 
 MAX_CHOICES = 128
 MAX_NAME_CHARS = 256
@@ -29,14 +31,16 @@ _FORMAT_NEEDS: Mapping[str, Capability] = {"json_object": Capability.JSON_OBJECT
 def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
     """Return what we must understand of a chat request; raises InvalidRequest naming the field that is wrong."""
     stream = optional_bool(body, "stream")
+    needs = _needs(body, _messages(body))
     return Envelope(
         model=required_text(body, "model"),
         stream=stream,
         include_usage=include_usage(body, stream),
         output_cap=_output_cap(body),
         choices=optional_int(body, "n", 1, MAX_CHOICES) or 1,
-        needs=_needs(body, _messages(body)),
+        needs=needs,
         body_bytes=body_bytes,
+        media=media_in(body.get("messages"), needs),
     )
 
 
@@ -58,6 +62,20 @@ def upstream_fields(call: Call, model_name: str, default_cap: int, cap_field: st
 def upstream_body(call: Call, model_name: str, default_cap: int, cap_field: str) -> bytes:
     """Return the upstream's request body as JSON."""
     return encode(upstream_fields(call, model_name, default_cap, cap_field))
+
+
+def whole_envelope(body: JsonObject, body_bytes: int, choices: int = 1, units: Quantities = ()) -> Envelope:
+    """Return the envelope of an operation that is neither streamed nor capped and needs nothing of its model."""
+    return Envelope(
+        model=required_text(body, "model"),
+        stream=False,
+        include_usage=False,
+        output_cap=None,
+        choices=choices,
+        needs=frozenset(),
+        body_bytes=body_bytes,
+        units=units,
+    )
 
 
 def required_text(body: JsonObject, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from headrace.domain.call import Envelope
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject
-from headrace.wire.openai_chat import required_text, show
+from headrace.wire.openai_chat import show, whole_envelope
 
 MAX_INPUTS = 2048
 
@@ -21,15 +21,7 @@ def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
         raise InvalidRequest(
             f'"encoding_format" must be "float" or "base64", not {show(encoding)}.', param="encoding_format"
         )
-    return Envelope(
-        model=required_text(body, "model"),
-        stream=False,
-        include_usage=False,
-        output_cap=None,
-        choices=1,
-        needs=frozenset(),
-        body_bytes=body_bytes,
-    )
+    return whole_envelope(body, body_bytes)
 
 
 def _check_input(body: JsonObject) -> None:

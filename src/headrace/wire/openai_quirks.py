@@ -36,6 +36,8 @@ def bend_request(fields: JsonObject, model: Model, quirks: Quirks) -> tuple[str,
     for name in sorted(quirks.refused_fields | model.refused_fields):
         _refuse(fields, name, model.id)
     dropped = [name for name in sorted(quirks.dropped_fields) if fields.pop(name, None) is not None]
+    if quirks.dropped_message_fields:
+        dropped += _drop_of_messages(fields, quirks.dropped_message_fields)
     if quirks.usage_unasked:
         options = fields.pop("stream_options", None)
         if is_object(options) and options.keys() - {"include_usage"}:
@@ -46,6 +48,21 @@ def bend_request(fields: JsonObject, model: Model, quirks: Quirks) -> tuple[str,
         if ours in fields:
             fields[theirs] = fields.pop(ours)
     return tuple(dropped)
+
+
+def _drop_of_messages(fields: JsonObject, names: frozenset[str]) -> list[str]:
+    """Leave fields out of every message; the caller's own messages stay as they are."""
+    messages = fields.get("messages")
+    given = messages if isinstance(messages, list) else []
+    if not any(is_object(each) and not names.isdisjoint(each) for each in given):
+        return []
+    said = {name for each in given if is_object(each) for name in names if each.get(name) is not None}
+    fields["messages"] = [_without(each, names) for each in given]
+    return [f"messages.{name}" for name in sorted(said)]
+
+
+def _without(message: JsonValue, names: frozenset[str]) -> JsonValue:
+    return {name: value for name, value in message.items() if name not in names} if is_object(message) else message
 
 
 def _refuse(fields: JsonObject, name: str, model_id: str) -> None:

@@ -14,12 +14,14 @@ from headrace.domain.catalog import Capability
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.json_strict import is_object
+from headrace.wire.media import media_in
 from headrace.wire.openai_chat import optional_bool, optional_int, required_text, show
 
 MAX_TOKENS = 2**31 - 1
 MAX_TOP_LOGPROBS = 20
 LOGPROBS_INCLUDED = "message.output_text.logprobs"
 SEALED_REASONING = "reasoning.encrypted_content"
+_PROMPT = ("input", "instructions", "text", "tools")
 _PART_NEEDS: Mapping[str, Capability] = {
     "input_image": Capability.IMAGE_INPUT,
     "input_audio": Capability.AUDIO_INPUT,
@@ -32,19 +34,45 @@ _OURS = ("previous_response_id", "background")
 
 def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
     """Return what we must understand of a Responses request; raises InvalidRequest naming the field."""
-    _check_types(body)
+    check_types(body)
     stream = optional_bool(body, "stream")
     if body.get("stream_options") is not None and not stream:
         raise InvalidRequest('"stream_options" is only allowed with "stream": true.', param="stream_options")
+    needs = _needs(body)
     return Envelope(
         model=required_text(body, "model"),
         stream=stream,
         include_usage=True,
         output_cap=optional_int(body, "max_output_tokens", 1, MAX_TOKENS),
         choices=1,
-        needs=_needs(body),
+        needs=needs,
         body_bytes=body_bytes,
+        media=media_in(body.get("input"), needs),
     )
+
+
+def check_types(body: JsonObject) -> None:
+    """Raise InvalidRequest for a field that is not of its type, and for work in the background."""
+    if optional_bool(body, "background"):
+        raise InvalidRequest(
+            '"background" is not served: leave it out and read the answer from this call.',
+            code="unsupported_field",
+            param="background",
+        )
+    for name in ("store", "parallel_tool_calls"):
+        optional_bool(body, name)
+    for name in ("instructions", "previous_response_id"):
+        value = body.get(name)
+        if value is not None and not isinstance(value, str):
+            raise InvalidRequest(f'"{name}" must be a string, not {show(value)}.', param=name)
+    for name in ("text", "reasoning", "metadata", "stream_options"):
+        value = body.get(name)
+        if value is not None and not is_object(value):
+            raise InvalidRequest(f'"{name}" must be an object, not {show(value)}.', param=name)
+    for name in ("tools", "include"):
+        value = body.get(name)
+        if value is not None and not isinstance(value, list):
+            raise InvalidRequest(f'"{name}" must be an array, not {show(value)}.', param=name)
 
 
 def input_items(body: JsonObject) -> list[JsonObject]:
@@ -60,6 +88,12 @@ def input_items(body: JsonObject) -> list[JsonObject]:
                 f'"input[{index}]" must be an object with a "type", not {show(item)}.', param=f"input[{index}]"
             )
     return cast("list[JsonObject]", given)
+
+
+def prompt_of(body: JsonObject, items: list[JsonValue]) -> JsonObject:
+    """Return what of a request a model reads as its prompt, with these items in place of its input."""
+    given = {name: body[name] for name in _PROMPT if body.get(name) is not None}
+    return {**given, "input": items}
 
 
 def item_type(item: JsonObject) -> str:
@@ -96,29 +130,6 @@ def _is_bare_reasoning(item: JsonValue) -> bool:
         and not item.get("encrypted_content")
         and not item.get("content")
     )
-
-
-def _check_types(body: JsonObject) -> None:
-    if optional_bool(body, "background"):
-        raise InvalidRequest(
-            '"background" is not served: leave it out and read the answer from this call.',
-            code="unsupported_field",
-            param="background",
-        )
-    for name in ("store", "parallel_tool_calls"):
-        optional_bool(body, name)
-    for name in ("instructions", "previous_response_id"):
-        value = body.get(name)
-        if value is not None and not isinstance(value, str):
-            raise InvalidRequest(f'"{name}" must be a string, not {show(value)}.', param=name)
-    for name in ("text", "reasoning", "metadata", "stream_options"):
-        value = body.get(name)
-        if value is not None and not is_object(value):
-            raise InvalidRequest(f'"{name}" must be an object, not {show(value)}.', param=name)
-    for name in ("tools", "include"):
-        value = body.get(name)
-        if value is not None and not isinstance(value, list):
-            raise InvalidRequest(f'"{name}" must be an array, not {show(value)}.', param=name)
 
 
 def _needs(body: JsonObject) -> frozenset[Capability]:

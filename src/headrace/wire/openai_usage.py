@@ -6,11 +6,15 @@ Source: OpenAI API reference, "Chat completion object", usage (read 2026-11-24).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import Usage
 from headrace.wire.json_strict import is_object
+from headrace.wire.media_usage import count_in, media_counts, says_media, with_media
 
-MAX_COUNT = 2**31 - 1
+NOTHING: Mapping[str, JsonValue] = MappingProxyType({})
 
 
 def read_usage(block: JsonValue, *, reasoning_apart: bool = False) -> Usage | None:
@@ -20,25 +24,27 @@ def read_usage(block: JsonValue, *, reasoning_apart: bool = False) -> Usage | No
     """
     if not is_object(block):
         return None
-    prompt, completion = _count(block, "prompt_tokens"), _count(block, "completion_tokens")
+    prompt, completion = count_in(block, "prompt_tokens"), count_in(block, "completion_tokens")
     if prompt is None and completion is None:
         return None
-    invalid = any(block.get(name) is not None for name, count in _named(prompt, completion) if count is None)
+    invalid = _is_wrong(block, "prompt_tokens", prompt) or _is_wrong(block, "completion_tokens", completion)
     prompt, completion = prompt or 0, completion or 0
-    cached = _cached(block)
-    reasoning = _detail(block, "completion_tokens_details", "reasoning_tokens") or 0
-    apart = (_count(block, "total_tokens") or 0) - prompt - completion
-    if reasoning_apart and apart > 0:
-        reasoning, completion = apart, completion + apart
-    write_5m = _detail(block, "cache_creation", "ephemeral_5m_input_tokens") or 0
-    write_1h = _detail(block, "cache_creation", "ephemeral_1h_input_tokens") or 0
+    total = count_in(block, "total_tokens")
+    given, taken = _details(block, "prompt_tokens_details"), _details(block, "completion_tokens_details")
+    cached = _cached(block, given)
+    reasoning = count_in(taken, "reasoning_tokens") or 0
+    if reasoning_apart and total is not None and total > prompt + completion:
+        reasoning, completion = total - prompt - completion, total - prompt
+    write_5m, write_1h = _written(block, given)
     anomaly = "invalid_count" if invalid else None
-    anomaly = anomaly or _anomaly(block, prompt, completion, cached + write_5m + write_1h, reasoning)
+    if anomaly is None and total is not None and total != prompt + completion:
+        anomaly = None if "prompt_audio_seconds" in block else "total_mismatch"
+    anomaly = anomaly or _over(prompt, completion, cached + write_5m + write_1h, reasoning)
     cached = min(cached, prompt)
     write_5m = min(write_5m, prompt - cached)
     write_1h = min(write_1h, prompt - cached - write_5m)
     reasoning = min(reasoning, completion)
-    return Usage(
+    usage = Usage(
         input_fresh=prompt - cached - write_5m - write_1h,
         input_cache_read=cached,
         input_cache_write_5m=write_5m,
@@ -47,6 +53,10 @@ def read_usage(block: JsonValue, *, reasoning_apart: bool = False) -> Usage | No
         output_reasoning=reasoning,
         anomaly=anomaly,
     )
+    if not (says_media(given) or says_media(taken) or "prompt_audio_seconds" in block):
+        return usage
+    counts, seconds = media_counts(given, taken), count_in(block, "prompt_audio_seconds")
+    return with_media(usage, counts, seconds or 0) if counts or seconds else usage
 
 
 def write_usage(usage: Usage, upstream: JsonObject | None) -> JsonObject:
@@ -61,30 +71,30 @@ def write_usage(usage: Usage, upstream: JsonObject | None) -> JsonObject:
     }
 
 
-def _count(block: JsonObject, name: str) -> int | None:
-    value = block.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
+def _is_wrong(block: JsonObject, name: str, count: int | None) -> bool:
+    return count is None and block.get(name) is not None
 
 
-def _named(prompt: int | None, completion: int | None) -> tuple[tuple[str, int | None], ...]:
-    return ("prompt_tokens", prompt), ("completion_tokens", completion)
+def _details(block: JsonObject, name: str) -> Mapping[str, JsonValue]:
+    inner = block.get(name)
+    return inner if is_object(inner) else NOTHING
 
 
-def _cached(block: JsonObject) -> int:
-    inner = _detail(block, "prompt_tokens_details", "cached_tokens")
-    names = ("cache_read_input_tokens", "prompt_cache_hit_tokens")
-    return inner or next((count for name in names if (count := _count(block, name))), 0)
+def _cached(block: JsonObject, given: Mapping[str, JsonValue]) -> int:
+    cached = count_in(given, "cached_tokens") or count_in(block, "cache_read_input_tokens")
+    return cached or count_in(block, "prompt_cache_hit_tokens") or 0
 
 
-def _detail(block: JsonObject, group: str, name: str) -> int | None:
-    inner = block.get(group)
-    return _count(inner, name) if is_object(inner) else None
+def _written(block: JsonObject, given: Mapping[str, JsonValue]) -> tuple[int, int]:
+    """Return tokens written to the cache for five minutes and for an hour; what says no lifetime is the first."""
+    by_lifetime = block.get("cache_creation")
+    if not is_object(by_lifetime):
+        return count_in(given, "cache_write_tokens") or 0, 0
+    short, long = count_in(by_lifetime, "ephemeral_5m_input_tokens"), count_in(by_lifetime, "ephemeral_1h_input_tokens")
+    return short or 0, long or 0
 
 
-def _anomaly(block: JsonObject, prompt: int, completion: int, cached: int, reasoning: int) -> str | None:
-    total = _count(block, "total_tokens")
-    if total is not None and total != prompt + completion:
-        return "total_mismatch"
+def _over(prompt: int, completion: int, cached: int, reasoning: int) -> str | None:
     if cached > prompt:
         return "cached_over_prompt"
     if reasoning > completion:

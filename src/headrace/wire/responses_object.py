@@ -42,17 +42,24 @@ def id_stem(upstream_id: JsonValue) -> str:
 
 def response_head(request: JsonObject, stem: str, created_at: int, model: str) -> JsonObject:
     """Return a response in progress without output: its identity and what the request asked for."""
-    given: JsonObject = {name: value for name, value in request.items() if value is not None}
     return {
         "id": f"resp_{stem}",
         "object": "response",
         "created_at": created_at,
-        "completed_at": None,
         "status": "in_progress",
-        "error": None,
-        "incomplete_details": None,
         "model": model,
         "output": [],
+        **said_back(request),
+    }
+
+
+def said_back(request: JsonObject) -> JsonObject:
+    """Return what a response says of its request, and of its own state as long as there is nothing to say."""
+    given: JsonObject = {name: value for name, value in request.items() if value is not None}
+    return {
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
         **{name: given.get(name, default) for name, default in _ECHOED.items()},
         "reasoning": _reasoning(given.get("reasoning")),
         "service_tier": "default",
@@ -71,7 +78,14 @@ def _reasoning(value: JsonValue) -> JsonObject:
 
 def _text(value: JsonValue) -> JsonObject:
     given = {name: each for name, each in value.items() if each is not None} if is_object(value) else {}
-    return {"format": {"type": "text"}, **given}
+    return {**given, "format": _format(given.get("format"))}
+
+
+def _format(value: JsonValue) -> JsonValue:
+    if is_object(value) and value.get("type") == "json_schema":
+        given = {name: each for name, each in value.items() if each is not None}
+        return {"description": None, "strict": False, **given}
+    return {"type": "text"} if value is None else value
 
 
 def _tools(value: JsonValue) -> list[JsonValue]:

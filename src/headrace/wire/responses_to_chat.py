@@ -16,6 +16,7 @@ from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import show
 from headrace.wire.openai_responses import LOGPROBS_INCLUDED, wants_logprobs
 from headrace.wire.pair import Translated
+from headrace.wire.responses_input import function_tool
 from headrace.wire.responses_object import id_stem
 from headrace.wire.responses_to_chat_items import chat_messages
 from headrace.wire.responses_usage import responses_usage
@@ -221,7 +222,9 @@ def _tool_use(given: JsonObject, dropped: list[str]) -> JsonObject:
     tools = given.get("tools")
     if not isinstance(tools, list) or not tools:
         return {}
-    chat: JsonObject = {"tools": [_tool(tool, f"tools[{index}]", dropped) for index, tool in enumerate(tools)]}
+    chat: JsonObject = {
+        "tools": [_tool(function_tool(tool, f"tools[{index}]"), dropped) for index, tool in enumerate(tools)]
+    }
     if "parallel_tool_calls" in given:
         chat["parallel_tool_calls"] = given["parallel_tool_calls"]
     if "tool_choice" in given:
@@ -229,16 +232,7 @@ def _tool_use(given: JsonObject, dropped: list[str]) -> JsonObject:
     return chat
 
 
-def _tool(tool: JsonValue, param: str, dropped: list[str]) -> JsonObject:
-    kind = tool.get("type") if is_object(tool) else None
-    if not is_object(tool) or kind != "function":
-        raise InvalidRequest(
-            f'"{param}" is a tool of type "{kind}"; this model takes function tools only.',
-            code="unsupported_field",
-            param=f"{param}.type",
-        )
-    if not isinstance(tool.get("name"), str) or not tool["name"]:
-        raise InvalidRequest(f'"{param}.name" must be a non-empty string.', param=f"{param}.name")
+def _tool(tool: JsonObject, dropped: list[str]) -> JsonObject:
     dropped += [f"tools.{name}" for name in tool if name not in (*_TOOL_FIELDS, "type") and tool[name] is not None]
     return {"type": "function", "function": {name: tool[name] for name in _TOOL_FIELDS if tool.get(name) is not None}}
 

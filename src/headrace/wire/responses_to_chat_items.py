@@ -12,6 +12,7 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import show
 from headrace.wire.openai_responses import input_items, item_type
+from headrace.wire.responses_input import item_text, no_place
 from headrace.wire.sealed_reasoning import open_blocks
 
 _ROLES: Mapping[str, str] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
@@ -77,7 +78,7 @@ class _MessageWriter:
         self._assistant()["content"] = content
 
     def _add_call(self, item: JsonObject, param: str) -> None:
-        call_id, name, arguments = (_text(item, each, param) for each in ("call_id", "name", "arguments"))
+        call_id, name, arguments = (item_text(item, each, param) for each in ("call_id", "name", "arguments"))
         self._calls.add(call_id)
         turn = self._assistant()
         before = turn.get("tool_calls")
@@ -85,7 +86,7 @@ class _MessageWriter:
         turn["tool_calls"] = [*(before if isinstance(before, list) else []), call]
 
     def _add_output(self, item: JsonObject, param: str) -> None:
-        call_id = _text(item, "call_id", param)
+        call_id = item_text(item, "call_id", param)
         if call_id not in self._calls:
             raise InvalidRequest(
                 f'"{param}" answers the call "{call_id[:80]}", which no "function_call" before it has made.',
@@ -151,17 +152,17 @@ def _part(part: JsonValue, param: str) -> JsonObject:
 
 
 def _text_part(part: JsonObject, param: str) -> JsonObject:
-    return {"type": "text", "text": _text(part, "text", param)}
+    return {"type": "text", "text": item_text(part, "text", param)}
 
 
 def _refusal_part(part: JsonObject, param: str) -> JsonObject:
-    return {"type": "refusal", "refusal": _text(part, "refusal", param)}
+    return {"type": "refusal", "refusal": item_text(part, "refusal", param)}
 
 
 def _image_part(part: JsonObject, param: str) -> JsonObject:
     if part.get("file_id") is not None:
-        raise _no_place(f"{param}.file_id", 'Send the picture as "image_url", a data URL if need be.')
-    image: JsonObject = {"url": _text(part, "image_url", param)}
+        raise no_place(f"{param}.file_id", 'Send the picture as "image_url", a data URL if need be.')
+    image: JsonObject = {"url": item_text(part, "image_url", param)}
     if part.get("detail") is not None:
         image["detail"] = part["detail"]
     return {"type": "image_url", "image_url": image}
@@ -169,7 +170,7 @@ def _image_part(part: JsonObject, param: str) -> JsonObject:
 
 def _file_part(part: JsonObject, param: str) -> JsonObject:
     if part.get("file_url") is not None:
-        raise _no_place(f"{param}.file_url", 'Send the file as "file_data".')
+        raise no_place(f"{param}.file_url", 'Send the file as "file_data".')
     names = ("file_data", "file_id", "filename")
     return {"type": "file", "file": {name: part[name] for name in names if part.get(name) is not None}}
 
@@ -187,21 +188,6 @@ _PARTS: Mapping[str, Callable[[JsonObject, str], JsonObject]] = {
     "input_file": _file_part,
     "input_audio": _audio_part,
 }
-
-
-def _no_place(param: str, fix: str) -> InvalidRequest:
-    return InvalidRequest(
-        f'"{param}" cannot be served by this model: its provider has no such field. {fix}',
-        code="unsupported_field",
-        param=param,
-    )
-
-
-def _text(item: JsonObject, name: str, param: str) -> str:
-    value = item.get(name)
-    if not isinstance(value, str):
-        raise InvalidRequest(f'"{param}.{name}" must be a string, not {show(value)}.', param=f"{param}.{name}")
-    return value
 
 
 def _joined(parts: JsonValue) -> str:

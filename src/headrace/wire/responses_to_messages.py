@@ -18,6 +18,7 @@ from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import show
 from headrace.wire.openai_responses import LOGPROBS_INCLUDED, SEALED_REASONING
 from headrace.wire.pair import Translated
+from headrace.wire.responses_input import function_tool
 from headrace.wire.responses_to_chat import FATES as CHAT_FATES
 from headrace.wire.responses_to_chat import NEUTRAL as CHAT_NEUTRAL
 from headrace.wire.responses_to_messages_items import MessageTurnsOfItems
@@ -119,7 +120,7 @@ def _translate_tools(body: JsonObject, fields: JsonObject, dropped: list[str]) -
     given = body.get("tools")
     if not isinstance(given, list) or not given:
         return
-    tools = [_tool(tool, f"tools[{index}]", dropped) for index, tool in enumerate(given)]
+    tools = [_tool(function_tool(tool, f"tools[{index}]"), dropped) for index, tool in enumerate(given)]
     choice = body.get("tool_choice")
     if is_object(choice) and choice.get("type") == "allowed_tools":
         # Messages has no list of allowed tools; giving it no others comes to the same.
@@ -160,16 +161,7 @@ def _tool_choice(choice: JsonValue) -> JsonObject | None:
     )
 
 
-def _tool(tool: JsonValue, param: str, dropped: list[str]) -> JsonObject:
-    kind = tool.get("type") if is_object(tool) else None
-    if not is_object(tool) or kind != "function":
-        raise InvalidRequest(
-            f'"{param}" is a tool of type "{kind}"; this model takes function tools only.',
-            code="unsupported_field",
-            param=f"{param}.type",
-        )
-    if not isinstance(tool.get("name"), str) or not tool["name"]:
-        raise InvalidRequest(f'"{param}.name" must be a non-empty string.', param=f"{param}.name")
+def _tool(tool: JsonObject, dropped: list[str]) -> JsonObject:
     dropped += [f"tools.{name}" for name in judge_fields(tool, TOOL_FATES, {})]
     translated: JsonObject = {"name": tool["name"]}
     if tool.get("description") is not None:

@@ -6,22 +6,18 @@ user's own message after them become one turn. Fields beside the input are respo
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections.abc import Callable, Mapping
-
-import msgspec
 
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.json_strict import decode_trusted, is_object
+from headrace.wire.json_strict import is_object
+from headrace.wire.messages_blocks import content_blocks, document_source, image_block, read_arguments
 from headrace.wire.openai_chat import show
 from headrace.wire.openai_responses import input_items, item_type
+from headrace.wire.responses_input import item_text, no_place
 from headrace.wire.sealed_reasoning import open_blocks
 
 MAX_CACHE_MARKS = 4
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=-]+)*;base64,(.*)", re.DOTALL)
 _ROLES = ("user", "assistant", "system", "developer")
 _TEXT_PARTS: Mapping[str, str] = {
     "input_text": "text",
@@ -79,7 +75,7 @@ class MessageTurnsOfItems:
             raise InvalidRequest(
                 f'"{param}.role" must be one of {", ".join(_ROLES)}, not {show(role)}.', param=f"{param}.role"
             )
-        blocks = self._blocks(item.get("content"), f"{param}.content")
+        blocks = content_blocks(item.get("content"), f"{param}.content", self._block)
         if role in ("user", "assistant"):
             self._add(role, blocks)
         elif any(is_object(block) and block["type"] != "text" for block in blocks):
@@ -92,12 +88,9 @@ class MessageTurnsOfItems:
             self.system += blocks
 
     def _take_call(self, item: JsonObject, param: str) -> None:
-        call_id, name, text = (_text(item, each, param) for each in ("call_id", "name", "arguments"))
-        try:
-            arguments = decode_trusted(text.encode()) if text.strip() else {}
-        except (msgspec.DecodeError, UnicodeEncodeError):
-            arguments = None
-        if not is_object(arguments):
+        call_id, name, text = (item_text(item, each, param) for each in ("call_id", "name", "arguments"))
+        arguments = read_arguments(text)
+        if arguments is None:
             raise InvalidRequest(
                 f'"{param}.arguments" must be a JSON object in a string, not {show(text)}.', param=f"{param}.arguments"
             )
@@ -105,7 +98,7 @@ class MessageTurnsOfItems:
         self._add("assistant", [{"type": "tool_use", "id": call_id, "name": name, "input": arguments}])
 
     def _take_output(self, item: JsonObject, param: str) -> None:
-        call_id = _text(item, "call_id", param)
+        call_id = item_text(item, "call_id", param)
         if call_id not in self._called:
             raise InvalidRequest(
                 f'"{param}" answers the call "{call_id[:80]}", which no "function_call" before it has made.',
@@ -113,7 +106,7 @@ class MessageTurnsOfItems:
                 param=f"{param}.call_id",
             )
         output = item.get("output")
-        content = output if isinstance(output, str) else self._blocks(output, f"{param}.output")
+        content = output if isinstance(output, str) else content_blocks(output, f"{param}.output", self._block)
         self._add("user", [{"type": "tool_result", "tool_use_id": call_id, "content": content}])
 
     def _take_reasoning(self, item: JsonObject, param: str) -> None:
@@ -127,20 +120,11 @@ class MessageTurnsOfItems:
         elif item.get("content") or item.get("summary"):
             self.dropped.append("input.reasoning")
 
-    def _blocks(self, content: JsonValue, param: str) -> list[JsonValue]:
-        if isinstance(content, str):
-            return [{"type": "text", "text": content}] if content else []
-        if not isinstance(content, list):
-            raise InvalidRequest(f'"{param}" must be a string or an array of parts, not {show(content)}.', param=param)
-        # Messages refuses a text block without text, which this dialect takes.
-        blocks = [self._block(part, f"{param}[{index}]") for index, part in enumerate(content)]
-        return [block for block in blocks if block["type"] != "text" or block["text"]]
-
     def _block(self, part: JsonValue, param: str) -> JsonObject:
         kind = part.get("type") if is_object(part) else None
         block: JsonObject
         if is_object(part) and isinstance(kind, str) and kind in _TEXT_PARTS:
-            block = {"type": "text", "text": _text(part, _TEXT_PARTS[kind], param)}
+            block = {"type": "text", "text": item_text(part, _TEXT_PARTS[kind], param)}
         elif is_object(part) and kind == "input_image":
             block = self._image(part, param)
         elif is_object(part) and kind == "input_file":
@@ -161,18 +145,14 @@ class MessageTurnsOfItems:
 
     def _image(self, part: JsonObject, param: str) -> JsonObject:
         if part.get("file_id") is not None:
-            raise _no_place(f"{param}.file_id", 'Send the picture as "image_url", a data URL if need be.')
+            raise no_place(f"{param}.file_id", 'Send the picture as "image_url", a data URL if need be.')
         if part.get("detail") not in (None, "auto"):
             self.dropped.append("input_image.detail")
-        url = _text(part, "image_url", param)
-        data = _DATA_URL.fullmatch(url)
-        if data is None:
-            return {"type": "image", "source": {"type": "url", "url": url}}
-        return {"type": "image", "source": {"type": "base64", "media_type": data[1], "data": data[2]}}
+        return image_block(item_text(part, "image_url", param))
 
     def _document(self, part: JsonObject, param: str) -> JsonObject:
         if part.get("file_id") is not None:
-            raise _no_place(f"{param}.file_id", 'Send the file as "file_data" (a data: URL) or "file_url".')
+            raise no_place(f"{param}.file_id", 'Send the file as "file_data" (a data: URL) or "file_url".')
         if part.get("detail") not in (None, "auto"):
             self.dropped.append("input_file.detail")
         block: JsonObject = {"type": "document", "source": _source(part, param)}
@@ -182,31 +162,10 @@ class MessageTurnsOfItems:
 
 
 def _source(part: JsonObject, param: str) -> JsonObject:
-    url, given = part.get("file_url"), part.get("file_data")
+    url = part.get("file_url")
     if isinstance(url, str):
         return {"type": "url", "url": url}
-    data = _DATA_URL.fullmatch(given) if isinstance(given, str) else None
-    if data is None:
-        raise _no_place(f"{param}.file_data", 'Send the file as a data: URL, or by "file_url".')
-    if not data[1].startswith("text/"):
-        return {"type": "base64", "media_type": data[1], "data": data[2]}
-    try:
-        text = base64.b64decode(data[2], validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        raise InvalidRequest(f'"{param}.file_data" is not UTF-8 text in base64.', param=f"{param}.file_data") from None
-    return {"type": "text", "media_type": "text/plain", "data": text}
-
-
-def _no_place(param: str, fix: str) -> InvalidRequest:
-    return InvalidRequest(
-        f'"{param}" cannot be served by this model: its provider has no such field. {fix}',
-        code="unsupported_field",
-        param=param,
-    )
-
-
-def _text(item: JsonObject, name: str, param: str) -> str:
-    value = item.get(name)
-    if not isinstance(value, str):
-        raise InvalidRequest(f'"{param}.{name}" must be a string, not {show(value)}.', param=f"{param}.{name}")
-    return value
+    source = document_source(part.get("file_data"), f"{param}.file_data")
+    if source is None:
+        raise no_place(f"{param}.file_data", 'Send the file as a data: URL, or by "file_url".')
+    return source

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace.domain.errors import UpstreamProtocol
-from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.anthropic_usage import merge_usage
+from headrace.domain.json_value import JsonObject
 from headrace.wire.chat_to_messages_reply import chat_usage
-from headrace.wire.json_strict import encode, is_object
+from headrace.wire.json_strict import encode
+from headrace.wire.messages_events import MessagesEvents
 from headrace.wire.responses_object import id_stem
 from headrace.wire.responses_usage import responses_usage
 from headrace.wire.responses_writer import ResponseWriter
@@ -39,57 +39,32 @@ def response_of_message(body: JsonObject, request: JsonObject, created_unix_seco
     return translator.response
 
 
-class ResponseFromMessages:
+class ResponseFromMessages(MessagesEvents):
     """Turns the events of one Messages stream into the typed events of one response."""
 
     def __init__(self, request: JsonObject, created_unix_seconds: int) -> None:
+        super().__init__()
         self._writer = ResponseWriter(request)
         self._created = created_unix_seconds
-        self._block: JsonObject = {}
         self._index = 0
-        self._has_arguments = False
-        self._usage: JsonObject | None = None
-        self._stop_reason: JsonValue = None
-        self._more: JsonObject = {}
 
     @property
     def response(self) -> JsonObject:
         """The response as far as it was written."""
         return self._writer.response
 
-    def event(self, data: JsonObject) -> bytes:
-        """Take one event; those that responses have no event for are silent."""
-        match data.get("type"):
-            case "message_start":
-                return self._start(data.get("message"))
-            case "content_block_start":
-                return self._open(data)
-            case "content_block_delta":
-                return self._delta(data.get("delta"))
-            case "content_block_stop":
-                return self._close()
-            case "message_delta":
-                self._note_end(data)
-            case _:
-                pass
-        return b""
-
     def finish(self) -> bytes:
         """Return the end of the response, incomplete when the model stopped short or would not answer."""
         frames = b"" if self._writer.started else self._start({})
         usage = None if self._usage is None else responses_usage(chat_usage(self._usage))
-        return frames + self._writer.end(INCOMPLETE.get(str(self._stop_reason)), usage, self._more)
+        more: JsonObject = {} if self._money is None else {"headrace": self._money}
+        return frames + self._writer.end(INCOMPLETE.get(str(self._stop_reason)), usage, more)
 
-    def _start(self, message: JsonValue) -> bytes:
-        given = message if is_object(message) else {}
-        model = given.get("model")
-        self._usage = merge_usage(self._usage, given.get("usage"))
-        return self._writer.start(id_stem(given.get("id")), self._created, model if isinstance(model, str) else "")
+    def _start(self, message: JsonObject) -> bytes:
+        model = message.get("model")
+        return self._writer.start(id_stem(message.get("id")), self._created, model if isinstance(model, str) else "")
 
-    def _open(self, data: JsonObject) -> bytes:
-        given = data.get("content_block")
-        self._block = dict(given) if is_object(given) else {}
-        self._has_arguments = False
+    def _open(self) -> bytes:
         kind = self._block.get("type")
         if kind not in _SHOWN_BLOCKS:
             raise UpstreamProtocol(f'The upstream answered with a block of type "{kind}", which cannot be shown here.')
@@ -103,9 +78,7 @@ class ResponseFromMessages:
         self._index += 1
         return self._writer.tool_call(self._index, str(self._block.get("id")), str(self._block.get("name")))
 
-    def _delta(self, delta: JsonValue) -> bytes:
-        if not is_object(delta):
-            return b""
+    def _delta(self, delta: JsonObject) -> bytes:
         text, thinking, piece = (delta.get(name) for name in ("text", "thinking", "partial_json"))
         match delta.get("type"):
             case "text_delta" if isinstance(text, str) and text:
@@ -122,11 +95,7 @@ class ResponseFromMessages:
                 pass
         return b""
 
-    def _extend(self, name: str, piece: JsonValue) -> None:
-        self._block[name] = f"{self._block.get(name) or ''}{piece or ''}"
-
-    def _close(self) -> bytes:
-        block, self._block = self._block, {}
+    def _close(self, block: JsonObject) -> bytes:
         if block.get("signature") or block.get("type") == "redacted_thinking":
             return self._writer.seal_reasoning(seal_blocks([block]))
         if block.get("type") != "tool_use" or self._has_arguments:
@@ -134,11 +103,3 @@ class ResponseFromMessages:
         partial = block.get("partial_json")
         said = partial if isinstance(partial, str) else encode(block.get("input") or {}).decode()
         return self._writer.arguments(self._index, said)
-
-    def _note_end(self, data: JsonObject) -> None:
-        delta = data.get("delta")
-        if is_object(delta) and delta.get("stop_reason") is not None:
-            self._stop_reason = delta["stop_reason"]
-        self._usage = merge_usage(self._usage, data.get("usage"))
-        if data.get("headrace") is not None:
-            self._more["headrace"] = data["headrace"]

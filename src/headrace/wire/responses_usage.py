@@ -35,9 +35,8 @@ def chat_usage(block: JsonObject) -> JsonObject:
         chat["total_tokens"] = block["total_tokens"]
     given, taken = block.get("input_tokens_details"), block.get("output_tokens_details")
     if is_object(given):
-        chat["prompt_tokens_details"] = given
         # What was written is fresh input at a price of its own; OpenAI keeps it for half an hour at the least.
-        chat["cache_creation"] = {"ephemeral_5m_input_tokens": given.get("cache_write_tokens")}
+        chat["prompt_tokens_details"] = given
     if is_object(taken):
         chat["completion_tokens_details"] = taken
     return chat
@@ -46,7 +45,6 @@ def chat_usage(block: JsonObject) -> JsonObject:
 def shown_chat_usage(block: JsonObject) -> JsonObject:
     """Return a Responses usage block as a chat caller sees it, without fields that chat does not have."""
     shown = chat_usage(block)
-    shown.pop("cache_creation", None)
     return {**shown, "estimated": True} if block.get("estimated") is True else shown
 
 

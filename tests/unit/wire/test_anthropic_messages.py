@@ -10,12 +10,12 @@ from headrace.domain.catalog import Capability
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject
 from headrace.wire.anthropic_messages import (
-    IMAGE_TOKENS,
-    estimated_tokens,
+    prompt_of,
     read_envelope,
     read_translated_envelope,
     upstream_fields,
 )
+from headrace.wire.token_estimate import IMAGE_TOKENS, estimated_tokens
 from tests.fakes.nouns import CALLER
 
 LEAST: JsonObject = {"model": "one", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
@@ -98,12 +98,16 @@ def test_everything_leaves_as_it_came_but_the_model_and_a_missing_cap() -> None:
     assert upstream_fields(bare, "theirs", 256) == {**body, "model": "theirs", "max_tokens": 256}
 
 
+def estimate(body: JsonObject) -> int:
+    return estimated_tokens(prompt_of(body))
+
+
 def test_an_estimate_counts_the_prompt_and_not_its_pictures_bytes() -> None:
-    few = estimated_tokens(LEAST)
+    few = estimate(LEAST)
     assert 8 <= few <= 20
-    assert estimated_tokens(asked(model="a much longer name", metadata={"user_id": "u" * 99}, stream=True)) == few
-    assert estimated_tokens(asked(system="s" * 400)) - few in range(100, 110)
-    picture = estimated_tokens(content(IMAGE))
+    assert estimate(asked(model="a much longer name", metadata={"user_id": "u" * 99}, stream=True)) == few
+    assert estimate(asked(system="s" * 400)) - few in range(100, 110)
+    picture = estimate(content(IMAGE))
     assert IMAGE_TOKENS < picture < IMAGE_TOKENS + 30
-    inside = estimated_tokens(content({"type": "tool_result", "tool_use_id": "t", "content": [IMAGE, IMAGE]}))
+    inside = estimate(content({"type": "tool_result", "tool_use_id": "t", "content": [IMAGE, IMAGE]}))
     assert 2 * IMAGE_TOKENS < inside < 2 * IMAGE_TOKENS + 50

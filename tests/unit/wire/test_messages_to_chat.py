@@ -13,7 +13,8 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.anthropic_messages import read_envelope
 from headrace.wire.dialect_fields import Fate
 from headrace.wire.json_strict import decode_object
-from headrace.wire.messages_to_chat import FATES, NEUTRAL, MessagesToChat
+from headrace.wire.messages_request import FATES, NEUTRAL
+from headrace.wire.messages_to_chat import MessagesToChat
 from headrace.wire.openai_chat import read_envelope as read_chat_envelope
 
 PAIR = MessagesToChat()

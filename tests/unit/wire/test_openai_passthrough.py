@@ -11,7 +11,7 @@ from headrace.domain.call import Envelope, Operation
 from headrace.domain.catalog import Capability
 from headrace.domain.errors import InvalidRequest, UpstreamProtocol, UpstreamTruncated
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.domain.usage import Usage
+from headrace.domain.usage import TokenClass, UnitClass, Usage
 from headrace.wire import images, openai_completions, rerank, speech
 from headrace.wire.openai_passthrough import PATHS, passthrough_reader
 from headrace.wire.speech import SpeechReader
@@ -86,7 +86,8 @@ def test_every_prompt_makes_its_own_choices(prompt: JsonValue, n: int | None, ch
         ({"usage": {"prompt_tokens": 4, "total_tokens": 5}}, Usage(input_fresh=4)),
         ({"usage": {"total_tokens": 5}}, Usage(input_fresh=5)),
         ({"meta": {"tokens": {"input_tokens": 6}}}, Usage(input_fresh=6)),
-        ({"meta": {"billed_units": {"search_units": 1}}}, None),
+        ({"meta": {"billed_units": {"search_units": 1}}}, Usage(more=((UnitClass.SEARCH, 1),))),
+        ({"meta": {"billed_units": {"search_units": "1"}}}, None),
         ({"usage": {"total_tokens": True}}, None),
         ({"usage": {"total_tokens": -1}}, None),
         ({"usage": [], "meta": 3}, None),
@@ -98,17 +99,22 @@ def test_the_usage_of_reranking(answer: JsonObject, usage: Usage | None) -> None
 
 
 def test_the_usage_of_images() -> None:
-    counted: JsonObject = {"usage": {"input_tokens": 5, "output_tokens": 70, "total_tokens": 75}}
-    assert images.read_usage(counted) == Usage(input_fresh=5, output_text=70)
+    counted: JsonObject = {"data": [{}], "usage": {"input_tokens": 5, "output_tokens": 70, "total_tokens": 75}}
+    drawn = ((TokenClass.OUTPUT_IMAGE, 70), (UnitClass.IMAGE, 1))
+    assert images.read_usage(counted) == Usage(input_fresh=5, more=drawn)
+    assert images.read_usage({"data": [{}, {}]}) == Usage(more=((UnitClass.IMAGE, 2),))
     assert images.read_usage({}) is None
 
 
-@pytest.mark.parametrize(("operation", "name"), [(Operation.RERANK, "results"), (Operation.IMAGES, "data")])
-def test_a_whole_answer_is_read(operation: Operation, name: str) -> None:
+@pytest.mark.parametrize(
+    ("operation", "name", "usage"),
+    [(Operation.RERANK, "results", None), (Operation.IMAGES, "data", Usage(more=((UnitClass.IMAGE, 1),)))],
+)
+def test_a_whole_answer_is_read(operation: Operation, name: str, usage: Usage | None) -> None:
     reader = passthrough_reader(operation, "ours")
     reader.feed(msgspec.json.encode({name: [{"index": 0}], "model": "theirs"}))
     reader.close()
-    assert (reader.ended, reader.failure, reader.usage) == (True, None, None)
+    assert (reader.ended, reader.failure, reader.usage) == (True, None, usage)
     body = msgspec.json.decode(reader.finish(Usage(input_fresh=3, source="counted"), {}))
     assert (body["model"], body["usage"]["estimated"], body["usage"]["prompt_tokens"]) == ("ours", True, 3)
     empty = passthrough_reader(operation, "ours")
@@ -144,3 +150,23 @@ def test_the_type_of_sound_is_what_was_asked_for() -> None:
 def test_every_path_is_read() -> None:
     assert {Operation.RERANK, Operation.IMAGES, Operation.SPEECH} == PATHS.keys()
     assert isinstance(passthrough_reader(Operation.SPEECH, "m"), SpeechReader)
+
+
+@pytest.mark.parametrize(
+    ("read", "more", "units"),
+    [
+        (images.read_envelope, {"n": 4}, ((UnitClass.IMAGE, 4),)),
+        (images.read_envelope, {}, ((UnitClass.IMAGE, 1),)),
+        (speech.read_envelope, {"input": "å" * 7}, ((UnitClass.CHARACTER, 7),)),
+        (rerank.read_envelope, {"documents": ["a"] * 99}, ((UnitClass.SEARCH, 1),)),
+        (rerank.read_envelope, {"documents": ["a"] * 101}, ((UnitClass.SEARCH, 2),)),
+    ],
+)
+def test_what_is_billed_by_the_piece_is_counted(read: ReadEnvelope, more: JsonObject, units: object) -> None:
+    assert read({**GOOD[read], **more}, 9).units == units
+
+
+def test_long_documents_count_as_several() -> None:
+    body: JsonObject = {**GOOD[rerank.read_envelope], "documents": [*("a" * 60)]}
+    assert rerank.read_envelope(body, 20_000).units == ((UnitClass.SEARCH, 1),)
+    assert rerank.read_envelope(body, 20_500).units == ((UnitClass.SEARCH, 2),)

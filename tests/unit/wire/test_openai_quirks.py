@@ -54,6 +54,23 @@ def test_fields_get_their_names() -> None:
     assert bent({"seed": 7, "top_p": 1}, quirks) == ({"random_seed": 7, "top_p": 1}, ())
 
 
+def test_fields_of_messages_are_dropped_and_each_is_named_once() -> None:
+    quirks = Quirks(dropped_message_fields=frozenset({"reasoning_content", "thinking_blocks", "name"}))
+    said: JsonObject = {"role": "assistant", "content": "a", "reasoning_content": "b", "name": None}
+    asked: JsonObject = {"role": "user", "content": "c"}
+    fields: JsonObject = {"messages": [asked, said, said, "odd"]}
+    left, dropped = bent(fields, quirks)
+    bare: JsonObject = {"role": "assistant", "content": "a"}
+    assert left == {"messages": [asked, bare, bare, "odd"]} and dropped == ("messages.reasoning_content",)
+    assert said["reasoning_content"] == "b"
+
+
+@pytest.mark.parametrize("messages", [[{"role": "user", "content": "c"}], "odd", None])
+def test_messages_without_such_fields_pass_as_they_came(messages: JsonValue) -> None:
+    left, dropped = bent({"messages": messages}, Quirks(dropped_message_fields=frozenset({"name"})))
+    assert left["messages"] is messages and dropped == ()
+
+
 def test_what_is_dropped_is_named_unless_it_was_null() -> None:
     quirks = Quirks(dropped_fields=frozenset({"user", "store", "metadata"}))
     assert bent({"user": "u", "store": False, "metadata": None, "n": 1}, quirks) == ({"n": 1}, ("store", "user"))

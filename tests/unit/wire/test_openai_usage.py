@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import Usage
-from headrace.wire.openai_usage import MAX_COUNT, read_usage, write_usage
+from headrace.wire.media_usage import MAX_COUNT
+from headrace.wire.openai_usage import read_usage, write_usage
 
 COUNTS = st.integers(0, 1000)
 

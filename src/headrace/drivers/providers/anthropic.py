@@ -14,8 +14,10 @@ from headrace.wire.anthropic_body import MessagesBodyReader
 from headrace.wire.anthropic_failure import failure_from_status
 from headrace.wire.anthropic_messages import upstream_fields
 from headrace.wire.anthropic_messages_stream import MessagesStreamReader
+from headrace.wire.dialect_headers import upstream_headers
 from headrace.wire.json_strict import encode
 from headrace.wire.openai_quirks import bend_request
+from headrace.wire.service_tier import take_service_tier
 
 PATH = "/messages"
 VERSION = (("anthropic-version", "2023-06-01"),)
@@ -40,7 +42,10 @@ class AnthropicAdapter:
         fields = upstream_fields(call, model.upstream_name, model.default_output_tokens)
         has_quirks = quirks is not NO_QUIRKS or bool(model.refused_fields)
         dropped = bend_request(fields, model, quirks) if has_quirks else ()
-        return Prepared(PATH, encode(fields), call.envelope.stream, VERSION + quirks.headers, dropped)
+        headers, untold = upstream_headers(VERSION, quirks.headers, call.passed_headers)
+        tier, unpriced = take_service_tier(fields, "speed", target.price)
+        dropped += untold + unpriced
+        return Prepared(PATH, encode(fields), call.envelope.stream, headers, dropped, service_tier=tier)
 
     async def open(
         self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines

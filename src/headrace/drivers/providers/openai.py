@@ -18,6 +18,7 @@ from headrace.wire.openai_chat_stream import ChatStreamReader
 from headrace.wire.openai_failure import ErrorMeaning, failure_from_status
 from headrace.wire.openai_passthrough import PATHS, passthrough_reader
 from headrace.wire.openai_quirks import bend_request, model_path
+from headrace.wire.service_tier import take_service_tier
 
 NO_MEANINGS: Mapping[str, ErrorMeaning] = MappingProxyType({})
 
@@ -53,8 +54,9 @@ class OpenAiAdapter:
         fields = upstream_fields(call, model.upstream_name, model.default_output_tokens, cap_field)
         has_quirks = quirks is not NO_QUIRKS or bool(model.refused_fields)
         dropped = bend_request(fields, model, quirks) if has_quirks else ()
-        path = model_path(quirks.chat_path, model.upstream_name)
-        return Prepared(path, encode(fields), call.envelope.stream, quirks.headers, dropped)
+        tier, unpriced = take_service_tier(fields, "service_tier", target.price)
+        path, dropped = model_path(quirks.chat_path, model.upstream_name), dropped + unpriced
+        return Prepared(path, encode(fields), call.envelope.stream, quirks.headers, dropped, service_tier=tier)
 
     async def open(
         self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines

@@ -16,6 +16,7 @@ from headrace.wire.openai_quirks import bend_request
 from headrace.wire.openai_responses import upstream_fields
 from headrace.wire.openai_responses_stream import ResponsesStreamReader
 from headrace.wire.responses_body import ResponsesBodyReader
+from headrace.wire.service_tier import take_service_tier
 
 PATH = "/responses"
 
@@ -31,7 +32,9 @@ class OpenAiResponsesAdapter:
         model = target.model
         fields = upstream_fields(call, model.upstream_name, model.default_output_tokens, model.capabilities)
         dropped = bend_request(fields, model, NO_QUIRKS)
-        return Prepared(PATH, encode(fields), call.envelope.stream, target.provider.quirks.headers, dropped)
+        tier, unpriced = take_service_tier(fields, "service_tier", target.price)
+        headers, dropped = target.provider.quirks.headers, dropped + unpriced
+        return Prepared(PATH, encode(fields), call.envelope.stream, headers, dropped, service_tier=tier)
 
     async def open(
         self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines

@@ -55,6 +55,16 @@ def test_quirks_bend_the_request() -> None:
     assert caught.value.param == "temperature"
 
 
+def test_the_callers_version_and_betas_leave_beside_the_providers_own() -> None:
+    target = a_target()
+    quirks = Quirks(headers=(("anthropic-beta", "b1"), ("x-team", "t")))
+    target = replace(target, provider=replace(target.provider, quirks=quirks))
+    passed = (("anthropic-version", "2024-01-01"), ("anthropic-beta", "b2,fast-mode-2026-02-01,b1"))
+    prepared = adapter().prepare(replace(a_call(), passed_headers=passed), target)
+    assert dict(prepared.headers) == {"anthropic-version": "2024-01-01", "anthropic-beta": "b1,b2", "x-team": "t"}
+    assert prepared.dropped == ("anthropic-beta.fast-mode-2026-02-01",)
+
+
 @pytest.mark.anyio
 async def test_it_is_sent_once_as_prepared() -> None:
     exchange = FakeExchange([], 200, {}, [])
