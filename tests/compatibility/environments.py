@@ -30,24 +30,26 @@ def python_environment(name: str) -> Path:
     return python
 
 
-def node_program() -> Path:
-    """Return the program of the npm clients, beside its packages, installed when the lock has changed."""
+def node_program(name: str) -> Path:
+    """Return a program of the npm clients, beside its packages, installed when the lock has changed."""
     folder, lock = BUILD / "ai", HERE / "package-lock.json"
     folder.mkdir(parents=True, exist_ok=True)
     if is_stale(folder, lock):
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, folder / name)
+        for each in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / each, folder / each)
         install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         subprocess.run(install, cwd=folder, check=True, timeout=INSTALL_SECONDS)
         keep(folder, lock)
-    return Path(shutil.copy(HERE / "clients" / "ai_client.mjs", folder / "ai_client.mjs"))
+    shutil.copy(HERE / "clients" / "node_probe.mjs", folder)
+    return Path(shutil.copy(HERE / "clients" / f"{name}_client.mjs", folder))
 
 
 def versions() -> Mapping[str, str]:
     """Return what is pinned, by name."""
     pinned = [line.split("==") for each in sorted(HERE.glob("requirements-*.in")) for line in each.read_text().split()]
     npm: dict[str, str] = json.loads((HERE / "package.json").read_text())["dependencies"]
-    return {**{name: version for name, version, *_ in pinned}, **npm}
+    python = {name: version for name, version, *_ in pinned}
+    return {**python, **{f"{name} (npm)" if name in python else name: version for name, version in npm.items()}}
 
 
 def is_stale(folder: Path, lock: Path) -> bool:

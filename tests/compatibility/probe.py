@@ -16,6 +16,8 @@ HELLO = "Hello from the fake upstream."
 SEEN = "I see a picture."
 ASK = "Say hello."
 ASK_BOTH = "How is the weather in Oslo and Rome?"
+ASK_WHY = "Think before you say hello."
+THOUGHT = "I am greeted, so I greet."
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "warm": {"type": "boolean"}},
@@ -97,6 +99,17 @@ def only_to_the_letter(target: Target) -> None:
     """Leave a real model out: how many calls it makes is its own choice, not the server's."""
     if target.is_real:
         raise NotAskedError("a real model makes as many calls as it likes")
+
+
+def thought(target: Target, reasoning: object) -> None:
+    """Expect the upstream's reasoning."""
+    assert reasoning == THOUGHT, f"not the upstream's reasoning: {reasoning!r} from {target.upstream}"
+
+
+def only_of_a_thinker(target: Target) -> None:
+    """Leave the small real model out: it writes answers only."""
+    if target.is_real:
+        raise NotAskedError("this model has no reasoning of its own")
 
 
 def structured(target: Target, value: Mapping[str, Any]) -> None:

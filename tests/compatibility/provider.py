@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 from headrace.testing.anthropic_replies import Message, obedient_messages
 from headrace.testing.obedient import obedient_answer, obedient_chat, obedient_response
 from headrace.testing.openai_replies import Chat, ToolCall
 from headrace.testing.script import Reply, UpstreamRequest
-from tests.compatibility.probe import ASK_BOTH, PIXEL, SEEN
+from tests.compatibility.probe import ASK_BOTH, ASK_WHY, PIXEL, SEEN, THOUGHT
 
 OBJECT = '{"city":"Oslo","warm":false}'
+JSON_FORMATS = frozenset({"json_schema", "json_object"})
 RESULTS = frozenset({"tool", "tool_result", "function_call_output"})
 
 
@@ -24,7 +26,9 @@ def provider(request: UpstreamRequest) -> Reply:
         return obedient_response(request, chat)
     if request.path.endswith("/messages"):
         stop = "tool_use" if chat.tool_calls else "end_turn"
-        return obedient_messages(request, Message(chat.text, tool_uses=chat.tool_calls, stop_reason=stop))
+        signature = "c2lnbmVk" if chat.reasoning else ""
+        told = Message(chat.text, tool_uses=chat.tool_calls, stop_reason=stop)
+        return obedient_messages(request, replace(told, thinking=chat.reasoning, signature=signature))
     return obedient_answer(request)
 
 
@@ -35,6 +39,8 @@ def chat_for(fields: dict[str, Any]) -> Chat:
         return Chat("", tool_calls=calls_for(fields, text), finish_reason="tool_calls")
     if asks_for_an_object(fields):
         return Chat(OBJECT)
+    if ASK_WHY in text:
+        return Chat(reasoning=THOUGHT)
     return Chat(SEEN) if PIXEL in text else Chat()
 
 
@@ -69,4 +75,4 @@ def asks_for_an_object(fields: dict[str, Any]) -> bool:
     output: Any = fields.get("output_config")
     inside: tuple[Any, ...] = (text and text.get("format"), output and output.get("format"))
     places = (fields.get("response_format"), fields.get("output_format"), *inside)
-    return any(bool(each) and each.get("type") == "json_schema" for each in places)
+    return any(bool(each) and each.get("type") in JSON_FORMATS for each in places)

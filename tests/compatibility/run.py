@@ -23,7 +23,7 @@ from tests.compatibility.provider import provider
 from tests.running import RunningHeadrace
 from tests.weights_fixtures import MINILM, MINILM_TOKENIZER, SMOLLM, pulled
 
-CLIENT_SECONDS = 300
+CLIENT_SECONDS = 600
 EMBEDDED = {"upstream": "embedded", "chat": "smollm2-135m", "embedding": "all-minilm-l6-v2"}
 ADAPTERS = {"chat": None, "responses": "openai_responses", "messages": "anthropic"}
 VOLATILE = re.compile(r"\b(?:req|resp|msg|chatcmpl)_[\w-]+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|127\.0\.0\.1:\d+")
@@ -34,11 +34,19 @@ def python_client(name: str) -> Callable[[], list[str]]:
     return lambda: [str(environments.python_environment(name)), "-m", f"tests.compatibility.clients.{name}_client"]
 
 
+def node_client(name: str) -> Callable[[], list[str]]:
+    """Return how an npm client is run, its packages installed first."""
+    return lambda: ["node", str(environments.node_program(name))]
+
+
 CLIENTS: tuple[tuple[str, tuple[str, ...], Callable[[], list[str]]], ...] = (
     ("langchain", (), python_client("langchain")),
     ("pydo", ("--tls",), python_client("pydo")),
-    ("ai", (), lambda: ["node", str(environments.node_program())]),
+    ("ai", (), node_client("ai")),
     ("litellm", (), python_client("litellm")),
+    ("openai", (), python_client("openai")),
+    ("anthropic", (), python_client("anthropic")),
+    ("openai-npm", (), node_client("openai")),
 )
 
 
@@ -55,7 +63,12 @@ def add_providers(server: RunningHeadrace, base_url: str) -> None:
     """Let the home know the fake upstream in each dialect, and that the operator trusts the small model with a tool."""
     for dialect, adapter in ADAPTERS.items():
         server.add_provider(f"fake-{dialect}", base_url, f"fake-{dialect}", adapter=adapter)
-        edit(server, f"fake-{dialect}", '"streaming", ', '"streaming", "image_input", "parallel_tool_calls", ')
+        edit(
+            server,
+            f"fake-{dialect}",
+            '"streaming", ',
+            '"streaming", "image_input", "parallel_tool_calls", "reasoning", ',
+        )
     server.add_provider("fake-embedding", base_url, "fake-embedding")
     edit(server, "fake-embedding", 'kind = "chat"', 'kind = "embedding"\ndimensions = 8')
     for line in ("capabilities = ", "max_output_tokens = ", "cache_read = ", "output = "):

@@ -1,43 +1,16 @@
-// The npm `ai` SDK with its providers for chat, Responses and Messages; told and telling like probe.py.
-import { readFileSync } from "node:fs";
+// The npm `ai` SDK with its providers for chat, Responses and Messages; told and telling by node_probe.mjs.
 import { createAnthropic } from "@ai-sdk/anthropic";
+import { createOpenResponses } from "@ai-sdk/open-responses";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { embedMany, generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
+import { ASK, ASK_BOTH, expect, job, NotAskedError, PARAMETERS, PIXEL } from "./node_probe.mjs";
+import { report, said, SCHEMA, SEEN } from "./node_probe.mjs";
 
-const job = JSON.parse(readFileSync(0, "utf8"));
-const HELLO = "Hello from the fake upstream.";
-const SEEN = "I see a picture.";
-const ASK = "Say hello.";
-const ASK_BOTH = "How is the weather in Oslo and Rome?";
-const PIXEL =
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
-const PARAMETERS = {
-  type: "object",
-  properties: { city: { type: "string" } },
-  required: ["city"],
-  additionalProperties: false,
-};
-const SCHEMA = {
-  type: "object",
-  properties: { city: { type: "string" }, warm: { type: "boolean" } },
-  required: ["city", "warm"],
-  additionalProperties: false,
-};
 const LIMITS = { maxRetries: 0, maxOutputTokens: 200, temperature: 0 };
 const weather = (execute) => ({
   get_weather: tool({ description: "The weather.", inputSchema: jsonSchema(PARAMETERS), execute }),
 });
-
-class NotAskedError extends Error {}
-
-function expect(holds, what) {
-  if (!holds) throw new Error(what);
-}
-
-function said(target, text, expected = HELLO) {
-  expect(target.upstream === "embedded" ? text.trim() : text === expected, `not the upstream's words: ${text}`);
-}
 
 function called(target, calls, ...cities) {
   const seen = JSON.stringify(calls.map((call) => [call.toolName, call.input]));
@@ -130,27 +103,6 @@ function embeddings(modelOf) {
   };
 }
 
-async function outcomeOf(attempt) {
-  try {
-    await attempt();
-    return ["served", ""];
-  } catch (error) {
-    if (error instanceof NotAskedError) return ["not asked", error.message];
-    const words = `${error.name}: ${error.message} ${error.cause ?? ""}`.trim().slice(0, 600);
-    return [error.statusCode === 400 ? "refused" : "failed", words];
-  }
-}
-
-async function report(client, tried) {
-  for (const target of job.targets) {
-    for (const [feature, attempt] of Object.entries(tried)) {
-      const [outcome, detail] = await outcomeOf(() => attempt(target));
-      const cell = { client, feature, upstream: target.upstream, outcome, detail };
-      process.stdout.write(`${JSON.stringify(cell)}\n`);
-    }
-  }
-}
-
 const where = (apiKey) => ({ baseURL: `${job.base_url}/v1`, apiKey });
 const compatible = { name: "headrace", includeUsage: true, supportsStructuredOutputs: true };
 const [openai, openaiStranger] = [job.api_key, "hr_nobody"].map((key) => createOpenAI(where(key)));
@@ -172,4 +124,10 @@ await report("@ai-sdk/openai-compatible · chat", {
 await report("@ai-sdk/anthropic · messages", features(
   (target) => anthropic(target.chat),
   (target) => anthropicStranger(target.chat),
+));
+const responses = (apiKey) => createOpenResponses({ name: "headrace", url: `${job.base_url}/v1/responses`, apiKey });
+const [open, openStranger] = [job.api_key, "hr_nobody"].map(responses);
+await report("@ai-sdk/open-responses · responses", features(
+  (target) => open(target.chat),
+  (target) => openStranger(target.chat),
 ));
