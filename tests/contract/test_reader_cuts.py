@@ -8,7 +8,7 @@ import pytest
 from headrace.domain.books import Settlement
 from headrace.domain.errors import HeadraceError
 from headrace.domain.plan import Plan
-from headrace.drivers.transports.aiohttp_transport import AiohttpTransport
+from headrace.drivers.transports.http1_transport import Http1Transport
 from headrace.services.turn import run_turn
 from headrace.testing.recordings import Recording, Seen, recordings
 from headrace.testing.script import FaultKind, Reply
@@ -50,7 +50,7 @@ def whole_content_frames(recording: Recording, cut: int) -> tuple[int, int]:
 
 
 async def serve(
-    upstream: FakeUpstream, transport: AiohttpTransport, show_usage: bool
+    upstream: FakeUpstream, transport: Http1Transport, show_usage: bool
 ) -> tuple[World, HeadraceError | None]:
     world = World()
     parts = replace(world.parts, transport=transport)
@@ -106,7 +106,7 @@ def check_cut(recording: Recording, cut: int, world: World, error: HeadraceError
 async def test_a_recording_cut_anywhere(name: str, show_usage: bool) -> None:
     recording = ALL[name]
     kinds: tuple[FaultKind, ...] = ("cut", "reset")
-    async with FakeUpstream(recording.reply()) as upstream, AiohttpTransport("t") as transport:
+    async with FakeUpstream(recording.reply()) as upstream, Http1Transport("t") as transport:
         for place, cut in enumerate(cuts_of(recording)):
             reply: Reply = recording.reply()
             upstream.follow(reply.cut(cut) if kinds[place % 2] == "cut" else reply.reset(cut))
@@ -118,7 +118,7 @@ async def test_a_recording_cut_anywhere(name: str, show_usage: bool) -> None:
 @pytest.mark.parametrize("size", [1, 5, 64, 1 << 20])
 async def test_a_whole_recording_in_chunks_of_any_size(name: str, show_usage: bool, size: int) -> None:
     recording = ALL[name]
-    async with FakeUpstream(recording.reply().split_every(size)) as upstream, AiohttpTransport("t") as transport:
+    async with FakeUpstream(recording.reply().split_every(size)) as upstream, Http1Transport("t") as transport:
         world, error = await serve(upstream, transport, show_usage)
     assert error is None
     chunks = delivered_chunks(world)

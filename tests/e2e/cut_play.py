@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from headrace.testing.recordings import recordings
 from headrace.testing.script import Reply, UpstreamRequest
 from headrace.testing.upstream import FakeUpstream
 from tests.e2e.cut_cases import Cut, Outcome, judge_ledger, judge_reply
+from tests.e2e.cut_recordings import DIALECTS, Dialect, cut_streams
 from tests.e2e.raw_client import RawClient, RawReply
 from tests.ledger_file import OpenHolds, ledger_file
 from tests.running import RunningHeadrace
 
-RECORDINGS = recordings()
-CHAT = "/v1/chat/completions"
+STREAMS = cut_streams()
+ADAPTERS: Mapping[Dialect, str | None] = {"chat": None, "messages": "anthropic", "responses": "openai_responses"}
 CLIENTS = 16
 NOTHING_HELD = OpenHolds(0, 0, 0)
+ASKED = re.compile(rb"cut=([a-z-]+):(\d+):([a-z]+)")
 
 
 @dataclass(frozen=True)
@@ -38,24 +41,28 @@ class Stage:
 
 @asynccontextmanager
 async def cut_stage(home: Path) -> AsyncGenerator[Stage]:
-    """An installation whose one provider answers by recordings."""
+    """An installation whose providers, one for each dialect, answer by recordings."""
     headrace = RunningHeadrace(home)
     async with FakeUpstream() as upstream:
         # Thousands of cuts in a row would open the breaker of any target; here every one of them must be seen.
         headrace.home.mkdir(parents=True, exist_ok=True)
         (headrace.home / "headrace.toml").write_text("[limits]\nbreaker_failures = 0\n")
-        headrace.add_provider("recorded", upstream.base_url, *(f"cut-{name}" for name in RECORDINGS))
+        for dialect in DIALECTS:
+            models = [f"cut-{stream.name}" for stream in STREAMS.values() if stream.dialect == dialect]
+            headrace.add_provider(f"recorded-{dialect}", upstream.base_url, *models, adapter=ADAPTERS[dialect])
         with headrace:
             yield Stage(headrace, upstream)
 
 
 async def play(stage: Stage, cuts: Iterable[Cut]) -> list[tuple[Cut, RawReply]]:
     """Send every cut, a few at a time, each client over one connection as long as it holds."""
-    whole = {name: recording.reply() for name, recording in RECORDINGS.items()}
+    whole = {name: stream.reply() for name, stream in STREAMS.items()}
 
     def answer(request: UpstreamRequest) -> Reply:
-        name, _, place = str(request.fields["x_cut"]).partition(":")
-        return Cut(RECORDINGS[name], int(place)).reply(whole[name])
+        asked = ASKED.search(request.body)
+        assert asked is not None, request.body
+        name, place, caller = (part.decode() for part in asked.groups())
+        return Cut(STREAMS[name], int(place), cast("Dialect", caller)).reply(whole[name])
 
     stage.upstream.follow(answer)
     left: Iterator[Cut] = iter(cuts)
@@ -63,7 +70,7 @@ async def play(stage: Stage, cuts: Iterable[Cut]) -> list[tuple[Cut, RawReply]]:
 
     async def send(client: RawClient) -> None:
         for cut in left:
-            played.append((cut, await client.post(CHAT, cut.request())))
+            played.append((cut, await client.post(cut.spoken.path, cut.request())))
         client.close()
 
     await asyncio.gather(*(send(stage.client()) for _ in range(CLIENTS)))
@@ -85,5 +92,6 @@ def faults_of(stage: Stage, played: Sequence[tuple[Cut, RawReply]], seen: Counte
             judge_ledger(cut, outcome, reply, booked[str(reply.request_id)])
             seen[outcome] += 1
         except (AssertionError, LookupError, ValueError) as error:
-            faults.append(f"{cut.recording.name} cut at {cut.after_bytes}: {error!r}; status {reply.status}")
+            place = f"{cut.stream.name} cut at {cut.after_bytes} for a caller of {cut.caller}"
+            faults.append(f"{place}: {error!r}; status {reply.status}")
     return faults

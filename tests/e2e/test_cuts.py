@@ -1,21 +1,37 @@
-"""The real server while its upstream's replies are cut: at every byte, over real sockets, down to the ledger."""
+"""The real server while its upstream's replies are cut, over real sockets, down to the ledger.
+
+One recording is cut at every byte, the others around every frame's end and at every few bytes; `make torture` cuts
+all of them at every byte, and tests/contract/test_stream_cuts.py does so without sockets.
+"""
+
+from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
+from headrace.testing.anthropic_replies import Message, messages_reply
 from headrace.testing.openai_replies import Chat, chat_reply
-from headrace.testing.recordings import Recording
-from tests.e2e.cut_cases import Cut, Outcome
-from tests.e2e.cut_play import CHAT, RECORDINGS, Stage, cut_stage, faults_of, play
+from headrace.testing.responses_replies import response_reply
+from tests.e2e.cut_cases import Cut, Outcome, every_byte, sampled, translated
+from tests.e2e.cut_dialects import SPOKEN
+from tests.e2e.cut_play import STREAMS, Stage, cut_stage, faults_of, play
+from tests.e2e.cut_recordings import DIALECTS, CutStream, Dialect
 from tests.e2e.raw_client import RawReply
 from tests.ledger_file import OpenHolds, ledger_file
 
 RECEIPT_EVERY = 97
-LEAST_BYTES = 4096
-WHOLE_BODY = chat_reply(Chat("水は 山から 流れる, and the tailrace carries it away. " * 8, prompt_tokens=5))
+AT_EVERY_BYTE = ("messages-vendor",)
+SAMPLED_EVERY = 17
+TRANSLATED_EVERY = 97
+WORDS = "水は 山から 流れる, and the tailrace carries it away. " * 8
+WHOLE_BODIES = {
+    "chat": chat_reply(Chat(WORDS, prompt_tokens=5)),
+    "messages": messages_reply(Message(WORDS, input_tokens=5)),
+    "responses": response_reply(Chat(WORDS, prompt_tokens=5)),
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +45,40 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         yield stage
 
 
-@pytest.mark.parametrize("recording", RECORDINGS.values(), ids=RECORDINGS)
-async def test_a_stream_cut_at_any_byte_is_told_and_booked_as_what_it_is(stage: Stage, recording: Recording) -> None:
-    size = len(recording.body)
-    assert size >= LEAST_BYTES
-    played = await play(stage, (Cut(recording, place) for place in range(size + 1)))
+def test_there_are_four_kinds_of_recordings_in_each_dialect() -> None:
+    for dialect in DIALECTS:
+        kinds = {stream.name.removeprefix(f"{dialect}-") for stream in STREAMS.values() if stream.dialect == dialect}
+        assert kinds >= {"text", "tools", "reasoning", "vendor"}
+    assert [stream.name for stream in STREAMS.values() if stream.body.isascii()] == ["chat-vendor"]
+
+
+async def judged(stage: Stage, cuts: Iterable[Cut]) -> list[tuple[Cut, RawReply]]:
+    """Play cuts of one stream and expect each to be told and booked as what it is."""
+    played = await play(stage, cuts)
     seen: Counter[Outcome] = Counter()
     assert faults_of(stage, played, seen) == []
-    assert seen.total() == size + 1
+    assert seen.total() == len(played)
     assert all(seen[outcome] for outcome in Outcome)
+    return played
+
+
+@pytest.mark.parametrize("name", AT_EVERY_BYTE)
+async def test_a_stream_cut_at_any_byte_is_told_and_booked_as_what_it_is(stage: Stage, name: str) -> None:
+    played = await judged(stage, every_byte([STREAMS[name]]))
+    assert len(played) == len(STREAMS[name].body) + 1
     for cut, reply in played:
         if cut.after_bytes % RECEIPT_EVERY == 0:
             check_receipt(stage, reply)
+
+
+@pytest.mark.parametrize("name", sorted(set(STREAMS) - set(AT_EVERY_BYTE)))
+async def test_a_stream_cut_around_each_frames_end_is_told_and_booked_as_what_it_is(stage: Stage, name: str) -> None:
+    await judged(stage, sampled([STREAMS[name]], SAMPLED_EVERY))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_translated_stream_that_is_cut_is_told_and_booked_as_what_it_is(stage: Stage, name: str) -> None:
+    await judged(stage, translated([STREAMS[name]], TRANSLATED_EVERY))
 
 
 def check_receipt(stage: Stage, reply: RawReply) -> None:
@@ -57,34 +95,44 @@ def check_receipt(stage: Stage, reply: RawReply) -> None:
     assert receipt["charge_nano_usd"] > 0
 
 
-@pytest.mark.parametrize("recording", RECORDINGS.values(), ids=RECORDINGS)
-async def test_where_the_upstream_splits_its_stream_changes_no_byte(stage: Stage, recording: Recording) -> None:
-    whole = recording.reply()
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+async def test_where_the_upstream_splits_its_stream_changes_no_byte(stage: Stage, stream: CutStream) -> None:
+    whole = stream.reply()
     bodies: list[bytes] = []
     client = stage.client()
+    cut = Cut(stream, 1, stream.dialect)
     for reply in (whole, *(whole.split_every(size) for size in (1, 2, 3, 7, 64, 1000, len(whole.body)))):
         stage.upstream.follow(reply)
-        got = await client.post(CHAT, Cut(recording, 1).request())
+        got = await client.post(cut.spoken.path, cut.request())
         assert (got.status, got.whole) == (200, True)
-        assert got.body.endswith(b"data: [DONE]\n\n")
-        bodies.append(got.body)
+        bodies.append(without_names(got))
     client.close()
     assert len(set(bodies)) == 1
 
 
-async def test_a_whole_body_cut_anywhere_is_an_error_and_free(stage: Stage) -> None:
-    size = len(WHOLE_BODY.body)
-    replies = {place: WHOLE_BODY.cut(place) for place in (*range(0, size, 7), size - 1)}
-    stage.upstream.follow(lambda request: replies[int(str(request.fields["x_place"]))])
+def without_names(reply: RawReply) -> bytes:
+    """A reply's body without what differs from one request to the next."""
+    named = str(reply.request_id).removeprefix("req_").encode()
+    return reply.body.replace(named, b"ID")
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_whole_body_cut_anywhere_is_an_error_and_free(stage: Stage, dialect: Dialect) -> None:
+    whole = WHOLE_BODIES[dialect]
+    size = len(whole.body)
+    spoken = SPOKEN[dialect]
     client = stage.client()
-    body = {"model": "cut-tools", "messages": [{"role": "user", "content": "go"}]}
-    got = [await client.post(CHAT, {**body, "x_place": place}) for place in replies]
+    got: list[RawReply] = []
+    for place in (*range(0, size, 7), size - 1):
+        stage.upstream.follow(whole.cut(place))
+        asked = spoken.request(f"cut-{dialect}-text", "go", False)
+        got.append(await client.post(spoken.path, {**asked, "stream": False}))
     client.close()
     with ledger_file(stage.headrace.home) as ledger:
         booked = ledger.requests()
         assert ledger.open_holds() == OpenHolds(0, 0, 0)
     for reply in got:
         assert (reply.status, reply.whole) == (502, True)
-        assert json.loads(reply.body)["error"]["code"] == "upstream_truncated"
+        assert spoken.body_code_of(json.loads(reply.body)) == "upstream_truncated"
         ended = booked[str(reply.request_id)]
         assert (ended.attempts, ended.charge_nano, ended.error_code) == (1, 0, "upstream_truncated")
