@@ -28,7 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 HELP_NOTES = re.compile(r" \[HEADRACE_[^\]]*\]| \((?P<default>[^()]*)\)(?=\.)")
 SAMPLE = re.compile(r"^(headrace_[a-z_]+?)(?:_bucket|_count|_sum)?\{([^}]*)\}")
-SERVER_KEYS: Mapping[str, str] = {"allowed_host": "allowed_hosts", "cors_origin": "cors_origins"}
+SERVER_KEYS: Mapping[str, str] = {
+    "allowed_host": "allowed_hosts",
+    "cors_origin": "cors_origins",
+    "webhook_host": "webhook_hosts",
+}
 TODAY = "9999-12-31"
 
 
@@ -157,6 +161,9 @@ def _rendered_metrics() -> str:
             requests_in_flight=lambda: 0,
             targets_by_breaker=lambda: {"closed": 1},
             retries_denied=lambda: 0,
+            limits_refused=lambda: {("key", "requests_per_minute"): 0},
+            credentials=lambda: [("provider", "default", "ok")],
+            cache_outcomes=lambda: {"hit": 0},
         )
     )
     observer.request_ended(RequestEnd("req", "GET", "/healthz", 200, 0.1))

@@ -20,9 +20,13 @@ from headrace.http.edge import Receive, Scope, headers_named, read_json
 from headrace.http.replies import JSON_HEADERS
 from headrace.http.sink import Headers
 from headrace.wire.json_strict import encode
+from headrace.wire.openapi import Entry
 
 NO_STORE: Headers = (("cache-control", "no-store"),)
 MAX_CONTROL_BODY_BYTES = 1024 * 1024
+READ = ("if-none-match",)
+CHANGE = ("if-match",)
+TAGGED = ("etag",)
 
 
 class Audience(StrEnum):
@@ -66,6 +70,24 @@ class Request:
         """Return a value of the query string, or None; raises InvalidRequest when it stands twice."""
         return _query_value(self.scope, name)
 
+    def texts(self, name: str) -> list[str]:
+        """Return every value that the query string gives a name."""
+        return _query_values(self.scope, name)
+
+    def query(self, known: Collection[str]) -> dict[str, list[str]]:
+        """Return the query string; raises InvalidRequest naming a field that is not known."""
+        found = _query(self.scope)
+        for name in found:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise InvalidRequest(
+                    f'"{name[:80]}" is not known in this query string.{f" {hint}" if hint else ""} '
+                    f"Known are: {', '.join(sorted(known))}.",
+                    code="unknown_field",
+                    param=name[:80],
+                )
+        return found
+
     async def fields(self, known: Collection[str]) -> JsonObject:
         """Return the body's JSON object; raises InvalidRequest naming a field that is not known."""
         body = await read_json(self.scope, self.receive, MAX_CONTROL_BODY_BYTES)
@@ -103,12 +125,16 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Reply | Stream]]
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """One route; `path` is Starlette's template. A route without an audience is refused when the app is built."""
+    """One route; `path` is Starlette's template. A route without an audience is refused when the app is built.
+
+    `entry` is what the published description says of it; a test names a route that has none.
+    """
 
     method: str
     path: str
     endpoint: Endpoint
     audience: Audience | None = None
+    entry: Entry | None = None
 
 
 def json_reply(body: JsonObject, status: int = 200, headers: Headers = ()) -> Reply:
@@ -150,7 +176,15 @@ def _tags(scope: Scope, name: bytes) -> frozenset[str]:
 
 
 def _query_value(scope: Scope, name: str) -> str | None:
-    found = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True).get(name)
-    if found is not None and len(found) > 1:
+    found = _query_values(scope, name)
+    if len(found) > 1:
         raise InvalidRequest(f'"{name}" stands twice in the query string; send it once.', param=name)
-    return None if found is None else found[0]
+    return found[0] if found else None
+
+
+def _query_values(scope: Scope, name: str) -> list[str]:
+    return _query(scope).get(name, [])
+
+
+def _query(scope: Scope) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
