@@ -6,12 +6,12 @@ from headrace.drivers.stores.database import Database
 from headrace.ports.stores import SealedCredential
 
 PUT = """
-INSERT INTO provider_credential (provider, sealed, key_version, set_at_micros) VALUES (?, ?, ?, ?)
-ON CONFLICT (provider) DO UPDATE SET
+INSERT INTO provider_credential (provider, label, sealed, key_version, set_at_micros) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (provider, label) DO UPDATE SET
     sealed = excluded.sealed, key_version = excluded.key_version, set_at_micros = excluded.set_at_micros
 """
-REMOVE = "DELETE FROM provider_credential WHERE provider = ?"
-LIST = "SELECT provider, sealed, key_version, set_at_micros FROM provider_credential ORDER BY provider"
+REMOVE = "DELETE FROM provider_credential WHERE provider = ? AND label = ?"
+LIST = "SELECT provider, sealed, key_version, set_at_micros, label FROM provider_credential ORDER BY provider, label"
 
 
 class SqliteCredentialStore:
@@ -21,15 +21,16 @@ class SqliteCredentialStore:
         self._database = database
 
     async def put(self, credential: SealedCredential) -> None:
-        """Store or replace a provider's credential."""
-        values = (credential.provider, credential.sealed, credential.key_version, credential.set_at_micros)
+        """Store a provider's credential, or replace the one of its label."""
+        place = (credential.provider, credential.label)
+        values = (*place, credential.sealed, credential.key_version, credential.set_at_micros)
         await self._database.write(lambda cursor: cursor.execute(PUT, values).rowcount)
 
-    async def remove(self, provider: str) -> bool:
-        """Forget a provider's credential; returns whether there was one."""
-        return await self._database.write(lambda cursor: cursor.execute(REMOVE, (provider,)).rowcount == 1)
+    async def remove(self, provider: str, label: str) -> bool:
+        """Forget a provider's credential; returns whether there was one of this label."""
+        return await self._database.write(lambda cursor: cursor.execute(REMOVE, (provider, label)).rowcount == 1)
 
     async def list(self) -> tuple[SealedCredential, ...]:
-        """Return all stored credentials, by provider."""
+        """Return all stored credentials, by provider and label."""
         rows = await self._database.read(lambda cursor: cursor.execute(LIST).fetchall())
         return tuple(SealedCredential(*row) for row in rows)
