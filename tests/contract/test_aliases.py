@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx2
 import pytest
 
+from headrace.cli.config import AliasFile
 from headrace.domain.json_value import JsonObject
 from headrace.http.control.app import control_app
 from tests.control_world import SHA, World, client_of
@@ -54,6 +56,48 @@ async def test_an_alias_is_made_shown_changed_and_deleted(plane: Plane) -> None:
     assert (await plane.call("DELETE", f"{PATH}/team/daily")).json() == changed.json()
     assert (await plane.call("GET", f"{PATH}/team/daily")).json()["id"] == "alias_not_found"
     assert plane.world.aliases.aliases == {}
+
+
+async def test_an_alias_of_the_file_is_shown_and_changed_only_there(tmp_path: Path) -> None:
+    file = tmp_path / "headrace.toml"
+    file.write_text('[aliases."team/daily"]\npoints_to = "tiny"\nfallbacks = ["acme/chat:large"]\n')
+    world = World(given={"ACME_API_KEY": "sk-1"}, written_aliases=AliasFile(file))
+    world.weights.here.add(SHA)
+    async with client_of(control_app(await world.build())) as client:
+        plane = Plane(world, client)
+        shown = (await plane.call("GET", f"{PATH}/team/daily")).json()["alias"]
+        assert shown == {**DAILY, "name": "team/daily", "source": "file", "created_at": None, "changed_at": None}
+        tries = (
+            await plane.call("PUT", f"{PATH}/team/daily", {"points_to": "tiny"}),
+            await plane.call("POST", PATH, {"name": "team/daily", "points_to": "tiny"}),
+            await plane.call("DELETE", f"{PATH}/team/daily"),
+        )
+        for refused in tries:
+            assert (refused.status_code, refused.json()["id"]) == (409, "alias_in_file")
+        assert world.aliases.aliases == {}
+        await plane.call("PUT", f"{PATH}/other", {"points_to": "tiny"})
+        listed = (await plane.call("GET", PATH)).json()["aliases"]
+        assert [(each["name"], each["source"]) for each in listed] == [("other", "api"), ("team/daily", "file")]
+        mine = (await plane.call("GET", "/v1/models/team/daily", who="key")).json()
+        assert (mine["type"], mine["points_to"]) == ("alias", "tiny")
+
+
+async def test_the_file_is_read_again_on_a_reload_and_a_bad_one_leaves_the_old_in_force(tmp_path: Path) -> None:
+    file = tmp_path / "headrace.toml"
+    file.write_text('[aliases.daily]\npoints_to = "tiny"\n')
+    world = World(given={"ACME_API_KEY": "sk-1"}, written_aliases=AliasFile(file))
+    async with client_of(control_app(await world.build())) as client:
+        plane = Plane(world, client)
+        await plane.call("PUT", f"{PATH}/weekly", {"points_to": "tiny"})
+        file.write_text('[aliases.weekly]\npoints_to = "tiny"\n')
+        refused = await plane.call("POST", "/v2/config/reload")
+        assert (refused.status_code, refused.json()["id"]) == (400, "config_invalid")
+        assert f"{file}:1: aliases.weekly: an alias of this name is stored too" in refused.json()["message"]
+        assert (await plane.call("GET", f"{PATH}/daily")).status_code == 200
+        file.write_text('[aliases.hourly]\npoints_to = "acme/chat:large"\n')
+        assert (await plane.call("POST", "/v2/config/reload")).status_code == 200
+        listed = (await plane.call("GET", PATH)).json()["aliases"]
+        assert [each["name"] for each in listed] == ["hourly", "weekly"]
 
 
 async def test_put_makes_what_is_not_there(plane: Plane) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*(/[A-Za-z0-9][A-Za-z0-9._:-]*)*")
 MAX_NAME_CHARS = 128
 MAX_FALLBACKS = 8
+AliasSource: TypeAlias = Literal["api", "file"]
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
     """A name that stands for a model, and the models that are tried after it when it fails.
 
-    An alias points at models, never at another alias. Times are microseconds since 1970 UTC.
+    An alias points at models, never at another alias. Times are microseconds since 1970 UTC; one that stands in the
+    configuration file has none.
     """
 
     name: str
@@ -22,11 +25,28 @@ class Alias:
     fallbacks: tuple[str, ...]
     created_at_micros: int
     changed_at_micros: int
+    source: AliasSource = "api"
 
     @property
     def chain(self) -> tuple[str, ...]:
         """The models in the order in which they are tried."""
         return (self.points_to, *self.fallbacks)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenAlias:
+    """An alias as the configuration file has it, and where it stands there."""
+
+    name: str
+    points_to: str
+    fallbacks: tuple[str, ...]
+    file: str
+    line: int
+
+    @property
+    def alias(self) -> Alias:
+        """The alias that it makes."""
+        return Alias(self.name, self.points_to, self.fallbacks, 0, 0, "file")
 
 
 def is_alias_name(name: str) -> bool:

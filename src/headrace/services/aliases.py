@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
-from headrace.domain.alias import MAX_FALLBACKS, Alias, is_alias_name
-from headrace.domain.errors import Conflict, InvalidRequest, NotFound
+from headrace.domain.alias import Alias
+from headrace.domain.errors import Conflict, NotFound
 from headrace.domain.names import did_you_mean
-from headrace.domain.snapshot import Snapshot
 from headrace.ports.ambient import Clock
 from headrace.ports.stores import AliasStore
+from headrace.services.alias_rules import WantedAlias, check_wanted
 from headrace.services.snapshots import Snapshots
 
 Check: TypeAlias = Callable[[Alias | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class WantedAlias:
-    """An alias as it is asked for."""
-
-    name: str
-    points_to: str
-    fallbacks: tuple[str, ...] = ()
 
 
 class Aliases:
@@ -65,6 +56,7 @@ class Aliases:
             snapshot = self._snapshots.current()
             check_wanted(wanted, snapshot)
             present = snapshot.aliases.get(wanted.name)
+            _check_changeable(wanted.name, present)
             check(present)
             now = self._clock.unix_micros()
             if present is None:
@@ -72,51 +64,24 @@ class Aliases:
             else:
                 alias = replace(present, points_to=wanted.points_to, fallbacks=wanted.fallbacks, changed_at_micros=now)
             await self._store.put(alias)
-            await self._snapshots.publish_aliases()
+            await self._snapshots.publish_named()
             return alias, present is None
 
     async def remove(self, name: str, check: Check) -> Alias:
         """Forget an alias and return what it was; raises NotFound."""
         async with self._turn:
             alias = self.find(name)
+            _check_changeable(name, alias)
             check(alias)
             await self._store.remove(name)
-            await self._snapshots.publish_aliases()
+            await self._snapshots.publish_named()
             return alias
 
 
-def check_wanted(wanted: WantedAlias, snapshot: Snapshot) -> None:
-    """Raise unless the name is free for an alias and everything it points at is a model."""
-    if not is_alias_name(wanted.name):
-        raise InvalidRequest(
-            '"name" must be 1 to 128 letters, digits and . _ : - in parts separated by /, each beginning with a letter'
-            f" or digit, not {wanted.name[:80]!r}.",
+def _check_changeable(name: str, present: Alias | None) -> None:
+    if present is not None and present.source == "file":
+        raise Conflict(
+            f'The alias "{name}" stands in the configuration file: change it there, then `headrace config reload`.',
+            code="alias_in_file",
             param="name",
         )
-    if wanted.name in snapshot.models:
-        raise Conflict(
-            f'"{wanted.name}" is the id of a model; choose another name.', code="alias_is_model", param="name"
-        )
-    _check_model(wanted.points_to, "points_to", snapshot)
-    for name in wanted.fallbacks:
-        _check_model(name, "fallbacks", snapshot)
-    chain = (wanted.points_to, *wanted.fallbacks)
-    if len(wanted.fallbacks) > MAX_FALLBACKS or len(set(chain)) != len(chain):
-        raise InvalidRequest(
-            f'"fallbacks" must be at most {MAX_FALLBACKS} models, each once, without the one pointed at.',
-            param="fallbacks",
-        )
-
-
-def _check_model(name: str, param: str, snapshot: Snapshot) -> None:
-    if name in snapshot.models:
-        return
-    if name in snapshot.aliases:
-        raise InvalidRequest(
-            f'"{name}" is an alias; an alias points at models. Name "{snapshot.aliases[name].points_to}" instead.',
-            param=param,
-        )
-    hint = did_you_mean(name, snapshot.models)
-    raise InvalidRequest(
-        f'No model named "{name[:128]}".{f" {hint}" if hint else ""}', code="model_not_found", param=param
-    )

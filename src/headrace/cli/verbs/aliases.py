@@ -20,13 +20,10 @@ def list_aliases(*, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, P
     """List the aliases and what they point at."""
     with open_client(session, flags) as client:
         reply = client.get(PATH, "admin")
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-        return 0
     rows = [("ALIAS", "POINTS TO", "FALLBACKS", "CHANGED")]
     rows += [_row(each) for each in parts(reply, "aliases")]
-    session.say(columns(rows) if len(rows) > 1 else "There is no alias. Make one: headrace aliases set NAME MODEL")
-    return 0
+    line = columns(rows) if len(rows) > 1 else "There is no alias. Make one: headrace aliases set NAME MODEL"
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
 
 def set_alias(
@@ -52,13 +49,10 @@ def set_alias(
     fallbacks = list[JsonValue](fallback or ())
     with open_client(session, flags) as client:
         reply = client.send("PUT", _path(name), "admin", {"points_to": model, "fallbacks": fallbacks})
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-        return 0
     alias = part(reply, "alias")
     chain = ", then ".join([text(alias, "points_to", model), *words(alias.get("fallbacks"))])
-    session.say(f'"{text(alias, "name", name)}" points at {chain}.')
-    return 0
+    line = f'"{text(alias, "name", name)}" points at {chain}.'
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
 
 def delete_alias(
@@ -77,11 +71,8 @@ def delete_alias(
     """
     with open_client(session, flags) as client:
         reply = client.send("DELETE", _path(name), "admin")
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-        return 0
-    session.say(f'The alias "{text(part(reply, "alias"), "name", name)}" is deleted.')
-    return 0
+    line = f'The alias "{text(part(reply, "alias"), "name", name)}" is deleted.'
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
 
 def _path(name: str) -> str:
@@ -90,4 +81,4 @@ def _path(name: str) -> str:
 
 def _row(alias: JsonObject) -> tuple[str, str, str, str]:
     fallbacks = ", ".join(words(alias.get("fallbacks"))) or "-"
-    return text(alias, "name"), text(alias, "points_to"), fallbacks, text(alias, "changed_at")[:10]
+    return text(alias, "name"), text(alias, "points_to"), fallbacks, text(alias, "changed_at")[:10] or "in the file"

@@ -5,14 +5,33 @@ from __future__ import annotations
 from headrace.domain.alias import Alias
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.http.routing import Audience, Reply, Request, RouteSpec, json_reply, require_match, resource_reply
-from headrace.services.aliases import Aliases, Check, WantedAlias
+from headrace.http.routing import (
+    CHANGE,
+    READ,
+    TAGGED,
+    Audience,
+    Reply,
+    Request,
+    RouteSpec,
+    json_reply,
+    require_match,
+    resource_reply,
+)
+from headrace.services.alias_rules import WantedAlias
+from headrace.services.aliases import Aliases, Check
 from headrace.wire.control_json import list_object
 from headrace.wire.iso_time import iso_time
+from headrace.wire.openapi import Entry
+from headrace.wire.openapi_control import AliasBody, AliasList, AliasReply, NewAliasBody
 
 PATH = "/v2/aliases"
 ONE = PATH + "/{name:path}"
 FIELDS = frozenset({"points_to", "fallbacks"})
+LIST_ENTRY = Entry("Lists aliases", AliasList, sends=TAGGED, reads=READ)
+CREATE_ENTRY = Entry("Makes an alias", AliasReply, NewAliasBody, statuses=(201,), fails=(409,))
+ONE_ENTRY = Entry("Shows one alias", AliasReply, sends=TAGGED, reads=READ)
+PUT_ENTRY = Entry("Makes an alias or points it elsewhere", AliasReply, AliasBody, statuses=(200, 201), reads=CHANGE)
+REMOVE_ENTRY = Entry("Deletes an alias; the model stays", AliasReply, reads=CHANGE)
 
 
 def routes(aliases: Aliases) -> tuple[RouteSpec, ...]:
@@ -38,11 +57,11 @@ def routes(aliases: Aliases) -> tuple[RouteSpec, ...]:
         return resource_reply(_wrapped(await aliases.remove(request.part("name"), _unchanged(request))))
 
     return (
-        RouteSpec("GET", PATH, all_aliases, Audience.ADMIN),
-        RouteSpec("POST", PATH, create, Audience.ADMIN),
-        RouteSpec("GET", ONE, one, Audience.ADMIN),
-        RouteSpec("PUT", ONE, put, Audience.ADMIN),
-        RouteSpec("DELETE", ONE, remove, Audience.ADMIN),
+        RouteSpec("GET", PATH, all_aliases, Audience.ADMIN, LIST_ENTRY),
+        RouteSpec("POST", PATH, create, Audience.ADMIN, CREATE_ENTRY),
+        RouteSpec("GET", ONE, one, Audience.ADMIN, ONE_ENTRY),
+        RouteSpec("PUT", ONE, put, Audience.ADMIN, PUT_ENTRY),
+        RouteSpec("DELETE", ONE, remove, Audience.ADMIN, REMOVE_ENTRY),
     )
 
 
@@ -52,8 +71,9 @@ def alias_object(alias: Alias) -> JsonObject:
         "name": alias.name,
         "points_to": alias.points_to,
         "fallbacks": list[JsonValue](alias.fallbacks),
-        "created_at": iso_time(alias.created_at_micros),
-        "changed_at": iso_time(alias.changed_at_micros),
+        "source": alias.source,
+        "created_at": None if alias.source == "file" else iso_time(alias.created_at_micros),
+        "changed_at": None if alias.source == "file" else iso_time(alias.changed_at_micros),
     }
 
 

@@ -1,0 +1,80 @@
+"""What an alias may be: a free name that points at models of the catalog, wherever it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from headrace.domain.alias import MAX_FALLBACKS, WrittenAlias, is_alias_name
+from headrace.domain.errors import Conflict, HeadraceError, InvalidRequest
+from headrace.domain.finding import Finding, config_invalid
+from headrace.domain.names import did_you_mean
+from headrace.domain.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class WantedAlias:
+    """An alias as it is asked for."""
+
+    name: str
+    points_to: str
+    fallbacks: tuple[str, ...] = ()
+
+
+def check_wanted(wanted: WantedAlias, snapshot: Snapshot) -> None:
+    """Raise unless the name is free for an alias and everything it points at is a model."""
+    if not is_alias_name(wanted.name):
+        raise InvalidRequest(
+            '"name" must be 1 to 128 letters, digits and . _ : - in parts separated by /, each beginning with a letter'
+            f" or digit, not {wanted.name[:80]!r}.",
+            param="name",
+        )
+    if wanted.name in snapshot.models:
+        raise Conflict(
+            f'"{wanted.name}" is the id of a model; choose another name.', code="alias_is_model", param="name"
+        )
+    _check_model(wanted.points_to, "points_to", snapshot)
+    for name in wanted.fallbacks:
+        _check_model(name, "fallbacks", snapshot)
+    chain = (wanted.points_to, *wanted.fallbacks)
+    if len(wanted.fallbacks) > MAX_FALLBACKS or len(set(chain)) != len(chain):
+        raise InvalidRequest(
+            f'"fallbacks" must be at most {MAX_FALLBACKS} models, each once, without the one pointed at.',
+            param="fallbacks",
+        )
+
+
+def check_written(written: Iterable[WrittenAlias], stored: frozenset[str], snapshot: Snapshot) -> None:
+    """Raise ConfigInvalid naming file, line and fix of each alias in the configuration file that cannot be."""
+    found = [finding for each in written for finding in _findings(each, stored, snapshot)]
+    if found:
+        raise config_invalid(found)
+
+
+def _findings(written: WrittenAlias, stored: frozenset[str], snapshot: Snapshot) -> Iterator[Finding]:
+    path = f"aliases.{written.name}"
+    if written.name in stored:
+        fix = f"Delete the stored one (`headrace aliases delete {written.name}`, without this line), or this line."
+        yield Finding(written.file, written.line, path, "an alias of this name is stored too", fix)
+    try:
+        check_wanted(WantedAlias(written.name, written.points_to, written.fallbacks), snapshot)
+    except (InvalidRequest, Conflict) as error:
+        yield Finding(written.file, written.line, _path(path, error), error.message, "Correct it, or delete the alias.")
+
+
+def _path(path: str, error: HeadraceError) -> str:
+    return path if error.param in (None, "name") else f"{path}.{error.param}"
+
+
+def _check_model(name: str, param: str, snapshot: Snapshot) -> None:
+    if name in snapshot.models:
+        return
+    if name in snapshot.aliases:
+        raise InvalidRequest(
+            f'"{name}" is an alias; an alias points at models. Name "{snapshot.aliases[name].points_to}" instead.',
+            param=param,
+        )
+    hint = did_you_mean(name, snapshot.models)
+    raise InvalidRequest(
+        f'No model named "{name[:128]}".{f" {hint}" if hint else ""}', code="model_not_found", param=param
+    )
