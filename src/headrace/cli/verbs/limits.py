@@ -1,0 +1,104 @@
+"""`headrace limits`: rate limits of keys, teams, models and the platform, listed, set and removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import quote
+
+from cyclopts import Parameter
+
+from headrace.cli.client import open_client
+from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.replies import part, parts, text
+from headrace.cli.session import Session, columns
+from headrace.domain.json_value import JsonObject
+from headrace.domain.rate_limit import LimitKind
+
+PATH = "/v2/limits"
+HEADINGS = ("SCOPE", "REQUESTS/MIN", "REQUESTS/DAY", "TOKENS/MIN", "TOKENS/DAY", "AT ONCE")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitFlags:
+    """The limits that `headrace limits set` takes; one that is left out is lifted."""
+
+    requests_per_minute: Annotated[int | None, Parameter(help="Requests in a minute.")] = None
+    requests_per_day: Annotated[int | None, Parameter(help="Requests in a day.")] = None
+    tokens_per_minute: Annotated[int | None, Parameter(help="Tokens in a minute, of prompts and answers.")] = None
+    tokens_per_day: Annotated[int | None, Parameter(help="Tokens in a day, of prompts and answers.")] = None
+    concurrent_requests: Annotated[int | None, Parameter(help="Requests that run at once.")] = None
+
+
+NO_LIMITS = LimitFlags()
+
+
+def list_limits(*, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, Parameter(parse=False)]) -> int:
+    """List the scopes that have rate limits."""
+    with open_client(session, flags) as client:
+        reply = client.get(PATH, "admin")
+    rows = [HEADINGS, *(_row(each) for each in parts(reply, "limits"))]
+    empty = "There are no rate limits. Set some: headrace limits set key:ID --requests-per-minute 60"
+    line = columns(rows) if len(rows) > 1 else empty
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def set_limits(
+    scope: str,
+    /,
+    *,
+    limits: LimitFlags = NO_LIMITS,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Set all rate limits of a scope; they hold from the next request on.
+
+    Parameters
+    ----------
+    scope:
+        key:ID, team:NAME, model:ID or platform.
+    """
+    body: JsonObject = {
+        "requests_per_minute": limits.requests_per_minute,
+        "requests_per_day": limits.requests_per_day,
+        "tokens_per_minute": limits.tokens_per_minute,
+        "tokens_per_day": limits.tokens_per_day,
+        "concurrent_requests": limits.concurrent_requests,
+    }
+    with open_client(session, flags) as client:
+        reply = client.send("PUT", _path(scope), "admin", body)
+    shown = part(reply, "limits")
+    told = [
+        f"{text(shown, kind.value)} {kind.value.replace('_', ' ')}" for kind in LimitKind if text(shown, kind.value)
+    ]
+    line = f"{text(shown, 'scope', scope)} may have {', '.join(told)}."
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def remove_limits(
+    scope: str,
+    /,
+    *,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Lift all rate limits of a scope.
+
+    Parameters
+    ----------
+    scope:
+        The scope that `headrace limits list` shows.
+    """
+    with open_client(session, flags) as client:
+        reply = client.send("DELETE", _path(scope), "admin")
+    line = f"{text(part(reply, 'limits'), 'scope', scope)} has no rate limits any more."
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def _path(scope: str) -> str:
+    return f"{PATH}/{quote(scope, safe='/:')}"
+
+
+def _row(shown: JsonObject) -> tuple[str, ...]:
+    return text(shown, "scope"), *(text(shown, kind.value, "-") for kind in LimitKind)
