@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from types import MappingProxyType
 
 from headrace.cli.replies import dollars, moment, number, part, parts, text
 from headrace.domain.json_value import JsonObject
-from headrace.domain.usage import INPUT_CLASSES, OUTPUT_CLASSES, TokenClass
+from headrace.domain.usage import INPUT_CLASSES, OUTPUT_CLASSES, TokenClass, UnitClass
 
 LABEL = 13
 LEFT = 38
+WIDTH = 80
 DIGEST = "sha256:"
 ENDINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -31,6 +33,17 @@ CLASS_WORDS: Mapping[str, str] = MappingProxyType(
         TokenClass.INPUT_CACHE_WRITE_1H.value: "prompt, cached for 1 h",
         TokenClass.OUTPUT_TEXT.value: "completion",
         TokenClass.OUTPUT_REASONING.value: "reasoning",
+        TokenClass.INPUT_AUDIO.value: "audio heard",
+        TokenClass.INPUT_AUDIO_CACHE_READ.value: "audio heard, cached",
+        TokenClass.INPUT_IMAGE.value: "images seen",
+        TokenClass.INPUT_IMAGE_CACHE_READ.value: "images seen, cached",
+        TokenClass.OUTPUT_AUDIO.value: "audio spoken",
+        TokenClass.OUTPUT_IMAGE.value: "images drawn",
+        UnitClass.CALL.value: "call",
+        UnitClass.IMAGE.value: "images",
+        UnitClass.SEARCH.value: "searches",
+        UnitClass.CHARACTER.value: "characters",
+        UnitClass.SECOND.value: "seconds of audio",
     }
 )
 
@@ -42,6 +55,8 @@ def receipt_text(receipt: JsonObject) -> str:
     lines = [_head(receipt), _asked(receipt, served)]
     if receipt.get("route"):
         lines.append(_row("route", text(receipt, "route")))
+    for excluded in parts(receipt, "excluded"):
+        lines += _left_out(excluded)
     for index, attempt in enumerate(attempts, start=1):
         lines += _attempt(index, attempt)
     for attempt in served:
@@ -56,7 +71,7 @@ def _head(receipt: JsonObject) -> str:
     owner = f'key "{text(key, "name")}" (account {text(receipt, "account")})'
     first = f"{text(receipt, 'id')}   {status}   {moment(text(receipt, 'created_at'))}"
     joined = f"{first}   {owner}"
-    return joined if len(joined) <= 80 else f"{first}\n{_row('paid by', owner)}"
+    return joined if len(joined) <= WIDTH else f"{first}\n{_row('paid by', owner)}"
 
 
 def _asked(receipt: JsonObject, served: Sequence[JsonObject]) -> str:
@@ -77,6 +92,12 @@ def _timing(attempt: JsonObject) -> list[str]:
         if isinstance(value, int | float):
             found.append(f"{word}{value:.2f} s")
     return found
+
+
+def _left_out(excluded: JsonObject) -> list[str]:
+    who = " · ".join(name for name in (text(excluded, "model"), text(excluded, "provider")) if name)
+    why = wrap(text(excluded, "reason"), WIDTH - LABEL)
+    return [_row("left out", f"{who.ljust(LEFT)}  {text(excluded, 'code')}"), *(_row("", line) for line in why)]
 
 
 def _attempt(index: int, attempt: JsonObject) -> list[str]:
@@ -115,7 +136,9 @@ def _account(attempt: JsonObject) -> list[str]:
         lines.append(_row("price", text(price, "version")))
     for line in parts(attempt, "lines"):
         kind = text(line, "kind")
-        what = f"{number(line, 'quantity'):,} {CLASS_WORDS.get(kind, kind)} at ${text(line, 'price_usd_per_mtok')}/M"
+        each, per_million = text(line, "price_usd_each"), text(line, "price_usd_per_mtok")
+        price_of_one = f"${each} each" if each else f"${per_million}/M"
+        what = f"{number(line, 'quantity'):,} {CLASS_WORDS.get(kind, kind)} at {price_of_one}"
         lines.append(_row("", f"{what.ljust(LEFT)}  {dollars(number(line, 'charge_nano_usd'))}"))
     return lines
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headrace.domain.plan import Excluded
 from headrace.domain.price import Line
 from headrace.domain.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One attempt of a request; `state` is held, sent, settled or voided."""
+    """One attempt of a request; `state` is held, sent, settled or voided.
+
+    `rates_pico` are the price's own, `variants` its tiers, windows and batch price as JSON; lines say what held.
+    """
 
     attempt_id: str
     turn_index: int
@@ -37,6 +41,7 @@ class AttemptRecord:
     ended_at_micros: int | None
     scopes: tuple[str, ...]
     parent_attempt_id: str | None
+    variants: str | None = None
 
     @property
     def cost_nano(self) -> int:
@@ -51,7 +56,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One request with its attempts in order."""
+    """One request with its attempts in order, and the targets that its plan left out."""
 
     request_id: str
     operation: str
@@ -64,6 +69,7 @@ class Receipt:
     status: int | None
     received_at_micros: int
     attempts: tuple[AttemptRecord, ...]
+    excluded: tuple[Excluded, ...] = ()
 
     @property
     def served_by(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias, cast
@@ -16,22 +16,23 @@ from msgspec.structs import FieldInfo, fields
 from headrace.domain.catalog import Capability, ModelKind
 from headrace.domain.finding import Finding
 from headrace.domain.names import did_you_mean
+from headrace.wire.catalog_prices import PRICE_KEYS, check_price_value, check_prices
 from headrace.wire.catalog_schema import (
+    DAYS,
     CatalogTables,
     LocalTable,
     ModelTable,
     PriceTable,
     ProviderTable,
     QuirksTable,
+    TierTable,
     WeightsTable,
+    WindowTable,
 )
 from headrace.wire.toml_lines import KeyPath, key_lines, line_of, show
 
 Origin: TypeAlias = Literal["shipped", "operator"]
 Table: TypeAlias = Mapping[str, object]
-
-PRICE_KEYS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
-DEAREST_INPUT, DEAREST_OUTPUT, CHEAPEST = Decimal(500), Decimal(2_000), Decimal("0.001")
 
 _NESTED: Mapping[tuple[type[Struct], str], type[Struct]] = {
     (CatalogTables, "provider"): ProviderTable,
@@ -41,6 +42,8 @@ _NESTED: Mapping[tuple[type[Struct], str], type[Struct]] = {
 _NESTED_LISTS: Mapping[tuple[type[Struct], str], type[Struct]] = {
     (CatalogTables, "models"): ModelTable,
     (ModelTable, "prices"): PriceTable,
+    (PriceTable, "tiers"): TierTable,
+    (PriceTable, "windows"): WindowTable,
     (LocalTable, "weights"): WeightsTable,
 }
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -50,10 +53,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "auth": ("none", "bearer", "header"),
     "wire_format": ("openai", "anthropic"),
     "cap_field": ("max_tokens", "max_completion_tokens"),
+    "days": DAYS,
 }
+_MANY = ("capabilities", "best_effort", "days")
 _AT_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 _AT_ITEM = re.compile(r"`\$\[(\d+)\]`")
-_PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,9 @@ def _check_list(kind: type[Struct], value: object, path: KeyPath) -> Iterator[_W
 
 def _check_value(field: FieldInfo, value: object, path: KeyPath) -> Iterator[_Wrong]:
     if field.name in PRICE_KEYS:
-        yield from _check_price(field.name, value, path)
+        wrong_price = check_price_value(field.name, value)
+        if wrong_price is not None:
+            yield _Wrong(path, wrong_price.problem, wrong_price.fix)
         return
     if field.name in _CHOICES:
         yield from _check_choice(field.name, value, path)
@@ -179,7 +185,7 @@ def _check_value(field: FieldInfo, value: object, path: KeyPath) -> Iterator[_Wr
 
 def _check_choice(name: str, value: object, path: KeyPath) -> Iterator[_Wrong]:
     choices = _CHOICES[name]
-    many = name in ("capabilities", "best_effort")
+    many = name in _MANY
     if many and not isinstance(value, list):
         yield _Wrong(path, f"{_shown(value)} is not a list", f'Write a list: {name} = ["{choices[0]}"].')
         return
@@ -188,34 +194,6 @@ def _check_choice(name: str, value: object, path: KeyPath) -> Iterator[_Wrong]:
             guess = did_you_mean(each, choices) if isinstance(each, str) else ""
             fix = f"{guess} One of: {', '.join(choices)}.".strip()
             yield _Wrong(path, f"{_shown(each)} is not known", fix)
-
-
-def _check_price(name: str, value: object, path: KeyPath) -> Iterator[_Wrong]:
-    if not isinstance(value, str):
-        text = str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else "0.0375"
-        fix = f'Prices are text, so that no digit is lost: {name} = "{text}" (dollars per million tokens).'
-        yield _Wrong(path, f"{_shown(value)} is not text", fix)
-        return
-    places = len(value.partition(".")[2])
-    if _PLAIN_DECIMAL.match(value) is None:
-        yield _Wrong(path, f'"{value}" is not a price', f'Write a plain decimal: {name} = "0.0375".')
-    elif places > 6:
-        fix = f'Prices are dollars per million tokens: {name} = "{_plain(Decimal(value) * 1_000_000)}"?'
-        yield _Wrong(path, f'"{value}" has {places} decimal places: is it a price per token?', fix)
-    elif value.startswith("0") and value[1:2].isdigit():
-        yield _Wrong(path, f'"{value}" begins with a needless zero', f'Write it without: "{_plain(Decimal(value))}".')
-    else:
-        yield from _check_unit(name, Decimal(value), path)
-
-
-def _check_unit(name: str, price: Decimal, path: KeyPath) -> Iterator[_Wrong]:
-    dearest = DEAREST_OUTPUT if name in ("output", "reasoning") else DEAREST_INPUT
-    if price > dearest:
-        fix = f'Prices are dollars per million tokens: {name} = "{_plain(price / 1_000_000)}"?'
-        yield _Wrong(path, f'"{_plain(price)}" is dearer than any model: is it in micro-dollars?', fix)
-    elif name in ("input", "output") and 0 < price < CHEAPEST:
-        fix = f'Prices are dollars per million tokens: {name} = "{_plain(price * 1_000)}"?'
-        yield _Wrong(path, f'"{_plain(price)}" is cheaper than any model: is it a price per thousand?', fix)
 
 
 def _check_file(file: CatalogFile, name: str) -> Iterator[Finding]:
@@ -233,26 +211,8 @@ def _check_file(file: CatalogFile, name: str) -> Iterator[Finding]:
                 f'"{model.id}" stands here a second time',
                 f"The first is on line {line}.",
             )
-        yield from _check_prices(file, index, model.prices or ())
-
-
-def _check_prices(file: CatalogFile, index: int, prices: Sequence[PriceTable]) -> Iterator[Finding]:
-    for number, price in enumerate(prices):
-        path: KeyPath = ("models", index, "prices", number)
-        earlier = prices[number - 1].effective if number else None
-        if earlier is not None and price.effective <= earlier:
-            same = "the same day as" if price.effective == earlier else "not after"
-            yield file.finding(
-                (*path, "effective"),
-                f"{price.effective} is {same} the entry above",
-                "A price changes by a new entry with a later date, written below the others.",
-            )
-        if price.cache_read and Decimal(price.cache_read) > Decimal(price.input):
-            yield file.finding(
-                (*path, "cache_read"),
-                f'"{price.cache_read}" is dearer than input "{price.input}"',
-                "Reading from the cache costs at most the input price: swap them or leave cache_read out.",
-            )
+        for each in check_prices(model.prices or ()):
+            yield file.finding(("models", index, "prices", *each.path), each.problem, each.fix)
 
 
 def _expected(name: str, field: FieldInfo, of_item: bool = False) -> str:
@@ -273,7 +233,3 @@ def _shown(value: object) -> str:
     if isinstance(value, list | dict):
         return "this list" if isinstance(value, list) else "this table"
     return str(value)
-
-
-def _plain(value: Decimal) -> str:
-    return f"{value.normalize():f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import schema as json_schema
@@ -66,6 +66,38 @@ Price = Annotated[
         description='Dollars per million tokens in quotes, at most six decimal places, like "0.0375".',
     ),
 ]
+PriceEach = Annotated[
+    str,
+    Meta(
+        pattern=r"^(0|[1-9][0-9]{0,5})(\.[0-9]{1,12})?$",
+        description='Dollars for one in quotes, at most twelve decimal places, like "0.04".',
+    ),
+]
+PricePerMillionChars = Annotated[
+    str,
+    Meta(
+        pattern=r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$",
+        description='Dollars per million characters in quotes, at most six decimal places, like "15".',
+    ),
+]
+Multiplier = Annotated[
+    str,
+    Meta(
+        pattern=r"^(0|[1-9][0-9]?)(\.[0-9]{1,6})?$",
+        description='What the rates are multiplied by, in quotes, at most six decimal places, like "0.5".',
+    ),
+]
+TierName = Annotated[
+    str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="What a request writes as its service_tier, like flex.")
+]
+TimeOfDay = Annotated[
+    str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description='A time of day in UTC in quotes, like "16:30".')
+]
+DayName: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[DayName, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MediaTokens = Annotated[
+    int, Meta(ge=1, le=100_000_000, description="The most input tokens that one of them makes, at least 1.")
+]
 Sha256 = Annotated[
     str, Meta(pattern=r"^[0-9a-f]{64}$", description="The file's sha256 as 64 lower-case hexadecimal digits.")
 ]
@@ -101,17 +133,59 @@ class LocalTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ]
 
 
-class PriceTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[models.prices]]` table: what the model costs from a date on."""
+class RatesTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rates: per million tokens where the name has no unit, else in the unit of the name."""
 
-    effective: Day
-    source: Text
-    input: Price
+    input: Price | UnsetType = UNSET
     output: Price | UnsetType = UNSET
     cache_read: Price | UnsetType = UNSET
     cache_write_5m: Price | UnsetType = UNSET
     cache_write_1h: Price | UnsetType = UNSET
     reasoning: Price | UnsetType = UNSET
+    input_audio: Price | UnsetType = UNSET
+    cache_read_audio: Price | UnsetType = UNSET
+    input_image: Price | UnsetType = UNSET
+    cache_read_image: Price | UnsetType = UNSET
+    output_audio: Price | UnsetType = UNSET
+    output_image: Price | UnsetType = UNSET
+    usd_per_call: PriceEach | UnsetType = UNSET
+    usd_per_image: PriceEach | UnsetType = UNSET
+    usd_per_search: PriceEach | UnsetType = UNSET
+    usd_per_mchar: PricePerMillionChars | UnsetType = UNSET
+    usd_per_minute: PriceEach | UnsetType = UNSET
+
+
+class TierTable(RatesTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[models.prices.tiers]]` table: the rates of a request with more input than so many tokens."""
+
+    over_input_tokens: Tokens
+
+
+class WindowTable(RatesTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[models.prices.windows]]` table: hours at which the price differs, by a multiplier or by own rates."""
+
+    from_utc: TimeOfDay
+    to_utc: TimeOfDay
+    days: Annotated[tuple[DayName, ...], Meta(min_length=1, description='Days like ["sat", "sun"].')] | UnsetType = (
+        UNSET
+    )
+    multiplier: Multiplier | UnsetType = UNSET
+
+
+class PriceTable(RatesTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[models.prices]]` table: what the model costs from a date on."""
+
+    effective: Day
+    source: Text
+    currency: Text | UnsetType = UNSET
+    batch_multiplier: Multiplier | UnsetType = UNSET
+    service_tiers: (
+        Annotated[dict[TierName, Multiplier], Meta(description='Multipliers by name, like { flex = "0.5" }.')]
+        | UnsetType
+    ) = UNSET
+    markup: Multiplier | UnsetType = UNSET
+    tiers: tuple[TierTable, ...] | UnsetType = UNSET
+    windows: tuple[WindowTable, ...] | UnsetType = UNSET
 
 
 class ModelTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,6 +202,9 @@ class ModelTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_output_tokens: Tokens | UnsetType = UNSET
     default_output_tokens: Tokens | UnsetType = UNSET
     dimensions: Annotated[int, Meta(ge=1, description="The length of an embedding vector.")] | UnsetType = UNSET
+    max_image_tokens: MediaTokens | UnsetType = UNSET
+    max_audio_tokens: MediaTokens | UnsetType = UNSET
+    max_file_tokens: MediaTokens | UnsetType = UNSET
     released_on: Day | UnsetType = UNSET
     retired_on: Day | UnsetType = UNSET
     description: Text | UnsetType = UNSET
@@ -154,6 +231,7 @@ class QuirksTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         dict[FieldName, FieldName], Meta(description='Their names for fields, like { seed = "random_seed" }.')
     ] = {}
     dropped_fields: FieldNames = ()
+    dropped_message_fields: FieldNames = ()
     refused_fields: FieldNames = ()
 
 

@@ -5,12 +5,14 @@ Source: OpenAI API reference, "Create image" (read 2026-11-24).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from headrace.domain.call import Envelope
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject
-from headrace.domain.usage import Usage
+from headrace.domain.usage import UnitClass, Usage, rare
 from headrace.wire.json_strict import is_object
-from headrace.wire.openai_chat import optional_bool, optional_int, required_text, show
+from headrace.wire.openai_chat import optional_bool, optional_int, show, whole_envelope
 from headrace.wire.openai_usage import read_usage as read_openai_usage
 
 MAX_IMAGES = 10
@@ -23,25 +25,30 @@ def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
         raise InvalidRequest(f'"prompt" must be a non-empty string, not {show(prompt)}.', param="prompt")
     if optional_bool(body, "stream"):
         raise InvalidRequest('Images are not streamed here; leave "stream" out.', param="stream")
-    return Envelope(
-        model=required_text(body, "model"),
-        stream=False,
-        include_usage=False,
-        output_cap=None,
-        choices=optional_int(body, "n", 1, MAX_IMAGES) or 1,
-        needs=frozenset(),
-        body_bytes=body_bytes,
-    )
+    images = optional_int(body, "n", 1, MAX_IMAGES) or 1
+    return whole_envelope(body, body_bytes, images, ((UnitClass.IMAGE, images),))
 
 
 def read_usage(answer: JsonObject) -> Usage | None:
-    """Return the tokens of prompt and images, or None where the provider counts none."""
-    usage = answer.get("usage")
-    if not is_object(usage):
+    """Return the images in the answer, and the tokens of prompt and images where the provider counts them, or None.
+
+    Tokens of the answer are an image's unless the provider says that they are text.
+    """
+    data, usage = answer.get("data"), answer.get("usage")
+    images = len(data) if isinstance(data, list) else 0
+    tokens = read_openai_usage(_as_chat(usage)) if is_object(usage) else None
+    if tokens is None and not images:
         return None
-    renamed: JsonObject = {
+    found = tokens or Usage()
+    return replace(found, more=rare({**dict(found.more), UnitClass.IMAGE: images}))
+
+
+def _as_chat(usage: JsonObject) -> JsonObject:
+    output, taken = usage.get("output_tokens"), usage.get("output_tokens_details")
+    return {
         "prompt_tokens": usage.get("input_tokens"),
-        "completion_tokens": usage.get("output_tokens"),
+        "prompt_tokens_details": usage.get("input_tokens_details"),
+        "completion_tokens": output,
+        "completion_tokens_details": taken if is_object(taken) else {"image_tokens": output},
         "total_tokens": usage.get("total_tokens"),
     }
-    return read_openai_usage(renamed)

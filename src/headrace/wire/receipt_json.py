@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.domain.money import format_nano, format_usd_per_mtok
+from headrace.domain.money import format_nano, format_usd_each, format_usd_per_mtok
+from headrace.domain.plan import Excluded
 from headrace.domain.price import Line
 from headrace.domain.receipt import AttemptRecord, Receipt
 from headrace.domain.usage import Usage
 from headrace.wire.iso_time import iso_time, iso_time_or_none
+from headrace.wire.price_json import PER_MILLION, shown_rates, usage_class, variants_object
 
 MICROS_PER_SECOND = 1_000_000
 
 
 def receipt_object(receipt: Receipt) -> JsonObject:
-    """Return the whole receipt: the request, its attempts in order and the sums over them."""
+    """Return the whole receipt: the request, what its plan left out, its attempts in order and the sums over them."""
     return {
         **_request_fields(receipt),
+        "excluded": [_excluded_object(each) for each in receipt.excluded],
         "attempts": [attempt_object(each) for each in receipt.attempts],
         **_sums(receipt),
     }
@@ -59,7 +62,8 @@ def attempt_object(attempt: AttemptRecord) -> JsonObject:
 
 
 def usage_object(usage: Usage) -> JsonObject:
-    """Return tokens by class; no token is counted in two."""
+    """Return tokens by class, no token counted in two, and units; classes beyond the six only where there are any."""
+    more: JsonObject = {each.value: quantity for each, quantity in usage.more}
     return {
         "input_fresh": usage.input_fresh,
         "input_cache_read": usage.input_cache_read,
@@ -67,6 +71,7 @@ def usage_object(usage: Usage) -> JsonObject:
         "input_cache_write_1h": usage.input_cache_write_1h,
         "output_text": usage.output_text,
         "output_reasoning": usage.output_reasoning,
+        **more,
         "estimated": usage.estimated,
         "source": usage.source,
         "anomaly": usage.anomaly,
@@ -89,6 +94,15 @@ def _request_fields(receipt: Receipt) -> JsonObject:
     }
 
 
+def _excluded_object(excluded: Excluded) -> JsonObject:
+    return {
+        "model": excluded.model_id,
+        "provider": excluded.provider or None,
+        "code": excluded.code,
+        "reason": excluded.reason,
+    }
+
+
 def _sums(receipt: Receipt) -> JsonObject:
     return {
         **_amount("cost", sum(each.cost_nano for each in receipt.attempts)),
@@ -97,18 +111,25 @@ def _sums(receipt: Receipt) -> JsonObject:
 
 
 def _price_object(attempt: AttemptRecord) -> JsonObject:
-    rates: JsonObject = {name: format_usd_per_mtok(pico) for name, pico in attempt.rates_pico.items()}
-    return {"version": attempt.price_version, "source": attempt.price_source, "usd_per_mtok": rates}
+    rates = {usage_class(name): pico for name, pico in attempt.rates_pico.items()}
+    price: JsonObject = {"version": attempt.price_version, "source": attempt.price_source, **shown_rates(rates)}
+    return price if attempt.variants is None else {**price, "variants": variants_object(attempt.variants)}
 
 
 def _line_object(line: Line) -> JsonObject:
     return {
         "kind": line.kind,
         "quantity": line.quantity,
-        "price_usd_per_mtok": format_usd_per_mtok(line.price_pico),
+        **_line_price(line),
         **_amount("cost", line.cost_nano),
         **_amount("charge", line.charge_nano),
     }
+
+
+def _line_price(line: Line) -> JsonObject:
+    if usage_class(line.kind) in PER_MILLION:
+        return {"price_usd_per_mtok": format_usd_per_mtok(line.price_pico)}
+    return {"price_usd_each": format_usd_each(line.price_pico)}
 
 
 def _amount(name: str, nano: int) -> JsonObject:

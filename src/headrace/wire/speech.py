@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from headrace.domain.call import Envelope
 from headrace.domain.errors import HeadraceError, InvalidRequest, UpstreamTruncated
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.domain.usage import Usage
-from headrace.wire.openai_chat import required_text, show
+from headrace.domain.usage import UnitClass, Usage
+from headrace.wire.openai_chat import show, whole_envelope
 
 MAX_INPUT_CHARS = 16_384
 MAX_VOICE_CHARS = 256
@@ -39,15 +39,7 @@ def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
         )
     if body.get("stream_format") not in (None, "audio"):
         raise InvalidRequest('"stream_format" may only be "audio" here.', param="stream_format")
-    return Envelope(
-        model=required_text(body, "model"),
-        stream=False,
-        include_usage=False,
-        output_cap=None,
-        choices=1,
-        needs=frozenset(),
-        body_bytes=body_bytes,
-    )
+    return whole_envelope(body, body_bytes, units=((UnitClass.CHARACTER, len(text)),))
 
 
 def content_type(body: Mapping[str, JsonValue]) -> str:
@@ -57,7 +49,10 @@ def content_type(body: Mapping[str, JsonValue]) -> str:
 
 
 class SpeechReader:
-    """Passes sound through as it comes; the last block waits until the turn has settled. There is no usage in it."""
+    """Passes sound through as it comes; the last block waits until the turn has settled. There is no usage in it.
+
+    Characters are counted from the request: see services/metering.
+    """
 
     def __init__(self) -> None:
         self._kept = b""

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from headrace.domain.json_value import JsonObject
+from headrace.domain.plan import Excluded
+from headrace.domain.price import Line
 from headrace.domain.receipt import Receipt
-from headrace.domain.usage import Usage
+from headrace.domain.usage import TokenClass, UnitClass, Usage
 from headrace.wire.receipt_json import receipt_object, receipt_summary
 from tests.control_world import make_attempt, make_receipt
 
@@ -22,7 +24,7 @@ def fallen_back() -> Receipt:
 
 
 def held_only() -> Receipt:
-    """The first attempt is still under way: no usage, no ending, no time but the hold's."""
+    """The first attempt is still under way: no usage, no ending, no time but the hold's; two models were left out."""
     attempt = replace(
         make_attempt(0),
         state="held",
@@ -35,7 +37,11 @@ def held_only() -> Receipt:
         upstream_request_id=None,
         delivered_bytes=0,
     )
-    return replace(make_receipt("req_2", "k1"), status=None, route="refund", attempts=(attempt,))
+    excluded = (
+        Excluded("blind", "acme", "unsupported_by_model", '"blind" cannot do what this request needs: image_input.'),
+        Excluded("locked", "", "model_forbidden", 'The key "web" may not call "locked".'),
+    )
+    return replace(make_receipt("req_2", "k1"), status=None, route="refund", attempts=(attempt,), excluded=excluded)
 
 
 def counted_by_us() -> Receipt:
@@ -45,7 +51,28 @@ def counted_by_us() -> Receipt:
     return replace(make_receipt("req_3", "k1"), attempts=(attempt,))
 
 
-@pytest.mark.parametrize("case", [fallen_back, held_only, counted_by_us])
+def by_the_piece() -> Receipt:
+    """Audio was heard and the web was searched, at a price with a tier, hours and a batch price."""
+    usage = Usage(
+        input_fresh=100,
+        output_text=7,
+        more=((TokenClass.INPUT_AUDIO, 90), (UnitClass.SEARCH, 2), (UnitClass.CHARACTER, 3)),
+    )
+    lines = (
+        Line("input_fresh", 100, 20_000, 2_000, 2_000),
+        Line("input_audio", 90, 640_000, 57_600, 57_600),
+        Line("search", 2, 10_000_000_000, 20_000_000, 20_000_000),
+        Line("character", 3, 15_000_000, 45_000, 45_000),
+    )
+    rates = {"input_fresh": 20_000, "input_audio": 640_000, "search": 10_000_000_000, "character": 15_000_000}
+    tier = {"over_input_tokens": 200_000, "rates_pico": {"input_fresh": 40_000}}
+    window = {"from_minute": 990, "to_minute": 30, "days": [0, 4], "multiplier_ppm": 500_000}
+    variants = json.dumps({"tiers": [tier], "windows": [window], "batch_ppm": 500_000})
+    attempt = replace(make_attempt(0), usage=usage, lines=lines, rates_pico=rates, variants=variants)
+    return replace(make_receipt("req_4", "k1"), attempts=(attempt,))
+
+
+@pytest.mark.parametrize("case", [fallen_back, held_only, counted_by_us, by_the_piece])
 def test_a_receipt_reads_like_its_file(case: Callable[[], Receipt]) -> None:
     assert receipt_object(case()) == expected(case.__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.cli.receipt_text import receipt_text
-from headrace.domain.json_value import JsonObject
+from headrace.domain.json_value import JsonObject, JsonValue
 from tests.unit.cli.command_line import CommandLine
 
 DIGEST = "b" * 64
@@ -101,6 +101,18 @@ def test_a_request_under_way_shows_its_bound() -> None:
     assert "sent, at most $1.000000000" in text
 
 
+def test_what_the_plan_left_out_is_told_with_the_reason() -> None:
+    why = '"tiny" cannot do what this request needs: image_input. Another sentence says what could be done about it.'
+    resting: JsonObject = {"model": "gone", "provider": None, "code": "breaker_open", "reason": ""}
+    unfit: JsonObject = {"model": "tiny", "provider": "here", "code": "unsupported_by_model", "reason": why}
+    lines = changed({"excluded": [unfit, resting]}).splitlines()
+    [first] = [index for index, line in enumerate(lines) if "tiny · here" in line]
+    assert lines[first] == f"left out     {'tiny · here':38}  unsupported_by_model"
+    assert " ".join(line.strip() for line in lines[first + 1 : first + 3]) == why
+    assert lines[first + 3] == f"left out     {'gone':38}  breaker_open"
+    assert max(map(len, lines)) <= 80
+
+
 def test_counts_of_our_own_and_contradictions_are_told() -> None:
     usage: JsonObject = {"input_fresh": 1000, "output_reasoning": 5, "estimated": True, "anomaly": "total is 7"}
     left: JsonObject = {"usage": usage, "ending": "client_closed"}
@@ -108,6 +120,21 @@ def test_counts_of_our_own_and_contradictions_are_told() -> None:
     assert "prompt 1,000 · completion 5 (reasoning 5) · counted by Headrace: the upstream did not say" in text
     assert "total is 7" in text
     assert "caller left" in text
+
+
+def test_what_is_priced_by_the_piece_says_so() -> None:
+    lines: list[JsonValue] = [
+        {"kind": "image", "quantity": 2, "price_usd_each": "0.065", "charge_nano_usd": 130_000_000},
+        {"kind": "character", "quantity": 1_200, "price_usd_per_mtok": "15", "charge_nano_usd": 18_000_000},
+        {"kind": "output_image", "quantity": 1_056, "price_usd_per_mtok": "30", "charge_nano_usd": 31_680_000},
+    ]
+    usage: JsonObject = {"input_fresh": 9, "output_image": 1_056, "image": 2, "character": 1_200}
+    priced: JsonObject = {"lines": lines, "usage": usage}
+    text = changed({"attempts": [SETTLED | priced]})
+    assert "2 images at $0.065 each                 $0.130000000" in text
+    assert "1,200 characters at $15/M               $0.018000000" in text
+    assert "1,056 images drawn at $30/M             $0.031680000" in text
+    assert "prompt 9 · completion 1,056" in text
 
 
 def test_the_json_form_is_the_api_reply() -> None:

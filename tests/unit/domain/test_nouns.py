@@ -9,7 +9,7 @@ from headrace.domain.access import AccessKey, Caller, Role
 from headrace.domain.price import Line
 from headrace.domain.receipt import AttemptRecord, Receipt
 from headrace.domain.secret import Secret
-from tests.fakes.nouns import CALLER, LOCAL, PROVIDER, WEIGHTS, a_model, a_price, a_target
+from tests.fakes.nouns import CALLER, LOCAL, PROVIDER, WEIGHTS, a_credential, a_model, a_price, a_target, targets_of
 
 ATTEMPT = AttemptRecord(
     attempt_id="att_1",
@@ -72,13 +72,18 @@ def test_a_secret_shows_itself_to_nobody() -> None:
         f"{secret}",
         f"{secret!s:>20}",
         repr([secret]),
-        repr(replace(PROVIDER, credential=secret)),
+        repr(targets_of(a_target(), a_credential("sk-canary"))),
     ]
     assert all("canary" not in text for text in shown)
     assert secret.reveal() == "sk-canary"
     assert secret != Secret("sk-canary")
     with pytest.raises(TypeError, match="pickled"):
         pickle.dumps(secret)
+
+
+def test_secrets_are_compared_without_being_shown() -> None:
+    assert Secret("sk-1").is_same_as(Secret("sk-1"))
+    assert not Secret("sk-1").is_same_as(Secret("sk-2"))
 
 
 def test_a_target_knows_its_adapter_and_what_exactly_serves() -> None:

@@ -1,0 +1,165 @@
+"""`headrace prices`: what models cost, what a published list would change, and taking over what was reviewed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from headrace.cli.client import open_client, segment
+from headrace.cli.options import NO_FLAGS, NO_HOME_FLAGS, ClientFlags, HomeFlags, home_of, wants_json
+from headrace.cli.replies import part, parts, text, words
+from headrace.cli.session import Session, columns
+from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.services.price_proposals import Change, Comparison, Proposed
+from headrace.wire.toml_text import table_text
+
+PATH = "/v2/prices"
+CATALOG_FOLDER = "catalog"
+Running = Annotated[Session, Parameter(parse=False)]
+SourceFormat = Annotated[
+    Literal["genai-prices", "models.dev", "catalog"], Parameter(name="--format", help="What the file is.")
+]
+
+
+def show_prices(model: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+    """Show every dated price of a model at everybody who serves it, with its source.
+
+    Parameters
+    ----------
+    model:
+        The model, as `headrace models --all` shows it.
+    """
+    with open_client(session, flags) as client:
+        reply = client.get(f"{PATH}/{segment(model)}", "either")
+    blocks = [
+        _version(text(offer, "provider"), version)
+        for offer in parts(part(reply, "prices"), "offers")
+        for version in parts(offer, "versions")
+    ]
+    line = "\n\n".join(blocks) or f"{model} has no price, and what has no price is not called."
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def diff_prices(file: Path, /, *, form: SourceFormat, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
+    """Show what the prices in a file would change, and which look wrong; nothing is written.
+
+    Parameters
+    ----------
+    file:
+        A list of prices that you fetched, or a proposal.
+    """
+    found = session.local.price_diff(_folder(flags, session), file.expanduser(), form)
+    return session.tell(_as_json(found, ()), _as_text(found), as_json=wants_json(flags.json, session.environment))
+
+
+def import_prices(file: Path, /, *, form: SourceFormat, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
+    """Write what the prices in a file would change as proposals in HOME/catalog/proposals; none is in force.
+
+    Parameters
+    ----------
+    file:
+        A list of prices that you fetched.
+    """
+    found, paths = session.local.price_import(_folder(flags, session), file.expanduser(), form)
+    lines = [_as_text(found)]
+    if paths:
+        lines += ["Nothing is in force yet. Read each proposal, correct it, and take it over:"]
+        lines += [f"  headrace prices apply {path}" for path in paths]
+    line = "\n".join(lines)
+    return session.tell(_as_json(found, paths), line, as_json=wants_json(flags.json, session.environment))
+
+
+def apply_prices(proposal: Path, /, *, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
+    """Add the prices of a proposal that you reviewed to your catalog file, as new dated entries.
+
+    Parameters
+    ----------
+    proposal:
+        The file that `headrace prices import` wrote.
+    """
+    path = session.local.price_apply(_folder(flags, session), proposal.expanduser())
+    reply: JsonObject = {"file": str(path)}
+    line = f"Added to {path}.\n  A running server takes it over by itself; at once: headrace config reload"
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def _folder(flags: HomeFlags, session: Session) -> Path:
+    return home_of(flags.home, session.environment) / CATALOG_FOLDER
+
+
+def _version(provider: str, version: JsonObject) -> str:
+    state = "in force" if version.get("in_force") is True else ""
+    lines = [f"{provider}   from {text(version, 'effective')}   {state}".rstrip()]
+    lines += [f"  {line}" for line in _rates(version)]
+    for tier in parts(version, "tiers"):
+        lines += [f"  over {text(tier, 'over_input_tokens')} input tokens", *(f"    {each}" for each in _rates(tier))]
+    for window in parts(version, "windows"):
+        days = ", ".join(words(window.get("days")))
+        times = text(window, "multiplier")
+        lines.append(
+            f"  {text(window, 'from_utc')}-{text(window, 'to_utc')} UTC {days}{f': times {times}' if times else ''}"
+        )
+        lines += [f"    {each}" for each in _rates(window)]
+    if text(version, "batch_multiplier"):
+        lines.append(f"  in a batch: times {text(version, 'batch_multiplier')}")
+    return "\n".join([*lines, f"  {text(version, 'version')}", f"  {text(version, 'source')}"])
+
+
+def _rates(table: JsonObject) -> list[str]:
+    per_million, each = part(table, "usd_per_mtok"), part(table, "usd_each")
+    rows = [(name, f"${text(per_million, name)}/M") for name in per_million]
+    rows += [(name, f"${text(each, name)} each") for name in each]
+    return columns(rows).split("\n") if rows else []
+
+
+def _as_text(found: Comparison) -> str:
+    blocks = ["\n".join(_proposed(each)) for each in found.proposed]
+    counts = f"{len(found.proposed)} to look at, {found.same} the same, {found.elsewhere} not in this catalog."
+    return "\n\n".join([*blocks, counts])
+
+
+def _proposed(proposed: Proposed) -> Iterator[str]:
+    now = f"(now {proposed.current or 'no price'})"
+    yield f"{proposed.provider}/{proposed.model_id}   from {proposed.table['effective']}   {now}"
+    if proposed.changes:
+        rows = [
+            (f"  {each.what}", each.before or "none", "->", each.after or "none", _percent(each))
+            for each in proposed.changes
+        ]
+        yield columns(rows)
+    for warning in proposed.warnings:
+        yield f"  ! {warning}"
+
+
+def _percent(change: Change) -> str:
+    if change.per_mille is None:
+        return ""
+    whole, tenth = divmod(abs(change.per_mille), 10)
+    return f"{'-' if change.per_mille < 0 else '+'}{whole}.{tenth} %"
+
+
+def _as_json(found: Comparison, paths: tuple[Path, ...]) -> JsonObject:
+    return {
+        "proposed": [_proposed_json(each) for each in found.proposed],
+        "same": found.same,
+        "elsewhere": found.elsewhere,
+        "files": [str(path) for path in paths],
+    }
+
+
+def _proposed_json(proposed: Proposed) -> JsonObject:
+    changes: list[JsonValue] = [
+        {"what": each.what, "before": each.before, "after": each.after, "per_mille": each.per_mille}
+        for each in proposed.changes
+    ]
+    return {
+        "provider": proposed.provider,
+        "model": proposed.model_id,
+        "in_force": proposed.current,
+        "changes": changes,
+        "warnings": list[JsonValue](proposed.warnings),
+        "toml": table_text("models.prices", proposed.table),
+    }

@@ -1,0 +1,37 @@
+"""Writes tables of a catalog file as TOML; reading is tomllib's."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias, cast
+
+Table: TypeAlias = Mapping[str, Any]
+
+
+def table_text(header: str, table: Table) -> str:
+    """Return one table of an array of tables; lists of tables in it follow as `[[header.key]]`."""
+    return "\n".join([f"[[{header}]]", *_lines(header, table)])
+
+
+def _lines(header: str, table: Table) -> Iterator[str]:
+    nested: list[str] = []
+    for key, value in table.items():
+        tables = _tables(value)
+        if tables:
+            nested += ["\n" + table_text(f"{header}.{key}", each) for each in tables]
+        else:
+            yield f"{key} = {_value(value)}"
+    yield from nested
+
+
+def _tables(value: object) -> list[Table]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("Table", each) for each in items if isinstance(each, Mapping)]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False)

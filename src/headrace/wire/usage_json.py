@@ -1,0 +1,21 @@
+"""The rare classes of usage as the store keeps them: a JSON object of counts by class."""
+
+from __future__ import annotations
+
+import msgspec
+
+from headrace.domain.usage import Quantities, UsageClass, rare
+from headrace.wire.price_json import usage_class
+
+
+def quantities_text(quantities: Quantities) -> str:
+    """Return counts as JSON."""
+    return msgspec.json.encode({each.value: quantity for each, quantity in quantities}).decode()
+
+
+def read_quantities(text: str) -> Quantities:
+    """Return counts as they were kept."""
+    counts: dict[UsageClass, int] = {
+        usage_class(name): quantity for name, quantity in msgspec.json.decode(text, type=dict[str, int]).items()
+    }
+    return rare(counts)

@@ -1,0 +1,24 @@
+"""Tables of a catalog file written as TOML."""
+
+import datetime
+import tomllib
+
+from headrace.wire.toml_text import table_text
+
+TABLE = {
+    "effective": datetime.date(2026, 11, 25),
+    "source": 'a "quoted" source, with ü and \\',
+    "input": "1.5",
+    "tiers": [{"over_input_tokens": 200, "input": "2"}, {"over_input_tokens": 300, "input": "3"}],
+    "windows": [{"from_utc": "01:00", "days": ["mon", "tue"], "multiplier": "2"}],
+}
+
+
+def test_what_is_written_reads_back() -> None:
+    text = f"[[models]]\n{table_text('models.prices', TABLE)}"
+    assert tomllib.loads(text) == {"models": [{"prices": [TABLE]}]}
+
+
+def test_tables_in_a_table_follow_its_own_keys() -> None:
+    table = {"tiers": [{"input": "2"}], "input": "1"}
+    assert table_text("a", table) == '[[a]]\ninput = "1"\n\n[[a.tiers]]\ninput = "2"'
