@@ -91,6 +91,39 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class Translated:
+    """Streams that a caller of one dialect reads from an upstream of chat."""
+
+    dialect: str
+    streams: int
+    cpu_us_per_token: float
+    tokens_per_second: float
+    errors: int
+    first_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataPlane:
+    """What the data plane does beyond one dialect and one moment; `soak_mb` is the resident memory after each slice."""
+
+    translated: tuple[Translated, ...]
+    at_once: StreamStep
+    soak_seconds: float
+    soak_streams: int
+    soak_errors: int
+    soak_mb: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One bar and whether it is met; `None` could not be judged."""
+
+    bar: str
+    found: str
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerFacts:
     """What the ledger says about itself after a run; `None` where it does not say."""
 
@@ -114,3 +147,4 @@ class Report:
     direct: Figures
     litellm: Figures | None
     headrace: Figures | None
+    data_plane: DataPlane | None = None

@@ -1,4 +1,4 @@
-"""Openings, settlements and the factory that every ledger suite shares; a second driver joins LEDGERS."""
+"""Openings, settlements and the factories that every ledger suite shares; a driver joins LEDGERS."""
 
 from __future__ import annotations
 
@@ -8,24 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import pytest
+
 from headrace.domain.books import Bound, Opening, RequestStart, Settlement, Timing, Void
-from headrace.domain.price import PriceVersion, bound_nano, price_lines
+from headrace.domain.price import PriceVersion, Rates, bound_nano, price_lines
 from headrace.domain.receipt import AttemptRecord
+from headrace.domain.transfer import Balance
 from headrace.domain.usage import TokenClass, Usage
-from headrace.drivers.stores.audit import audit_holds, audit_spending
+from headrace.drivers.stores import sql
+from headrace.drivers.stores.accounts import SqliteAccounts
+from headrace.drivers.stores.audit import audit_holds, audit_spending, audit_usage
+from headrace.drivers.stores.booking import or_nothing
 from headrace.drivers.stores.database import Database, open_database
 from headrace.drivers.stores.ledger import SqliteLedger
+from headrace.drivers.stores.postgres.connection import PostgresCursor
+from headrace.drivers.stores.postgres.database import open_postgres
 from headrace.drivers.stores.receipts import SqliteReceipts
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.ports.ambient import Clock
 from headrace.ports.ledger import Ledger, Receipts
 from headrace.testing.clock import FakeClock
+from tests.postgres_server import store_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 START_MICROS = 1_764_000_000_000_000
-RATES = {
+RATES: Rates = {
     TokenClass.INPUT_FRESH: 50_000,
     TokenClass.INPUT_CACHE_READ: 5_000,
     TokenClass.INPUT_CACHE_WRITE_5M: 62_500,
@@ -64,19 +73,34 @@ class Books:
 OpenBooks = Callable[[Path], AbstractAsyncContextManager[Books]]
 
 
-@asynccontextmanager
-async def open_sqlite_books(home: Path) -> AsyncGenerator[Books]:
-    """Open the SQLite driver on a home; leaving closes it in order."""
-    clock = FakeClock(START_MICROS)
-    database = open_database(home, clock)
-    try:
-        yield books_of(database, clock)
-    finally:
-        database.close()
+OpenStore = Callable[[Path, Clock], Database]
+
+
+def open_postgres_store(home: Path, clock: Clock) -> Database:
+    """Open the PostgreSQL database that belongs to a home."""
+    return open_postgres(store_of(home), clock)
+
+
+STORES: dict[str, OpenStore] = {"sqlite": open_database, "postgres": open_postgres_store}
+
+
+def books_in(open_store: OpenStore) -> OpenBooks:
+    """Return what opens the books of a kind of store; leaving closes it in order."""
+
+    @asynccontextmanager
+    async def open_books(home: Path) -> AsyncGenerator[Books]:
+        clock = FakeClock(START_MICROS)
+        database = open_store(home, clock)
+        try:
+            yield books_of(database, clock)
+        finally:
+            database.close()
+
+    return open_books
 
 
 def books_of(database: Database, clock: FakeClock) -> Books:
-    """Return the books of an opened SQLite database."""
+    """Return the books of an opened database."""
 
     @asynccontextmanager
     async def audit() -> AsyncGenerator[list[str]]:
@@ -85,17 +109,39 @@ def books_of(database: Database, clock: FakeClock) -> Books:
     return Books(new_ledger(database, clock), SqliteReceipts(database), audit, clock)
 
 
-def new_ledger(database: Database, clock: Clock) -> SqliteLedger:
+class LimitedSqliteLedger(SqliteLedger):
+    """The SQLite ledger; any scope can be limited, without a budget that says so."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__(database, clock)
+        self._store = database
+        self._accounts = SqliteAccounts(database)
+
+    async def set_limit(self, scope: str, limit_nano: int | None) -> None:
+        def write(cursor: Cursor) -> None:
+            cursor.execute(sql.SET_LIMIT, (scope, or_nothing(limit_nano), 0, 0))
+            self._store.figures.balances.forget()
+
+        await self._store.write(write)
+
+    async def balance(self, scope: str) -> tuple[int | None, int, int]:
+        found = await self._accounts.balances([scope]) or (Balance(scope, None, 0, 0),)
+        return found[0].limit_nano, found[0].held_nano, found[0].spent_nano
+
+
+def new_ledger(database: Database, clock: Clock) -> LimitedSqliteLedger:
     """Return the SQLite ledger of an opened database."""
-    return SqliteLedger(database, clock)
+    return LimitedSqliteLedger(database, clock)
 
 
-LEDGERS: tuple[OpenBooks, ...] = (open_sqlite_books,)
+open_sqlite_books = books_in(open_database)
+LEDGERS = tuple(pytest.param(books_in(open_store), id=name) for name, open_store in STORES.items())
 
 
 def broken_invariants(cursor: Cursor) -> list[str]:
     """Return what contradicts itself in the tables: the state of attempts, their entries and the balances."""
-    broken = [text for text in (audit_holds(cursor), audit_spending(cursor)) if text is not None]
+    audits = (audit_holds(cursor), audit_spending(cursor), audit_usage(cursor))
+    broken = [text for text in audits if text is not None]
     checks = {
         "an attempt neither open nor resolved, or both": """
             SELECT attempt_id FROM attempt LEFT JOIN hold USING (attempt_id) LEFT JOIN resolution USING (attempt_id)
@@ -104,10 +150,12 @@ def broken_invariants(cursor: Cursor) -> list[str]:
             SELECT entry.attempt_id FROM ledger_entry AS entry JOIN resolution USING (attempt_id)
             WHERE resolution.outcome <> 'settled'""",
         "a line without both its cost and its charge": """
-            SELECT attempt_id FROM ledger_entry GROUP BY attempt_id, line HAVING count(*) <> 2""",
-        "a broken reference": "PRAGMA foreign_key_check",
-        "a damaged file": "SELECT * FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
+            SELECT attempt_id FROM ledger_entry WHERE attempt_id IS NOT NULL
+            GROUP BY attempt_id, line HAVING count(*) <> 2""",
     }
+    if not isinstance(cursor, PostgresCursor):
+        checks["a broken reference"] = "PRAGMA foreign_key_check"
+        checks["a damaged file"] = "SELECT * FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
     for name, statement in checks.items():
         rows = cursor.execute(statement).fetchall()
         broken += [f"{name}: {row}" for row in rows]
@@ -132,7 +180,7 @@ def opening(
 def settlement(attempt_id: str, usage: Usage | None = None, *, charged: bool = True) -> Settlement:
     """Return a complete settlement priced at PRICE."""
     used = Usage(input_fresh=800, output_text=50) if usage is None else usage
-    lines = price_lines(used, PRICE, charged=charged)
+    lines = price_lines(used, PRICE, 0, charged=charged)
     return Settlement(
         attempt_id,
         used,

@@ -8,8 +8,9 @@ import pytest
 
 from headrace.domain.books import Held, Progress, Refused
 from headrace.domain.errors import Conflict
+from headrace.domain.plan import Excluded
 from headrace.domain.price import price_lines
-from headrace.domain.usage import TokenClass, Usage
+from headrace.domain.usage import TokenClass, UnitClass, Usage
 from tests.contract.ledger_books import (
     LEDGERS,
     PRICE,
@@ -54,7 +55,8 @@ async def test_an_attempt_is_held_sent_and_settled(open_books: OpenBooks, tmp_pa
 
 
 async def test_a_receipt_gives_back_what_was_booked(open_books: OpenBooks, tmp_path: Path) -> None:
-    usage = Usage(700, 90, 5, 5, 40, 10, "counted", "total_mismatch")
+    rare_tokens = tuple((each, 3) for each in tuple(TokenClass)[6:])
+    usage = Usage(700, 90, 5, 5, 40, 10, "counted", "total_mismatch", (*rare_tokens, (UnitClass.SEARCH, 2)))
     async with open_books(tmp_path) as books:
         await books.ledger.hold(opening(1))
         await books.ledger.sent("att_000001", START_MICROS + 5)
@@ -65,7 +67,7 @@ async def test_a_receipt_gives_back_what_was_booked(open_books: OpenBooks, tmp_p
     assert (receipt.status, receipt.served_by, receipt.stream, receipt.key_name) == (200, "small", True, "web")
     (attempt,) = receipt.attempts
     assert attempt.usage == usage
-    assert attempt.lines == price_lines(usage, PRICE)
+    assert attempt.lines == price_lines(usage, PRICE, 0)
     assert [line.kind for line in attempt.lines] == [name.value for name in TokenClass]
     assert attempt.charge_nano == charge_of(settled) == attempt.cost_nano
     assert attempt.rates_pico == {name.value: pico for name, pico in RATES.items()}
@@ -94,7 +96,7 @@ async def test_a_markup_makes_charge_differ_from_cost(open_books: OpenBooks, tmp
     usage = Usage(input_fresh=10, output_text=3)
     async with open_books(tmp_path) as books:
         await books.ledger.hold(replace(opening(1), price=dear))
-        await books.ledger.settle(replace(settlement("att_000001"), lines=price_lines(usage, dear)))
+        await books.ledger.settle(replace(settlement("att_000001"), lines=price_lines(usage, dear, 0)))
         attempt = await books.attempt("att_000001")
     assert (attempt.cost_nano, attempt.charge_nano) == (500 + 600, 625 + 750)
 
@@ -186,6 +188,17 @@ async def test_a_request_has_turns_and_attempts_in_order(open_books: OpenBooks, 
     assert receipt.attempts[3].parent_attempt_id == "att_c"
 
 
+async def test_a_receipt_says_what_the_plan_left_out(open_books: OpenBooks, tmp_path: Path) -> None:
+    blind = Excluded("blind", "acme", "unsupported_by_model", '"blind" cannot do what this request needs.')
+    gone = Excluded("gone", "", "model_not_found", "Ein Modell, das fehlt: „gone“.")
+    async with open_books(tmp_path) as books:
+        for number, excluded in ((1, (blind, gone, blind)), (2, ())):
+            request = replace(opening(number).request, excluded=excluded)
+            await books.ledger.hold(replace(opening(number), request=request))
+        told = [await books.receipts.get(f"req_00000{number}", None) for number in (1, 2)]
+    assert [receipt and receipt.excluded for receipt in told] == [(blind, gone), ()]
+
+
 async def test_a_refusal_names_the_first_scope_and_holds_nothing(open_books: OpenBooks, tmp_path: Path) -> None:
     async with open_books(tmp_path) as books:
         first = opening(1, scopes=("platform", "team:a", "key:k1"))
@@ -269,7 +282,7 @@ async def test_recovery_settles_what_was_delivered_at_the_last_checkpoint(
         assert (report.epochs, report.settled, report.voided, report.integrity) == (1, 1, 1, "ok")
         attempt = await books.attempt("att_000001")
         usage = Usage(input_fresh=250, output_text=30, source="counted")
-        assert (attempt.usage, attempt.lines) == (usage, price_lines(usage, PRICE))
+        assert (attempt.usage, attempt.lines) == (usage, price_lines(usage, PRICE, 0))
         assert (attempt.state, attempt.ending, attempt.delivered_bytes) == ("settled", "recovered", 240)
         assert (attempt.ended_at_micros, attempt.possible_spend) == (START_MICROS + 30, False)
         assert (await books.ledger.balance("platform"))[1:] == (0, attempt.charge_nano)

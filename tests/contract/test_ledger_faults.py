@@ -12,10 +12,17 @@ import pytest
 from headrace.domain.books import Held
 from headrace.domain.errors import Conflict, MeteringUnavailable
 from headrace.drivers.stores.database import Database, open_database
-from headrace.drivers.stores.ledger import SqliteLedger
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.testing.clock import FakeClock
-from tests.contract.ledger_books import START_MICROS, broken_invariants, charge_of, opening, settlement
+from tests.contract.ledger_books import (
+    START_MICROS,
+    LimitedSqliteLedger,
+    broken_invariants,
+    charge_of,
+    new_ledger,
+    opening,
+    settlement,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
@@ -28,8 +35,8 @@ async def database(tmp_path: Path) -> AsyncGenerator[Database]:
 
 
 @pytest.fixture
-def ledger(database: Database) -> SqliteLedger:
-    return SqliteLedger(database, FakeClock(START_MICROS))
+def ledger(database: Database) -> LimitedSqliteLedger:
+    return new_ledger(database, FakeClock(START_MICROS))
 
 
 async def set_pages(database: Database, pages: int) -> None:
@@ -60,7 +67,7 @@ def locked_elsewhere(path: Path) -> Generator[None]:
 
 
 async def test_a_full_disk_refuses_holds_and_the_next_one_works_when_there_is_room(
-    database: Database, ledger: SqliteLedger
+    database: Database, ledger: LimitedSqliteLedger
 ) -> None:
     await ledger.hold(opening(0))
     await set_pages(database, 1)
@@ -77,7 +84,7 @@ async def test_a_full_disk_refuses_holds_and_the_next_one_works_when_there_is_ro
     assert await database.read(broken_invariants) == []
 
 
-async def test_a_settlement_that_found_no_room_can_be_repeated(database: Database, ledger: SqliteLedger) -> None:
+async def test_a_settlement_that_found_no_room_can_be_repeated(database: Database, ledger: LimitedSqliteLedger) -> None:
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(60)))
     await set_pages(database, 1)
     ends = [ledger.settle(settlement(f"att_{number:06d}")) for number in range(60)]
@@ -91,7 +98,9 @@ async def test_a_settlement_that_found_no_room_can_be_repeated(database: Databas
     assert await database.read(broken_invariants) == []
 
 
-async def test_a_locked_store_refuses_and_goes_on_after_the_lock(database: Database, ledger: SqliteLedger) -> None:
+async def test_a_locked_store_refuses_and_goes_on_after_the_lock(
+    database: Database, ledger: LimitedSqliteLedger
+) -> None:
     await ledger.hold(opening(1))
     with locked_elsewhere(database.path):
         with pytest.raises(MeteringUnavailable) as failure:
@@ -101,7 +110,9 @@ async def test_a_locked_store_refuses_and_goes_on_after_the_lock(database: Datab
     assert await ledger.hold(opening(2)) == Held("att_000002")
 
 
-async def test_one_failing_operation_spoils_no_other_of_its_batch(database: Database, ledger: SqliteLedger) -> None:
+async def test_one_failing_operation_spoils_no_other_of_its_batch(
+    database: Database, ledger: LimitedSqliteLedger
+) -> None:
     def explode(cursor: Cursor) -> None:
         cursor.execute("UPDATE scope SET held_nano = 0")
         raise ValueError("on purpose")
@@ -126,7 +137,7 @@ async def test_one_failing_operation_spoils_no_other_of_its_batch(database: Data
     assert await database.read(broken_invariants) == []
 
 
-async def test_what_queues_during_a_commit_is_one_batch(database: Database, ledger: SqliteLedger) -> None:
+async def test_what_queues_during_a_commit_is_one_batch(database: Database, ledger: LimitedSqliteLedger) -> None:
     commits = database.writer.commits
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(200)))
     assert database.writer.commits - commits <= 20
@@ -151,7 +162,7 @@ async def test_what_queues_during_a_commit_is_one_batch(database: Database, ledg
     ],
 )
 async def test_the_database_itself_refuses_to_rewrite_the_books(
-    database: Database, ledger: SqliteLedger, change: str
+    database: Database, ledger: LimitedSqliteLedger, change: str
 ) -> None:
     await ledger.hold(opening(1))
     await ledger.settle(settlement("att_000001"))
@@ -162,7 +173,7 @@ async def test_the_database_itself_refuses_to_rewrite_the_books(
 
 async def test_a_closed_store_refuses(tmp_path: Path) -> None:
     closed = open_database(tmp_path, FakeClock(START_MICROS))
-    ledger = SqliteLedger(closed, FakeClock(START_MICROS))
+    ledger = new_ledger(closed, FakeClock(START_MICROS))
     await ledger.hold(opening(1))
     closed.close()
     with pytest.raises(MeteringUnavailable):
@@ -171,7 +182,7 @@ async def test_a_closed_store_refuses(tmp_path: Path) -> None:
 
 async def test_a_queue_is_written_before_the_store_closes(tmp_path: Path) -> None:
     database = open_database(tmp_path, FakeClock(START_MICROS))
-    ledger = SqliteLedger(database, FakeClock(START_MICROS))
+    ledger = new_ledger(database, FakeClock(START_MICROS))
     holds = [asyncio.ensure_future(ledger.hold(opening(number))) for number in range(50)]  # noqa: TID251 - awaited below
     await asyncio.sleep(0)
     database.close()

@@ -11,10 +11,18 @@ from headrace.domain.books import Held, Progress, Refused
 from headrace.domain.errors import Conflict, MeteringUnavailable
 from headrace.domain.usage import Usage
 from headrace.drivers.stores.database import Database, open_database
-from headrace.drivers.stores.ledger import SqliteLedger
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.testing.clock import FakeClock
-from tests.contract.ledger_books import PRICE, START_MICROS, broken_invariants, opening, settlement, void
+from tests.contract.ledger_books import (
+    PRICE,
+    START_MICROS,
+    LimitedSqliteLedger,
+    broken_invariants,
+    new_ledger,
+    opening,
+    settlement,
+    void,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
@@ -34,8 +42,8 @@ async def database(tmp_path: Path) -> AsyncGenerator[Database]:
 
 
 @pytest.fixture
-def ledger(database: Database) -> SqliteLedger:
-    return SqliteLedger(database, FakeClock(START_MICROS))
+def ledger(database: Database) -> LimitedSqliteLedger:
+    return new_ledger(database, FakeClock(START_MICROS))
 
 
 def everything(cursor: Cursor) -> list[object]:
@@ -57,7 +65,7 @@ async def play(home: Path, *, together: bool) -> tuple[list[object], list[object
     """Play one history and return its answers and what it left in the tables."""
     database = open_database(home, FakeClock(START_MICROS))
     try:
-        ledger = SqliteLedger(database, FakeClock(START_MICROS))
+        ledger = new_ledger(database, FakeClock(START_MICROS))
         made = [opening(number, scopes=("platform", f"key:k{number % 3}")) for number in range(COUNT)]
         made[1] = replace(made[1], price=replace(PRICE, id="acme/small@2026-02-01#1"), deployment="d", turn_index=3)
         made[2] = replace(made[2], request=replace(made[2].request, route="auto"))
@@ -90,7 +98,7 @@ async def test_a_batch_leaves_the_same_books_as_its_steps_alone(tmp_path: Path) 
     assert sum(isinstance(each, Refused) for each in answers) == COUNT // 3 - 5
 
 
-async def test_sent_and_settled_in_one_batch_keep_their_order(database: Database, ledger: SqliteLedger) -> None:
+async def test_sent_and_settled_in_one_batch_keep_their_order(database: Database, ledger: LimitedSqliteLedger) -> None:
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(3)))
     names = [f"att_{number:06d}" for number in range(3)]
     sent = [ledger.sent(name, START_MICROS + 9) for name in names]
@@ -99,7 +107,9 @@ async def test_sent_and_settled_in_one_batch_keep_their_order(database: Database
     assert stored == [(START_MICROS + 9,)] * 3
 
 
-async def test_the_newest_of_several_counts_is_written_with_its_batch(database: Database, ledger: SqliteLedger) -> None:
+async def test_the_newest_of_several_counts_is_written_with_its_batch(
+    database: Database, ledger: LimitedSqliteLedger
+) -> None:
     await asyncio.gather(ledger.hold(opening(1)), ledger.hold(opening(2)))
     for tokens in (3, 8, 5):
         ledger.checkpoint("att_000001", Progress(tokens, tokens * 10, START_MICROS + tokens))
@@ -109,7 +119,7 @@ async def test_the_newest_of_several_counts_is_written_with_its_batch(database: 
     assert await database.read(lambda cursor: cursor.execute(read).fetchall()) == [(5, 50), (1, 10), (None, None)]
 
 
-async def test_a_count_survives_a_batch_that_is_run_again(database: Database, ledger: SqliteLedger) -> None:
+async def test_a_count_survives_a_batch_that_is_run_again(database: Database, ledger: LimitedSqliteLedger) -> None:
     await ledger.hold(opening(1))
     ledger.checkpoint("att_000001", Progress(4, 40, START_MICROS))
     with pytest.raises(Conflict):
@@ -118,14 +128,16 @@ async def test_a_count_survives_a_batch_that_is_run_again(database: Database, le
     assert await database.read(lambda cursor: cursor.execute(read).fetchall()) == [(4,)]
 
 
-async def test_a_limit_set_or_lifted_counts_for_the_holds_of_its_batch(ledger: SqliteLedger) -> None:
+async def test_a_limit_set_or_lifted_counts_for_the_holds_of_its_batch(ledger: LimitedSqliteLedger) -> None:
     first = [ledger.set_limit("key:k1", 0), ledger.hold(opening(1)), ledger.hold(opening(2))]
     assert await asyncio.gather(*first) == [None, Refused("key:k1", 0, 0), Refused("key:k1", 0, 0)]
     second = [ledger.set_limit("key:k1", None), ledger.hold(opening(1)), ledger.hold(opening(2))]
     assert await asyncio.gather(*second) == [None, Held("att_000001"), Held("att_000002")]
 
 
-async def test_a_lifted_limit_stands_when_its_batch_was_rolled_back(database: Database, ledger: SqliteLedger) -> None:
+async def test_a_lifted_limit_stands_when_its_batch_was_rolled_back(
+    database: Database, ledger: LimitedSqliteLedger
+) -> None:
     await ledger.set_limit("key:k1", 0)
     await database.write(lambda cursor: cursor.execute("PRAGMA max_page_count = 1").fetchall())
     many = [ledger.hold(opening(number, scopes=("platform",))) for number in range(300)]
@@ -137,7 +149,7 @@ async def test_a_lifted_limit_stands_when_its_batch_was_rolled_back(database: Da
     assert await database.read(broken_invariants) == []
 
 
-async def test_what_one_round_of_the_loop_queues_is_one_commit(database: Database, ledger: SqliteLedger) -> None:
+async def test_what_one_round_of_the_loop_queues_is_one_commit(database: Database, ledger: LimitedSqliteLedger) -> None:
     commits = database.writer.commits
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(100)))
     assert database.writer.commits - commits == 1

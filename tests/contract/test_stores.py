@@ -65,6 +65,17 @@ async def test_a_key_is_revoked_once_and_stays_listed(keys: KeyStore) -> None:
     assert await keys.list() == (replace(WEB, revoked_at_micros=3_000),)
 
 
+async def test_the_name_and_the_cache_of_a_key_change_until_it_is_revoked(keys: KeyStore) -> None:
+    await keys.add(replace(WEB, cache_seconds=60))
+    assert await keys.list() == (replace(WEB, cache_seconds=60),)
+    changed = replace(WEB, name="app", models=None, cache_seconds=None)
+    assert await keys.change(changed)
+    assert await keys.list() == (replace(WEB, name="app"),)
+    assert not await keys.change(replace(WEB, public_id="unknown"))
+    await keys.revoke("k1", 3_000)
+    assert not await keys.change(WEB)
+
+
 async def test_a_credential_is_replaced_and_removed(credentials: CredentialStore) -> None:
     first = SealedCredential("openai", b"\x01sealed", 1, 1_000)
     second = replace(first, sealed=b"\x01again", key_version=2, set_at_micros=2_000)
@@ -72,9 +83,13 @@ async def test_a_credential_is_replaced_and_removed(credentials: CredentialStore
     for credential in (first, other, second):
         await credentials.put(credential)
     assert await credentials.list() == (other, second)
-    assert await credentials.remove("openai")
-    assert not await credentials.remove("openai")
-    assert await credentials.list() == (other,)
+    spare = replace(first, label="spare", sealed=b"\x01spare")
+    await credentials.put(spare)
+    assert await credentials.list() == (other, second, spare)
+    assert await credentials.remove("openai", "default")
+    assert not await credentials.remove("openai", "default")
+    assert not await credentials.remove("acme", "spare")
+    assert await credentials.list() == (other, spare)
 
 
 async def test_an_alias_is_replaced_keeps_its_beginning_and_is_removed(aliases: AliasStore) -> None:

@@ -76,7 +76,7 @@ async def test_the_check_of_a_file_ends_with_its_time(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_cannot_be_read_is_our_failure(tmp_path: Path) -> None:
-    readers = Readers(tmp_path / "missing.db")
+    readers = Readers(lambda: connect_reader(tmp_path / "missing.db"))
     with pytest.raises(MeteringUnavailable, match="could not be read"):
         await readers.read(lambda cursor: cursor.execute("SELECT 1").fetchone())
     readers.close()

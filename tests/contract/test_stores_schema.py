@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 
 from headrace.drivers.stores import sql
 from headrace.drivers.stores.migrations.runner import apply_steps
-from headrace.drivers.stores.schema import METADATA
+from headrace.drivers.stores.schema_alerts import METADATA
 from headrace.drivers.stores.statements import module_text
 from headrace.drivers.stores.upgrade import STEPS
 
@@ -39,7 +39,19 @@ def test_the_steps_make_the_schema_that_core_knows() -> None:
 def _definitions(core: sa.Connection) -> dict[str, set[str]]:
     """Return each table's and index's clauses; their order in the text is no difference."""
     rows = core.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql NOT NULL")
-    return {name: {clause.strip().rstrip(",") for clause in text.splitlines() if clause.strip()} for name, text in rows}
+    return {name: set(_clauses(text)) for name, text in rows}
+
+
+def _clauses(text: str) -> list[str]:
+    """Split a definition at the commas and brackets of its outermost list; an added column has no line of its own."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if (character == "," and depth == 1) or (character, depth) in (("(", 1), (")", 0)):
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [" ".join(part.split()) for part in parts if part.strip()]
 
 
 def test_every_statement_fits_the_schema() -> None:

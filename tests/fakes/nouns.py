@@ -1,14 +1,17 @@
 """Callers, models, targets and calls for tests; every builder has a default for what a test does not care about."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from headrace.domain.access import Caller, Role
 from headrace.domain.call import Call, Operation
 from headrace.domain.catalog import Capability, LocalRunning, Model, ModelKind, Provider, WeightsFile
+from headrace.domain.credential import DEFAULT_LABEL, Credential
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.plan import Plan, Target
-from headrace.domain.price import PriceVersion
-from headrace.domain.usage import TokenClass
+from headrace.domain.price import PriceVersion, Rates
+from headrace.domain.secret import Secret
+from headrace.domain.usage import TEXT_CLASSES
 from headrace.wire import openai_chat, openai_embeddings
 from headrace.wire.json_strict import encode
 
@@ -21,7 +24,7 @@ LOCAL = LocalRunning("openai", (WEIGHTS,), 1000)
 
 
 def a_price(*, input_pico: int = 1_000, output_pico: int = 4_000, markup_ppm: int = 1_000_000) -> PriceVersion:
-    rates = {each: output_pico if each.value.startswith("output") else input_pico for each in TokenClass}
+    rates: Rates = {each: output_pico if each.value.startswith("output") else input_pico for each in TEXT_CLASSES}
     return PriceVersion("acme/one@2026-11-01#1", "acme", "one", "2026-11-01", "test", rates, markup_ppm)
 
 
@@ -55,6 +58,16 @@ def a_model(
 def a_target(model: Model | None = None, price: PriceVersion | None = None) -> Target:
     model = model or a_model()
     return Target(model, PROVIDER, price or a_price(), model.id if model.local else None, "test")
+
+
+def a_credential(text: str = "sk-1", label: str = DEFAULT_LABEL) -> Credential:
+    return Credential(label, Secret(text))
+
+
+def targets_of(target: Target, *credentials: Credential) -> tuple[Target, ...]:
+    """The target with each of these credentials, as a plan lists them."""
+    provider = replace(target.provider, auth="bearer", credentials=credentials)
+    return tuple(replace(target, provider=provider, credential=each) for each in credentials)
 
 
 def a_plan(*targets: Target) -> Plan:

@@ -16,11 +16,18 @@ class Role(StrEnum):
 OPERATOR_ACCOUNT = "operator"
 
 
+def key_scope(key_id: str) -> str:
+    """Return the scope of one key."""
+    return f"key:{key_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class AccessKey:
     """A stored credential: its public id and the HMAC of its secret, never the secret.
 
-    `models` is None when every model is allowed. Times are microseconds since 1970 UTC.
+    `models` is None when every model is allowed. Times are microseconds since 1970 UTC. `cache_seconds` is how long
+    replies are kept for the same request again, None when they are not. `first_id` is the public id of the first key of
+    those that this one replaces, one after the other; None when it replaces none.
     """
 
     public_id: str
@@ -31,21 +38,40 @@ class AccessKey:
     models: frozenset[str] | None
     created_at_micros: int
     revoked_at_micros: int | None = None
+    cache_seconds: int | None = None
+    first_id: str | None = None
+
+    @property
+    def budget_scope(self) -> str:
+        """The scope of this key's budgets: a key that replaces another goes on with what is left of them."""
+        return key_scope(self.first_id or self.public_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The identified owner of a request; every call carries one."""
+    """The identified owner of a request; every call carries one. `first_id` is as in AccessKey."""
 
     key_id: str
     key_name: str
     account: str
     role: Role
     models: frozenset[str] | None
+    cache_seconds: int | None = None
+    first_id: str | None = None
+
+    @property
+    def budget_scope(self) -> str:
+        """The scope of the key's budgets, as in AccessKey."""
+        return key_scope(self.first_id or self.key_id)
 
     def may_call(self, model_id: str) -> bool:
         """Whether this caller may be served by the concrete model."""
         return self.models is None or model_id in self.models
+
+    @property
+    def team(self) -> str:
+        """The name of the team that is billed: its account in the books."""
+        return self.account
 
     @property
     def is_admin(self) -> bool:

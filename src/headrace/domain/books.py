@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headrace.domain.plan import Excluded
 from headrace.domain.price import Line, PriceVersion
 from headrace.domain.usage import Usage
 
@@ -24,7 +25,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class RequestStart:
-    """The request that an attempt belongs to, as it is first written."""
+    """The request that an attempt belongs to, as it is first written; `tags` are the caller's own dimensions of use.
+
+    `excluded` is what its plan left out, from the start or because it rested.
+    """
 
     request_id: str
     operation: str
@@ -35,6 +39,8 @@ class RequestStart:
     stream: bool
     received_at_micros: int
     route: str | None = None
+    tags: tuple[str, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

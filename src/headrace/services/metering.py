@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from headrace.domain.books import Bound, RequestStart, Settlement
-from headrace.domain.call import Call, Operation
+from headrace.domain.call import NO_MEDIA, Call, Media, Operation
+from headrace.domain.catalog import Model
 from headrace.domain.money import format_nano
-from headrace.domain.plan import Target
+from headrace.domain.plan import Excluded, Target
 from headrace.domain.price import bound_nano
-from headrace.domain.usage import Usage
+from headrace.domain.usage import Quantities, TokenClass, UnitClass, Usage, UsageClass, UsageSource, rare
 
 BYTES_PER_TOKEN = 4
 TEMPLATE_TOKENS = 64
+# Our guess of one image, recording or file whose tokens nobody counted.
+MEDIA_TOKENS = 1_000
+BY_THE_PIECE = frozenset({Operation.IMAGES, Operation.RERANK, Operation.SPEECH})
 NO_OUTPUT_TOKENS = frozenset({Operation.EMBEDDINGS, Operation.RERANK, Operation.SPEECH})
 
 
@@ -25,22 +32,50 @@ def output_cap(call: Call, target: Target) -> int:
 def bound_of(call: Call, target: Target, prepared_bytes: int = 0) -> Bound:
     """Return the bound of an attempt: a byte-level tokenizer makes no more tokens than the request has bytes.
 
-    The prepared request counts where it is the larger: an adapter may add to the prompt.
+    The prepared request counts where it is the larger: an adapter may add to the prompt. What is no text counts as the
+    most tokens that the model makes of it, whatever its bytes.
     """
     envelope = call.envelope
-    prompt = (max(envelope.body_bytes, prepared_bytes) + TEMPLATE_TOKENS) * envelope.choices
+    prompt, media, units = max(envelope.body_bytes, prepared_bytes) + TEMPLATE_TOKENS, 0, envelope.units
+    if envelope.media is not NO_MEDIA:
+        prompt -= envelope.media.inline_bytes
+        media = _media_tokens(envelope.media, target.model) * envelope.choices
+        units = (*units, *_seconds(envelope.media, target.model))
+    prompt *= envelope.choices
     output = output_cap(call, target) * envelope.choices
-    return Bound(prompt, output, bound_nano(target.price, prompt, output), _prompt_estimate(call))
+    amount = bound_nano(target.price, prompt, output, media, units)
+    return Bound(prompt + media, output, amount, _prompt_estimate(call, target.model))
+
+
+def token_estimate(call: Call, targets: Iterable[Target]) -> int:
+    """Return how many tokens a call may use at the thirstiest of these targets: our guess of its prompt and its cap."""
+    output = max([output_cap(call, each) for each in targets], default=0)
+    return _prompt_estimate(call) + output * call.envelope.choices
 
 
 def estimated_usage(call: Call, target: Target, output_tokens_seen: int) -> Usage:
     """Return our own count for an answer whose usage never came; it is never over the bound of the attempt."""
     most = output_cap(call, target) * call.envelope.choices
     output = min(output_tokens_seen, most)
-    return Usage(input_fresh=_prompt_estimate(call), output_text=output, source="counted")
+    more = call.envelope.units if call.operation in BY_THE_PIECE else ()
+    return Usage(input_fresh=_prompt_estimate(call, target.model), output_text=output, source="counted", more=more)
 
 
-def request_start(call: Call, route: str | None) -> RequestStart:
+def completed_usage(call: Call, target: Target, usage: Usage) -> Usage:
+    """Return the upstream's usage with what its price needs and it left out: pieces that were asked for, tokens.
+
+    An upstream that counts tokens may be priced by the piece, and the other way round.
+    """
+    if call.operation not in BY_THE_PIECE:
+        return usage
+    price, counts = target.price, dict(usage.more)
+    missing = {each: n for each, n in call.envelope.units if each in price.dearest_units_pico and each not in counts}
+    if not (usage.input_total or usage.output_total):
+        return _with_tokens(call, target, {**counts, **missing})
+    return replace(usage, more=rare({**counts, **missing}), source="counted") if missing else usage
+
+
+def request_start(call: Call, route: str | None, excluded: tuple[Excluded, ...] = ()) -> RequestStart:
     """Return the request as the ledger first writes it."""
     return RequestStart(
         request_id=call.request_id,
@@ -52,6 +87,8 @@ def request_start(call: Call, route: str | None) -> RequestStart:
         stream=call.envelope.stream,
         received_at_micros=call.received_at_micros,
         route=route,
+        tags=call.tags,
+        excluded=excluded,
     )
 
 
@@ -80,5 +117,42 @@ def _charge(settlement: Settlement) -> int:
     return sum(line.charge_nano for line in settlement.lines)
 
 
-def _prompt_estimate(call: Call) -> int:
-    return -(-call.envelope.body_bytes // BYTES_PER_TOKEN) * call.envelope.choices
+def _with_tokens(call: Call, target: Target, counts: dict[UsageClass, int]) -> Usage:
+    """Return usage with our own count of tokens where they are priced; an image has as many as it may have at most."""
+    price = target.price
+    prompt = _prompt_estimate(call, target.model) if price.dearest_input_pico else 0
+    drawn = output_cap(call, target) * call.envelope.choices if price.dearest_output_pico else 0
+    more = rare({**counts, TokenClass.OUTPUT_IMAGE: drawn})
+    source: UsageSource = "bound" if drawn else "counted" if prompt else "upstream"
+    return Usage(input_fresh=prompt, more=more, source=source)
+
+
+def _media_tokens(media: Media, model: Model) -> int:
+    """Return the most input tokens that media make: what is heard and read is never more than the model's context.
+
+    An image may be billed as more than that: some models count it dearer than they read it.
+    """
+    file = model.context_length if model.max_file_tokens is None else model.max_file_tokens
+    heard = _audio_tokens(media, model) + media.files * file
+    return media.images * model.max_image_tokens + min(heard, model.context_length)
+
+
+def _audio_tokens(media: Media, model: Model) -> int:
+    each = model.context_length if model.max_audio_tokens is None else model.max_audio_tokens
+    return min(media.audios * each, model.context_length)
+
+
+def _seconds(media: Media, model: Model) -> Quantities:
+    """Return the most seconds of audio: every second makes a token at least."""
+    return ((UnitClass.SECOND, _audio_tokens(media, model)),) if media.audios else ()
+
+
+def _prompt_estimate(call: Call, model: Model | None = None) -> int:
+    """Return our guess of the prompt's tokens; with a model it is never over the bound there."""
+    envelope = call.envelope
+    if envelope.media is NO_MEDIA:
+        return -(-envelope.body_bytes // BYTES_PER_TOKEN) * envelope.choices
+    media = envelope.media
+    guess = (media.images + media.audios + media.files) * MEDIA_TOKENS
+    text = -(-(envelope.body_bytes - media.inline_bytes) // BYTES_PER_TOKEN)
+    return (text + (guess if model is None else min(guess, _media_tokens(media, model)))) * envelope.choices

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.domain.call import Operation
-from headrace.domain.price import price_lines
+from headrace.domain.price import MOST_LINES, price_lines
 from headrace.services.closing import settlement_at_end
 from headrace.services.metering import (
     TEMPLATE_TOKENS,
@@ -35,7 +35,7 @@ def test_the_bound_holds_for_every_choice() -> None:
     bound = bound_of(call, TARGET)
     assert bound.input_tokens == (call.envelope.body_bytes + TEMPLATE_TOKENS) * 3
     assert bound.output_tokens == 30
-    assert bound.amount_nano == bound.input_tokens * 1 + 30 * 4 + 6
+    assert bound.amount_nano == bound.input_tokens * 1 + 30 * 4 + MOST_LINES
     assert 0 < bound.input_estimate < bound.input_tokens
 
 
@@ -43,7 +43,7 @@ def test_the_bound_holds_for_every_choice() -> None:
 def test_what_we_count_ourselves_is_never_over_the_hold(seen: int, choices: int, cap: int, markup: int) -> None:
     call = a_call(n=choices, max_tokens=cap)
     target = a_target(price=a_price(input_pico=37, output_pico=1_501, markup_ppm=markup))
-    lines = price_lines(estimated_usage(call, target, seen), target.price)
+    lines = price_lines(estimated_usage(call, target, seen), target.price, 0)
     assert sum(line.charge_nano for line in lines) <= bound_of(call, target).amount_nano
 
 

@@ -13,9 +13,9 @@ SELECT scope.scope, scope.held_nano, coalesce(open.nano, 0) AS open_nano
 FROM scope
 LEFT JOIN (
     SELECT drawn.value AS scope, sum(hold.amount_nano) AS nano
-    FROM hold JOIN json_each(hold.scopes) AS drawn GROUP BY drawn.value
+    FROM hold CROSS JOIN json_each(hold.scopes) AS drawn GROUP BY drawn.value
 ) AS open ON open.scope = scope.scope
-WHERE scope.held_nano <> open_nano ORDER BY scope.scope
+WHERE scope.held_nano <> coalesce(open.nano, 0) ORDER BY scope.scope
 """
 SPENT_AGAINST_ENTRIES = """
 SELECT scope.scope, scope.spent_nano, coalesce(charged.nano, 0) AS booked_nano
@@ -25,10 +25,35 @@ LEFT JOIN (
         sum(CASE WHEN entry.reverses IS NULL THEN entry.amount_nano ELSE -entry.amount_nano END) AS nano
     FROM ledger_entry AS entry
     JOIN attempt ON attempt.attempt_id = entry.attempt_id
-    JOIN json_each(attempt.scopes) AS drawn
+    CROSS JOIN json_each(attempt.scopes) AS drawn
     WHERE entry.kind = 'charge' GROUP BY drawn.value
 ) AS charged ON charged.scope = scope.scope
-WHERE scope.spent_nano <> booked_nano ORDER BY scope.scope
+WHERE scope.spent_nano <> coalesce(charged.nano, 0) ORDER BY scope.scope
+"""
+
+USAGE_AGAINST_LEDGER = """
+WITH told AS (
+    SELECT hour_start_micros, account, key_id, model_id, provider, deployment, route, status,
+        count(*), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
+        sum(input_cache_write_1h), sum(output_text), sum(output_reasoning), sum(cost_nano), sum(charge_nano),
+        sum(duration_micros), sum(first_event_micros), sum(first_events)
+    FROM resolved GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+)
+SELECT * FROM (SELECT * FROM told EXCEPT SELECT * FROM usage_hour)
+UNION ALL SELECT * FROM (SELECT * FROM usage_hour EXCEPT SELECT * FROM told)
+ORDER BY 1
+"""
+TAGS_AGAINST_LEDGER = """
+WITH told AS (
+    SELECT hour_start_micros, tag.value, account, key_id, model_id, provider, deployment, route, status,
+        count(*), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
+        sum(input_cache_write_1h), sum(output_text), sum(output_reasoning), sum(cost_nano), sum(charge_nano),
+        sum(duration_micros), sum(first_event_micros), sum(first_events)
+    FROM resolved CROSS JOIN json_each(resolved.tags) AS tag GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+)
+SELECT * FROM (SELECT * FROM told EXCEPT SELECT * FROM tag_hour)
+UNION ALL SELECT * FROM (SELECT * FROM tag_hour EXCEPT SELECT * FROM told)
+ORDER BY 1
 """
 
 
@@ -79,3 +104,12 @@ def audit_spending(cursor: Cursor) -> str | None:
         return None
     scope, spent, booked = rows[0]
     return f"{len(rows)} scopes disagree with the ledger; {scope} has spent {spent}, its entries sum to {booked}"
+
+
+def audit_usage(cursor: Cursor) -> str | None:
+    """Return what is wrong when an hourly sum is not the fold of the ledger; reads the whole ledger."""
+    for table, statement in (("usage_hour", USAGE_AGAINST_LEDGER), ("tag_hour", TAGS_AGAINST_LEDGER)):
+        rows = cursor.execute(statement).fetchall()
+        if rows:
+            return f"{table} disagrees with the ledger in {len(rows)} rows; the first of either is {tuple(rows[0])}"
+    return None

@@ -17,7 +17,9 @@ ON CONFLICT (owner, kind, id) DO UPDATE SET
 GET = "SELECT sealed FROM blob WHERE owner = ? AND kind = ? AND id = ? AND expires_at_micros > ?"
 DELETE = "DELETE FROM blob WHERE owner = ? AND kind = ? AND id = ? AND expires_at_micros > ?"
 SWEEP = """
-DELETE FROM blob WHERE rowid IN (SELECT rowid FROM blob WHERE expires_at_micros <= ? ORDER BY expires_at_micros LIMIT ?)
+DELETE FROM blob WHERE (owner, kind, id) IN (
+    SELECT owner, kind, id FROM blob WHERE expires_at_micros <= ? ORDER BY expires_at_micros LIMIT ?
+)
 """
 SWEPT_AT_ONCE = 500
 

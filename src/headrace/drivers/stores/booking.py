@@ -15,14 +15,17 @@ import msgspec
 from headrace.domain.books import Settlement, Void
 from headrace.domain.errors import Conflict
 from headrace.drivers.stores import sql
+from headrace.drivers.stores.figures import Figures
 from headrace.drivers.stores.rowsets import run_rows
 from headrace.drivers.stores.sqlite import Cursor
+from headrace.wire.usage_json import quantities_text
 
 OVER_HOLD = "over_hold"
 ANOMALY = "usage_anomaly"
 POSSIBLE_SPEND = "possible_spend"
 SCOPES = msgspec.json.Decoder(tuple[str, ...])
 ENTRY_COLUMNS = 10
+RESOLUTION_COLUMNS = 24
 
 Value: TypeAlias = "str | int"
 Closed: TypeAlias = "tuple[str, str, str, int, str, int]"
@@ -39,27 +42,29 @@ class Booking:
     possible_spend: bool = False
 
 
-def book_settlement(cursor: Cursor, settlement: Settlement, booking: Booking) -> Conflict | None:
+def book_settlement(cursor: Cursor, settlement: Settlement, booking: Booking, figures: Figures) -> Conflict | None:
     """Write a settlement, or return the conflict and change nothing when the attempt has ended or is unknown.
 
     A charge above the hold is booked in full and flagged: it may carry a scope past its limit once.
     """
     charge = charge_of(settlement)
-    closed = _close(cursor, settlement.attempt_id, charge)
+    closed = _close(cursor, settlement.attempt_id, charge, figures)
     if closed is None:
         return ended(settlement.attempt_id)
     cursor.execute(sql.ADD_RESOLUTION, settled_row(settlement, booking, closed, charge))
     if settlement.lines:
         run_rows(cursor, sql.ADD_ENTRY, ENTRY_COLUMNS, entry_values(settlement, closed, booking.at_micros))
+    figures.rollups.settled(cursor, settlement, charge)
     return None
 
 
-def book_void(cursor: Cursor, void: Void, booking: Booking) -> Conflict | None:
+def book_void(cursor: Cursor, void: Void, booking: Booking, figures: Figures) -> Conflict | None:
     """Write a void, or return the conflict and change nothing when the attempt has ended or is unknown."""
-    closed = _close(cursor, void.attempt_id, 0)
+    closed = _close(cursor, void.attempt_id, 0, figures)
     if closed is None:
         return ended(void.attempt_id)
     cursor.execute(sql.ADD_RESOLUTION, voided_row(void, booking, closed))
+    figures.rollups.voided(cursor, void)
     return None
 
 
@@ -91,6 +96,7 @@ def settled_row(settlement: Settlement, booking: Booking, closed: Closed, charge
         or_nothing(settlement.request_status),
         int(booking.possible_spend),
         reconcile,
+        quantities_text(usage.more) if usage.more else "",
     )
 
 
@@ -102,6 +108,7 @@ def voided_row(void: Void, booking: Booking, closed: Closed) -> tuple[Value, ...
         *(void.attempt_id, "voided", booking.epoch, booking.at_micros, closed[5], -1, void.ended_at_micros),
         *(*no_usage, 0, "", void.error_code, or_nothing(void.upstream_status), ""),
         *(or_nothing(void.request_status), int(spend), booking.reconcile or (POSSIBLE_SPEND if spend else "")),
+        "",
     )
 
 
@@ -138,9 +145,8 @@ def or_nothing(number: int | None) -> int:
     return -1 if number is None else number
 
 
-def _close(cursor: Cursor, attempt_id: str, charge: int) -> Closed | None:
+def _close(cursor: Cursor, attempt_id: str, charge: int, figures: Figures) -> Closed | None:
     closed: Closed | None = close_holds(cursor, (attempt_id,)).get(attempt_id)
     if closed is not None:
-        for scope in SCOPES.decode(closed[4]):
-            cursor.execute(sql.RELEASE, (closed[3], charge, scope))
+        figures.balances.release(cursor, SCOPES.decode(closed[4]), closed[3], charge)
     return closed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,8 +13,18 @@ from headrace import __version__
 from headrace.domain.errors import StoreUnusable
 from headrace.drivers.stores import sql
 from headrace.drivers.stores.audit import Soundness, check_file
+from headrace.drivers.stores.connection import StoreConnection
+from headrace.drivers.stores.figures import Figures
 from headrace.drivers.stores.readers import Readers
-from headrace.drivers.stores.sqlite import Connection, Cursor, DatabaseError, connect_reader, connect_writer
+from headrace.drivers.stores.sqlite import (
+    Connection,
+    Cursor,
+    DatabaseError,
+    connect_reader,
+    connect_writer,
+    library_version,
+    synchronous_setting,
+)
 from headrace.drivers.stores.upgrade import ensure_schema, note_writer, stored_revision
 from headrace.drivers.stores.writer import Writer, apply
 from headrace.ports.ambient import Clock
@@ -24,20 +35,34 @@ FILE_NAME = "headrace.db"
 CHECK_SECONDS = 0.5
 
 
-class Database:
-    """The open store: one writer, a few readers, and the epoch of this process."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a kind of database brings to an open store; `library` names it, `fold` tidies up at the end."""
 
-    def __init__(self, path: Path, connection: Connection, clock: Clock, soundness: Soundness) -> None:
-        self.path = path
-        self.soundness = soundness
+    soundness: Soundness
+    library: str
+    make_writer: Callable[[], Writer]
+    connect_reader: Callable[[], StoreConnection]
+    fold: Callable[[Cursor], None]
+
+
+class Database:
+    """The open store: one writer, a few readers, the sums beside its entries, and the epoch of this process."""
+
+    def __init__(self, connection: StoreConnection, clock: Clock, parts: Parts) -> None:
+        self.soundness = parts.soundness
+        self.library = parts.library
         self._clock = clock
         self._connection = connection
-        self.epoch = _begin_epoch(connection, clock)
+        self._fold = parts.fold
+        cursor = connection.cursor()
+        self.epoch = begin_epoch(cursor, clock)
         self.prices_known: frozenset[str] = frozenset(
-            str(row[0]) for row in connection.execute("SELECT price_version FROM price_version")
+            str(row[0]) for row in cursor.execute("SELECT price_version FROM price_version").fetchall()
         )
-        self.writer = Writer(connection, clock)
-        self._readers = Readers(path)
+        self.writer = parts.make_writer()
+        self.figures = Figures()
+        self._readers = Readers(parts.connect_reader)
 
     async def write(self, work: Callable[[Cursor], T]) -> T:
         """Run a write function in the next commit and return its result once that is durable.
@@ -52,18 +77,34 @@ class Database:
         return await self._readers.read(work)
 
     def close(self) -> None:
-        """Commit what is queued, fold the write-ahead log into the file and close it."""
+        """Commit what is queued, note the end of the epoch and close everything."""
         self.writer.close()
         self._readers.close()
-        # A full disk or a foreign lock loses nothing here: the log holds every commit and the next start reads it.
+        # A full disk, a foreign lock or a lost server loses nothing here: every commit is durable already.
         with contextlib.suppress(DatabaseError):
+            cursor = self._connection.cursor()
             ended = (self._clock.unix_micros(), self.epoch)
-            self._connection.execute("UPDATE epoch SET ended_at_micros = ? WHERE epoch = ?", ended)
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            cursor.execute("UPDATE epoch SET ended_at_micros = ? WHERE epoch = ?", ended)
+            self._fold(cursor)
         self._connection.close()
 
 
-def open_database(home: Path, clock: Clock, check_seconds: float = CHECK_SECONDS) -> Database:
+class FileDatabase(Database):
+    """An open store in a file of the home."""
+
+    def __init__(self, path: Path, connection: Connection, clock: Clock, soundness: Soundness) -> None:
+        self.path = path
+        parts = Parts(
+            soundness=soundness,
+            library=f"SQLite {library_version()}",
+            make_writer=lambda: Writer(connection, clock, synchronous_setting(connection)),
+            connect_reader=lambda: connect_reader(path),
+            fold=_fold_log,
+        )
+        super().__init__(connection, clock, parts)
+
+
+def open_database(home: Path, clock: Clock, check_seconds: float = CHECK_SECONDS) -> FileDatabase:
     """Open (or create) the home's database, check it, migrate it and begin an epoch.
 
     Raises StoreUnusable for a damaged or locked file, HomeUnusable for one that a newer version wrote.
@@ -76,8 +117,8 @@ def open_database(home: Path, clock: Clock, check_seconds: float = CHECK_SECONDS
             if soundness.problem is not None:
                 raise StoreUnusable(_damaged(path, soundness.problem))
             ensure_schema(connection, path, clock.unix_micros())
-            note_writer(connection)
-            return Database(path, connection, clock, soundness)
+            note_writer(connection.cursor())
+            return FileDatabase(path, connection, clock, soundness)
         except BaseException:
             connection.close()
             raise
@@ -101,11 +142,14 @@ def _refuse_foreign(path: Path) -> None:
         stored_revision(reader)
 
 
-def _begin_epoch(connection: Connection, clock: Clock) -> int:
-    cursor = connection.execute(sql.ADD_EPOCH, (os.getpid(), __version__, clock.unix_micros()))
-    if cursor.lastrowid is None:
-        raise StoreUnusable("The store did not number this process's epoch.")
-    return cursor.lastrowid
+def _fold_log(cursor: Cursor) -> None:
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def begin_epoch(cursor: Cursor, clock: Clock) -> int:
+    """Note this process among those that had the store and return its number."""
+    rows: list[tuple[int]] = cursor.execute(sql.ADD_EPOCH, (os.getpid(), __version__, clock.unix_micros())).fetchall()
+    return rows[0][0]
 
 
 def _damaged(path: Path, what: str) -> str:

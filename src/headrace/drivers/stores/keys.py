@@ -10,12 +10,14 @@ from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.sqlite import Cursor
 
 ADD = """
-INSERT INTO access_key (public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (public_id) DO NOTHING
+INSERT INTO access_key
+    (public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros, cache_seconds, first_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (public_id) DO NOTHING
 """
+CHANGE = "UPDATE access_key SET name = ?, cache_seconds = ? WHERE public_id = ? AND revoked_at_micros IS NULL"
 REVOKE = "UPDATE access_key SET revoked_at_micros = ? WHERE public_id = ? AND revoked_at_micros IS NULL"
 LIST = """
-SELECT public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros
+SELECT public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros, cache_seconds, first_id
 FROM access_key ORDER BY created_at_micros, public_id
 """
 
@@ -30,6 +32,11 @@ class SqliteKeyStore:
         """Store a new key; raises Conflict when its public id exists."""
         if not await self._database.write(lambda cursor: _add(cursor, key)):
             raise Conflict(f'A key with the public id "{key.public_id}" exists already.')
+
+    async def change(self, key: AccessKey) -> bool:
+        """Store the name and the cache of a key that is there; returns whether it is and was not revoked."""
+        values = (key.name, key.cache_seconds, key.public_id)
+        return await self._database.write(lambda cursor: cursor.execute(CHANGE, values).rowcount == 1)
 
     async def revoke(self, public_id: str, at_micros: int) -> bool:
         """Mark a key revoked; returns whether it existed and was not revoked yet."""
@@ -53,6 +60,8 @@ def _add(cursor: Cursor, key: AccessKey) -> bool:
             models,
             key.created_at_micros,
             key.revoked_at_micros,
+            key.cache_seconds,
+            key.first_id,
         ),
     )
     return cursor.rowcount == 1
@@ -69,8 +78,19 @@ def _list(cursor: Cursor) -> tuple[AccessKey, ...]:
             models=None if models is None else msgspec.json.decode(models, type=frozenset[str]),
             created_at_micros=created_at_micros,
             revoked_at_micros=revoked_at_micros,
+            cache_seconds=cache_seconds,
+            first_id=first_id,
         )
-        for public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros in (
-            cursor.execute(LIST).fetchall()
-        )
+        for (
+            public_id,
+            name,
+            role,
+            account,
+            digest,
+            models,
+            created_at_micros,
+            revoked_at_micros,
+            cache_seconds,
+            first_id,
+        ) in cursor.execute(LIST).fetchall()
     )

@@ -8,9 +8,6 @@ from typing import Any
 
 from headrace.domain.books import Held, Opening, Progress, RecoveryReport, Refused, Settlement, Void
 from headrace.domain.errors import MeteringUnavailable
-from headrace.domain.money import MAX_NANO
-from headrace.drivers.stores import sql
-from headrace.drivers.stores.booking import or_nothing
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.recovery import recover
 from headrace.drivers.stores.steps import Abandon, Checkpoint, LedgerSteps, Sent
@@ -25,7 +22,7 @@ class SqliteLedger:
         self._database = database
         self._writer = database.writer
         self._clock = clock
-        self._steps = LedgerSteps(database.epoch, clock, set(database.prices_known))
+        self._steps = LedgerSteps(database.epoch, clock, set(database.prices_known), database.figures)
 
     async def hold(self, opening: Opening) -> Held | Refused:
         """Reserve the bound on all scopes or on none; returns after the hold is durable.
@@ -76,19 +73,8 @@ class SqliteLedger:
     async def recover(self) -> RecoveryReport:
         """Resolve every attempt that earlier processes left open; see recovery.py for what is charged."""
         soundness = self._database.soundness.text
-        told = (self._database.epoch, self._clock.unix_micros(), soundness)
+        told = (self._database.epoch, self._clock.unix_micros(), soundness, self._database.figures)
         return await self._writer.submit(recover, told)
-
-    async def set_limit(self, scope: str, limit_nano: int | None) -> None:
-        """Limit what a scope may hold and spend together; None lifts the limit."""
-        if limit_nano is not None and not 0 <= limit_nano <= MAX_NANO:
-            raise ValueError(f"a limit of {limit_nano} nano-dollars is outside the ledger's range")
-        await self._writer.submit(self._steps.set_limit, (scope, or_nothing(limit_nano), 0, 0))
-
-    async def balance(self, scope: str) -> tuple[int | None, int, int]:
-        """Return a scope's limit, held and spent amounts; an unknown scope has none."""
-        row = await self._database.read(lambda cursor: cursor.execute(sql.READ_BALANCE, (scope,)).fetchone())
-        return (None, 0, 0) if row is None else (row[0], row[1], row[2])
 
 
 class _Hurried:

@@ -1,13 +1,15 @@
-"""Owns what an opening becomes in the tables: its rows, and taking its bound from every scope or from none."""
+"""Owns what an opening becomes in the tables; taking its bound from the scopes is balances.py's."""
 
 from __future__ import annotations
 
 import msgspec
 
-from headrace.domain.books import Opening, Refused
+from headrace.domain.books import Opening
+from headrace.domain.plan import Excluded
 from headrace.domain.price import PriceVersion
 from headrace.drivers.stores import sql
 from headrace.drivers.stores.sqlite import Cursor
+from headrace.wire.price_json import rates_text, variants_text
 
 Row = tuple[str | int, ...]
 
@@ -25,6 +27,8 @@ def request_row(opening: Opening) -> Row:
         int(request.stream),
         request.route or "",
         request.received_at_micros,
+        msgspec.json.encode(request.tags).decode() if request.tags else "",
+        excluded_text(request.excluded) if request.excluded else "",
     )
 
 
@@ -63,11 +67,16 @@ def scopes_text(scopes: tuple[str, ...]) -> str:
     return msgspec.json.encode(scopes).decode()
 
 
+def excluded_text(excluded: tuple[Excluded, ...]) -> str:
+    """Return what a plan left out as the tables keep it: a JSON list of objects, each once."""
+    return msgspec.json.encode(list(dict.fromkeys(excluded))).decode()
+
+
 def write_price(cursor: Cursor, price: PriceVersion) -> None:
     """Write a price version unless it is there."""
-    rates = msgspec.json.encode({name.value: pico for name, pico in price.rates_pico.items()}).decode()
-    values = (price.id, price.provider, price.model_id, price.effective, price.source, rates, price.markup_ppm)
-    cursor.execute(sql.ADD_PRICE, values)
+    rates, variants = rates_text(price.rates_pico), variants_text(price) or ""
+    named = (price.id, price.provider, price.model_id, price.effective, price.source)
+    cursor.execute(sql.ADD_PRICE, (*named, rates, price.markup_ppm, variants))
 
 
 def write_opening(cursor: Cursor, opening: Opening, epoch: int) -> None:
@@ -77,25 +86,3 @@ def write_opening(cursor: Cursor, opening: Opening, epoch: int) -> None:
     cursor.execute(sql.ADD_TURN, (opening.request.request_id, opening.turn_index, opening.at_micros))
     cursor.execute(sql.ADD_ATTEMPT, attempt_row(opening, epoch, scopes))
     cursor.execute(sql.ADD_HOLD, hold_row(opening, epoch, scopes))
-
-
-def take_scopes(cursor: Cursor, opening: Opening) -> Refused | None:
-    """Take the bound from every scope in order; at the first that does not allow it, give back what was taken."""
-    amount = opening.bound.amount_nano
-    for position, scope in enumerate(opening.scopes):
-        cursor.execute(sql.TAKE, (amount, scope, amount))
-        refused = _take_new_scope(cursor, scope, amount) if cursor.rowcount != 1 else None
-        if refused is not None:
-            for taken in opening.scopes[:position]:
-                cursor.execute(sql.RELEASE, (amount, 0, taken))
-            return refused
-    return None
-
-
-def _take_new_scope(cursor: Cursor, scope: str, amount: int) -> Refused | None:
-    cursor.execute(sql.ADD_SCOPE, (scope, -1, 0, 0))
-    if cursor.rowcount == 1:
-        cursor.execute(sql.TAKE, (amount, scope, amount))
-        return None
-    limit, held, spent = cursor.execute(sql.READ_BALANCE, (scope,)).fetchone()
-    return Refused(scope, limit, max(0, limit - held - spent))

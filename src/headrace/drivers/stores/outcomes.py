@@ -17,8 +17,11 @@ SELECT digest, state, epoch, request_id, sealed FROM outcome
 WHERE owner = ? AND route = ? AND name = ? AND expires_at_micros > ?
 """
 BEGIN = """
-INSERT OR REPLACE INTO outcome (owner, route, name, digest, request_id, state, epoch, expires_at_micros)
+INSERT INTO outcome (owner, route, name, digest, request_id, state, epoch, expires_at_micros)
 VALUES (?, ?, ?, ?, ?, 'running', ?, ?)
+ON CONFLICT (owner, route, name) DO UPDATE SET
+    digest = excluded.digest, request_id = excluded.request_id, state = excluded.state, epoch = excluded.epoch,
+    expires_at_micros = excluded.expires_at_micros, sealed = NULL, key_version = NULL
 """
 FINISH = """
 UPDATE outcome SET state = ?, sealed = ?, key_version = ?
@@ -26,8 +29,9 @@ WHERE owner = ? AND route = ? AND name = ? AND request_id = ? AND state = 'runni
 """
 ABANDON = "DELETE FROM outcome WHERE owner = ? AND route = ? AND name = ? AND request_id = ? AND state = 'running'"
 SWEEP = """
-DELETE FROM outcome
-WHERE rowid IN (SELECT rowid FROM outcome WHERE expires_at_micros <= ? ORDER BY expires_at_micros LIMIT ?)
+DELETE FROM outcome WHERE (owner, route, name) IN (
+    SELECT owner, route, name FROM outcome WHERE expires_at_micros <= ? ORDER BY expires_at_micros LIMIT ?
+)
 """
 
 

@@ -6,11 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 from headrace.domain.errors import MeteringUnavailable
-from headrace.drivers.stores.sqlite import Connection, Cursor, connect_reader, is_store_fault
+from headrace.drivers.stores.connection import StoreConnection
+from headrace.drivers.stores.sqlite import Cursor, is_store_fault
 
 T = TypeVar("T")
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 class Readers:
     """A few threads with one read-only connection each; a read sees one consistent state."""
 
-    def __init__(self, path: Path, threads: int = 2) -> None:
-        self._path = path
+    def __init__(self, connect: Callable[[], StoreConnection], threads: int = 2) -> None:
+        self._connect = connect
         self._local = threading.local()
-        self._open: list[Connection] = []
+        self._open: list[StoreConnection] = []
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="headrace-store-reader")
 
     async def read(self, work: Callable[[Cursor], T]) -> T:
@@ -52,7 +52,7 @@ class Readers:
     def _cursor(self) -> Cursor:
         cursor: Cursor | None = getattr(self._local, "cursor", None)
         if cursor is None:
-            connection = connect_reader(self._path)
+            connection = self._connect()
             self._open.append(connection)
             cursor = connection.cursor()
             self._local.cursor = cursor

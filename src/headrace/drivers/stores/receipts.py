@@ -7,21 +7,24 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from headrace.domain.plan import Excluded
 from headrace.domain.price import Line
 from headrace.domain.receipt import AttemptRecord, Receipt
 from headrace.domain.usage import Usage
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.sqlite import Cursor
+from headrace.wire.usage_json import read_quantities
 
 Row: TypeAlias = "Mapping[str, Any]"
 
 REQUESTS = "SELECT * FROM request"
 ATTEMPTS = """
-SELECT attempt.*, price.source AS price_source, price.rates_pico,
+SELECT attempt.*, price.source AS price_source, price.rates_pico, price.variants,
     coalesce(resolution.outcome, CASE WHEN hold.sent_at_micros IS NULL THEN 'held' ELSE 'sent' END) AS state,
     resolution.first_event_at_micros, resolution.ended_at_micros, resolution.input_fresh,
     resolution.input_cache_read, resolution.input_cache_write_5m, resolution.input_cache_write_1h,
     resolution.output_text, resolution.output_reasoning, resolution.usage_source, resolution.usage_anomaly,
+    resolution.usage_more,
     coalesce(resolution.delivered_bytes, hold.checkpoint_bytes, 0) AS delivered_bytes, resolution.ending,
     resolution.error_code, resolution.upstream_status, resolution.upstream_request_id,
     coalesce(resolution.possible_spend, 0) AS possible_spend, resolution.request_status
@@ -41,6 +44,7 @@ ORDER BY entry.attempt_id, entry.line, entry.kind
 """
 SCOPES = msgspec.json.Decoder(tuple[str, ...])
 RATES = msgspec.json.Decoder(dict[str, int])
+EXCLUDED = msgspec.json.Decoder(tuple[Excluded, ...])
 
 
 class SqliteReceipts:
@@ -99,6 +103,7 @@ def _receipt(cursor: Cursor, request: Row) -> Receipt:
         status=statuses[-1] if statuses else None,
         received_at_micros=request["received_at_micros"],
         attempts=tuple(_attempt(row, lines.get(row["attempt_id"], ())) for row in rows),
+        excluded=EXCLUDED.decode(request["excluded"]) if request["excluded"] else (),
     )
 
 
@@ -136,6 +141,7 @@ def _attempt(row: Row, lines: tuple[Line, ...]) -> AttemptRecord:
         price_version=row["price_version"],
         price_source=row["price_source"],
         rates_pico=RATES.decode(row["rates_pico"]),
+        variants=row["variants"],
         bound_nano=row["bound_nano"],
         usage=_usage(row),
         lines=lines,
@@ -166,4 +172,5 @@ def _usage(row: Row) -> Usage | None:
         output_reasoning=row["output_reasoning"],
         source=source,
         anomaly=row["usage_anomaly"],
+        more=() if row["usage_more"] is None else read_quantities(row["usage_more"]),
     )

@@ -22,12 +22,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from headrace.domain.money import MAX_NANO
 
 NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 METADATA = MetaData()
+REFERENCED = text("reference IS NOT NULL")
 
 
 def _text(name: str) -> Column[str]:
@@ -83,6 +85,7 @@ price_version = Table(
     _text("source"),
     _text("rates_pico"),
     _number("markup_ppm"),
+    _optional_text("variants"),
     *_within("price_version", "markup_ppm"),
     sqlite_strict=True,
 )
@@ -99,6 +102,8 @@ request = Table(
     Column("stream", Integer, nullable=False),
     _optional_text("route"),
     _number("received_at_micros"),
+    _optional_text("tags"),
+    _optional_text("excluded"),
     Index("request_by_key", "key_id", "request_id"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
@@ -186,6 +191,7 @@ resolution = Table(
     _optional_number("request_status"),
     Column("possible_spend", Integer, nullable=False),
     _optional_text("reconcile"),
+    _optional_text("usage_more"),
     _one_of("resolution", "outcome", "'settled', 'voided'"),
     CheckConstraint("possible_spend IN (0, 1)", name="resolution_possible_spend_flag"),
     CheckConstraint("(outcome = 'settled') = (usage_source IS NOT NULL)", name="resolution_usage_when_settled"),
@@ -197,7 +203,7 @@ resolution = Table(
 ledger_entry = Table(
     "ledger_entry",
     METADATA,
-    Column("entry_id", Integer, primary_key=True),
+    Column("entry_id", NUMBER, primary_key=True),
     Column("attempt_id", Text, ForeignKey("attempt.attempt_id")),
     Column("line", Integer, nullable=False),
     _text("kind"),
@@ -208,13 +214,48 @@ ledger_entry = Table(
     _number("price_pico"),
     _number("amount_nano"),
     _number("at_micros"),
-    Column("reverses", Integer, ForeignKey("ledger_entry.entry_id")),
+    Column("reverses", NUMBER, ForeignKey("ledger_entry.entry_id")),
+    _optional_text("note"),
+    _optional_text("reference"),
     UniqueConstraint("attempt_id", "line", "kind", name="ledger_entry_once"),
-    _one_of("ledger_entry", "kind", "'cost', 'charge'"),
+    Index("ledger_entry_by_reference", "reference", unique=True, sqlite_where=REFERENCED, postgresql_where=REFERENCED),
+    _one_of("ledger_entry", "kind", "'cost', 'charge', 'top_up', 'adjustment'"),
     *_within("ledger_entry", "quantity", "price_pico", "amount_nano", "line"),
     CheckConstraint("debit <> credit", name="ledger_entry_two_accounts"),
     sqlite_strict=True,
 )
+
+USAGE_COUNTERS = (
+    "attempts",
+    "requests",
+    "input_fresh",
+    "input_cache_read",
+    "input_cache_write_5m",
+    "input_cache_write_1h",
+    "output_text",
+    "output_reasoning",
+    "cost_nano",
+    "charge_nano",
+    "duration_micros",
+    "first_event_micros",
+    "first_events",
+)
+
+
+def _sums(name: str, *places: str) -> Table:
+    return Table(
+        name,
+        METADATA,
+        Column("hour_start_micros", NUMBER, primary_key=True, nullable=False),
+        *(Column(place, Text, primary_key=True, nullable=False) for place in places),
+        *(_number(counter) for counter in USAGE_COUNTERS),
+        sqlite_with_rowid=False,
+        sqlite_strict=True,
+    )
+
+
+usage_hour = _sums("usage_hour", "account", "key_id", "model_id", "provider", "deployment", "route", "status")
+tag_hour = _sums("tag_hour", "tag", "account", "key_id", "model_id", "provider", "deployment", "route", "status")
 
 scope = Table(
     "scope",
@@ -225,6 +266,32 @@ scope = Table(
     _number("spent_nano"),
     *_within("scope", "limit_nano", "held_nano", "spent_nano"),
     sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
+team = Table(
+    "team",
+    METADATA,
+    Column("name", Text, primary_key=True, nullable=False),
+    Column("is_prepaid", Integer, nullable=False),
+    _number("created_at_micros"),
+    sqlite_strict=True,
+)
+
+budget = Table(
+    "budget",
+    METADATA,
+    Column("budget_id", Text, primary_key=True, nullable=False),
+    _text("scope"),
+    _text("time_window"),
+    _text("zone"),
+    _number("limit_nano"),
+    _text("mode"),
+    _number("created_at_micros"),
+    _number("changed_at_micros"),
+    _one_of("budget", "time_window", "'hour', 'day', 'week', 'month', 'total'"),
+    _one_of("budget", "mode", "'reject', 'clamp'"),
+    *_within("budget", "limit_nano"),
     sqlite_strict=True,
 )
 
@@ -239,6 +306,8 @@ access_key = Table(
     _optional_text("models"),
     _number("created_at_micros"),
     _optional_number("revoked_at_micros"),
+    _optional_number("cache_seconds"),
+    _optional_text("first_id"),
     _one_of("access_key", "role", "'key', 'admin'"),
     sqlite_strict=True,
 )
@@ -247,6 +316,7 @@ provider_credential = Table(
     "provider_credential",
     METADATA,
     Column("provider", Text, primary_key=True, nullable=False),
+    Column("label", Text, primary_key=True, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     _number("key_version"),
     _number("set_at_micros"),
@@ -274,6 +344,27 @@ alias = Table(
     _text("fallbacks"),
     _number("created_at_micros"),
     _number("changed_at_micros"),
+    sqlite_strict=True,
+)
+
+rate_limit = Table(
+    "rate_limit",
+    METADATA,
+    Column("scope", Text, primary_key=True, nullable=False),
+    _text("limits"),
+    _number("changed_at_micros"),
+    sqlite_strict=True,
+)
+
+reconciliation = Table(
+    "reconciliation",
+    METADATA,
+    Column("id", Text, primary_key=True, nullable=False),
+    _text("provider"),
+    _text("digest"),
+    _number("made_at_micros"),
+    _text("summary"),
+    _text("report"),
     sqlite_strict=True,
 )
 

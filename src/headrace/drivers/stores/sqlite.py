@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from headrace.drivers.stores.connection import Cursor
+
 if TYPE_CHECKING:
     import sqlite3 as library
-    from sqlite3 import Connection, Cursor, DatabaseError, IntegrityError, OperationalError
+    from sqlite3 import Connection, DatabaseError, IntegrityError, OperationalError, ProgrammingError
 else:
     try:
         from pysqlite3 import dbapi2 as library
     except ImportError:
         import sqlite3 as library
-    Connection, Cursor = library.Connection, library.Cursor
-    DatabaseError, IntegrityError = library.DatabaseError, library.IntegrityError
-    OperationalError = library.OperationalError
+    Connection, DatabaseError = library.Connection, library.DatabaseError
+    IntegrityError, OperationalError = library.IntegrityError, library.OperationalError
+    ProgrammingError = library.ProgrammingError
 
 __all__ = [
     "Connection",
@@ -27,6 +29,7 @@ __all__ = [
     "DatabaseError",
     "IntegrityError",
     "OperationalError",
+    "ProgrammingError",
     "connect_reader",
     "connect_writer",
     "is_store_fault",

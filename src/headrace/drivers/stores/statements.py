@@ -15,6 +15,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from headrace.drivers.stores.schema import (
+    USAGE_COUNTERS,
     attempt,
     epoch,
     hold,
@@ -23,7 +24,9 @@ from headrace.drivers.stores.schema import (
     request,
     resolution,
     scope,
+    tag_hour,
     turn,
+    usage_hour,
 )
 
 LINE = 120
@@ -77,15 +80,17 @@ def inserts() -> Iterator[Statement]:
     ):
         yield Statement(name, new(table).values(_row(table)).on_conflict_do_nothing(index_elements=key))
     begun = ("attempt_id", "epoch", "account", "provider", "scopes", "amount_nano")
-    booked = tuple(column.name for column in ledger_entry.c if column.name not in {"entry_id", "reverses"})
+    unbooked = {"entry_id", "reverses", "note", "reference"}
+    booked = tuple(column.name for column in ledger_entry.c if column.name not in unbooked)
     for name, table, columns in (
         ("ADD_ATTEMPT", attempt, ()),
         ("ADD_HOLD", hold, begun),
         ("ADD_RESOLUTION", resolution, ()),
         ("ADD_ENTRY", ledger_entry, booked),
-        ("ADD_EPOCH", epoch, ("pid", "version", "started_at_micros")),
     ):
         yield Statement(name, sa.insert(table).values(_row(table, *columns)))
+    process = sa.insert(epoch).values(_row(epoch, "pid", "version", "started_at_micros"))
+    yield Statement("ADD_EPOCH", process.returning(epoch.c.epoch))
     limited = new(scope).values(_row(scope))
     changed = {"limit_nano": limited.excluded.limit_nano}
     yield Statement("SET_LIMIT", limited.on_conflict_do_update(index_elements=["scope"], set_=changed))
@@ -122,11 +127,11 @@ def attempt_changes() -> Iterator[Statement]:
 
 def grouped_changes() -> Iterator[Statement]:
     """Yield what changes many rows at once, each to its own values: one group of parameters a row."""
-    step = _table("step", attempt_id=sa.Text, at=sa.Integer)
+    step = _table("step", attempt=sa.Text, at=sa.Integer)
     yield Statement(
         "MARK_ALL_SENT",
         sa.update(hold)
-        .where(hold.c.attempt_id == step.c.attempt_id, hold.c.sent_at_micros.is_(None))
+        .where(hold.c.attempt_id == step.c.attempt, hold.c.sent_at_micros.is_(None))
         .values(sent_at_micros=step.c.at)
         .returning(hold.c.attempt_id),
     )
@@ -152,19 +157,20 @@ def _table(name: str, **columns: type[sa.Text | sa.Integer]) -> sa.CTE:
     return sa.values(*named, name=name).data([given]).cte(name)
 
 
-def balance_changes() -> Iterator[Statement]:
-    """Yield what moves a scope's balances; a hold takes effect only where the limit allows it."""
-    amount = _given("amount")
+def usage_sums() -> Iterator[Statement]:
+    """Yield what adds to the hourly sums of usage."""
+    for name, table in (("ADD_USAGE", usage_hour), ("ADD_TAG_USAGE", tag_hour)):
+        new = sqlite.insert(table).values(_row(table))
+        added = {column: table.c[column] + new.excluded[column] for column in USAGE_COUNTERS}
+        places = [column.name for column in table.primary_key]
+        yield Statement(name, new.on_conflict_do_update(index_elements=places, set_=added))
+
+
+def balance_reads() -> Iterator[Statement]:
+    """Yield the reading of a scope's balance; what moves one is among the grouped changes."""
     mine = scope.c.scope == _text("of_scope")
-    allowed = sa.or_(
-        scope.c.limit_nano.is_(None),
-        scope.c.held_nano + scope.c.spent_nano + amount <= scope.c.limit_nano,
-    )
-    held, spent = scope.c.held_nano, scope.c.spent_nano
-    yield Statement("TAKE", sa.update(scope).where(mine, allowed).values(held_nano=held + amount))
-    moved = {"held_nano": held - _given("released"), "spent_nano": spent + _given("charged")}
-    yield Statement("RELEASE", sa.update(scope).where(mine).values(moved))
-    yield Statement("READ_BALANCE", sa.select(scope.c.limit_nano, held, spent).where(mine))
+    balance = sa.select(scope.c.limit_nano, scope.c.held_nano, scope.c.spent_nano)
+    yield Statement("READ_BALANCE", balance.where(mine))
 
 
 def compiled(statement: Statement) -> tuple[str, list[str]]:
@@ -181,7 +187,7 @@ def compiled(statement: Statement) -> tuple[str, list[str]]:
 def module_text() -> str:
     """Return the whole text of `sql.py`."""
     parts = [HEADER]
-    for statement in (*inserts(), *attempt_changes(), *grouped_changes(), *balance_changes()):
+    for statement in (*inserts(), *attempt_changes(), *grouped_changes(), *usage_sums(), *balance_reads()):
         text, names = compiled(statement)
         comment = textwrap.fill(", ".join(names), 100, initial_indent="# ", subsequent_indent="# ")
         if len(statement.name) + len(text) + 5 <= LINE:

@@ -1,8 +1,8 @@
 """Owns executing the ledger's steps in the writer's thread, one alone or a whole batch with few statements per table.
 
 In a batch all holds come first, then what was sent, then checkpoints, then settlements and voids. The steps of one
-attempt keep their order, because a hold is awaited before the next is queued. What an attempt moves in its scopes is
-summed over the batch; only a hold on a scope that has a limit is taken on its own, so that it can be refused.
+attempt keep their order, because a hold is awaited before the next is queued. What attempts move in their scopes is
+balances.py's: summed over the batch and written at its end.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from headrace.domain.books import Held, Opening, Progress, Refused, Settlement, 
 from headrace.domain.errors import Conflict
 from headrace.drivers.stores import booking, openings, sql
 from headrace.drivers.stores.booking import Booking, Closed, Value
+from headrace.drivers.stores.figures import Figures
 from headrace.drivers.stores.rowsets import run_rows
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.ports.ambient import Clock
-
-LIMITED_SCOPES = "SELECT scope FROM scope WHERE limit_nano IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +62,30 @@ class _Sorted:
 class LedgerSteps:
     """Executes steps on the writer's cursor; it belongs to the writer's thread but for `prices` and `waiting`."""
 
-    def __init__(self, epoch: int, clock: Clock, prices: set[str]) -> None:
+    def __init__(self, epoch: int, clock: Clock, prices: set[str], figures: Figures) -> None:
         self.prices = prices
         self.waiting: dict[str, Checkpoint] = {}
         self._epoch = epoch
         self._clock = clock
-        # None when it is to be read again: after a limit changed, and after a rollback.
-        self._limited: frozenset[str] | None = None
-        self._scopes: set[str] = set()
+        self._figures = figures
 
     def forget(self) -> None:
         """Drop what was learnt from a transaction that was rolled back."""
-        self._limited = None
-        self._scopes.clear()
+        self._figures.forget()
 
-    def set_limit(self, cursor: Cursor, row: tuple[str, int, int, int]) -> None:
-        """Write a scope's limit; the parameters of SET_LIMIT."""
-        cursor.execute(sql.SET_LIMIT, row)
-        self._limited = None
+    def take_back(self, cursor: Cursor, steps: Sequence[Step]) -> None:
+        """Give up the holds among these steps, for nobody knows of them; their ends are queued again by who waits."""
+        for step in steps:
+            if isinstance(step, Opening):
+                self.run_one(cursor, Abandon(step.attempt_id))
 
     def run_one(self, cursor: Cursor, step: Step) -> Outcome:
         """Execute one step alone; a returned conflict has changed nothing."""
+        outcome = self._run(cursor, step)
+        self._figures.write(cursor)
+        return outcome
+
+    def _run(self, cursor: Cursor, step: Step) -> Outcome:
         match step:
             case Opening():
                 return self._hold(cursor, step)
@@ -94,34 +96,34 @@ class LedgerSteps:
                 cursor.execute(sql.CHECKPOINT, self._count(step))
                 return None
             case Settlement():
-                return booking.book_settlement(cursor, step, Booking(self._epoch, step.timing.ended_at_micros))
+                booked = Booking(self._epoch, step.timing.ended_at_micros)
+                return booking.book_settlement(cursor, step, booked, self._figures)
             case Void() | Abandon():
                 void = self._void_of(step)
-                return booking.book_void(cursor, void, Booking(self._epoch, void.ended_at_micros))
+                return booking.book_void(cursor, void, Booking(self._epoch, void.ended_at_micros), self._figures)
 
     def run_all(self, cursor: Cursor, steps: Sequence[Step]) -> Sequence[Outcome]:
         """Execute a batch; what raises here has to be rolled back and run one by one."""
         batch = _sort(steps)
         outcomes: list[Outcome] = [None] * len(steps)
-        moves: dict[tuple[str, ...], list[int]] = {}
         if batch.openings:
-            self._hold_all(cursor, batch.openings, outcomes, moves)
+            self._hold_all(cursor, batch.openings, outcomes)
         if batch.sent:
             _mark_all_sent(cursor, batch.sent, outcomes)
         if batch.checkpoints:
             counts = [value for step in batch.checkpoints for value in self._count(step)]
             run_rows(cursor, sql.CHECKPOINT_ALL, 4, counts)
         if batch.ends:
-            self._end_all(cursor, batch.ends, outcomes, moves)
-        if moves:
-            self._move_all(cursor, moves)
+            self._end_all(cursor, batch.ends, outcomes)
+        self._figures.write(cursor)
         return outcomes
 
     def _hold(self, cursor: Cursor, opening: Opening) -> Held | Refused:
-        refused = openings.take_scopes(cursor, opening)
+        refused = self._figures.balances.take(cursor, opening)
         if refused is None:
             self._write_prices(cursor, (opening,))
             openings.write_opening(cursor, opening, self._epoch)
+            self._figures.rollups.opened(opening)
         return refused or Held(opening.attempt_id)
 
     def _count(self, step: Checkpoint) -> tuple[int, int, int, str]:
@@ -138,26 +140,14 @@ class LedgerSteps:
         for price in new.values():
             openings.write_price(cursor, price)
 
-    def _hold_all(
-        self,
-        cursor: Cursor,
-        wanted: list[tuple[int, Opening]],
-        outcomes: list[Outcome],
-        moves: dict[tuple[str, ...], list[int]],
-    ) -> None:
-        if self._limited is None:
-            self._limited = frozenset(row[0] for row in cursor.execute(LIMITED_SCOPES).fetchall())
+    def _hold_all(self, cursor: Cursor, wanted: list[tuple[int, Opening]], outcomes: list[Outcome]) -> None:
         held: list[Opening] = []
         for place, opening in wanted:
-            if self._limited.isdisjoint(opening.scopes):
-                moves.setdefault(opening.scopes, [0, 0])[0] += opening.bound.amount_nano
-            else:
-                refused = openings.take_scopes(cursor, opening)
-                if refused is not None:
-                    outcomes[place] = refused
-                    continue
-            outcomes[place] = Held(opening.attempt_id)
-            held.append(opening)
+            refused = self._figures.balances.take(cursor, opening)
+            if refused is None:
+                held.append(opening)
+                self._figures.rollups.opened(opening)
+            outcomes[place] = refused or Held(opening.attempt_id)
         self._write_prices(cursor, held)
         self._write_openings(cursor, held)
 
@@ -172,18 +162,12 @@ class LedgerSteps:
             turns += (opening.request.request_id, opening.turn_index, opening.at_micros)
             attempts += openings.attempt_row(opening, self._epoch, scopes)
             holds += openings.hold_row(opening, self._epoch, scopes)
-        run_rows(cursor, sql.ADD_REQUEST, 9, requests)
+        run_rows(cursor, sql.ADD_REQUEST, 11, requests)
         run_rows(cursor, sql.ADD_TURN, 3, turns)
         run_rows(cursor, sql.ADD_ATTEMPT, 17, attempts)
         run_rows(cursor, sql.ADD_HOLD, 6, holds)
 
-    def _end_all(
-        self,
-        cursor: Cursor,
-        ends: list[tuple[int, End]],
-        outcomes: list[Outcome],
-        moves: dict[tuple[str, ...], list[int]],
-    ) -> None:
+    def _end_all(self, cursor: Cursor, ends: list[tuple[int, End]], outcomes: list[Outcome]) -> None:
         open_holds = booking.close_holds(cursor, (step.attempt_id for _, step in ends))
         resolutions: list[Value] = []
         entries: list[Value] = []
@@ -192,39 +176,26 @@ class LedgerSteps:
             if closed is None:
                 outcomes[place] = booking.ended(step.attempt_id)
                 continue
-            charge = self._add_end(step, closed, resolutions, entries)
-            moved = moves.setdefault(booking.SCOPES.decode(closed[4]), [0, 0])
-            moved[0] -= closed[3]
-            moved[1] += charge
-        run_rows(cursor, sql.ADD_RESOLUTION, 23, resolutions)
+            charge = self._add_end(cursor, step, closed, resolutions, entries)
+            self._figures.balances.release(cursor, booking.SCOPES.decode(closed[4]), closed[3], charge)
+        run_rows(cursor, sql.ADD_RESOLUTION, booking.RESOLUTION_COLUMNS, resolutions)
         run_rows(cursor, sql.ADD_ENTRY, booking.ENTRY_COLUMNS, entries)
 
-    def _add_end(self, step: End, closed: Closed, resolutions: list[Value], entries: list[Value]) -> int:
+    def _add_end(
+        self, cursor: Cursor, step: End, closed: Closed, resolutions: list[Value], entries: list[Value]
+    ) -> int:
+        rollups = self._figures.rollups
         if isinstance(step, Settlement):
             at_micros = step.timing.ended_at_micros
             charge = booking.charge_of(step)
             resolutions += booking.settled_row(step, Booking(self._epoch, at_micros), closed, charge)
             entries += booking.entry_values(step, closed, at_micros)
+            rollups.settled(cursor, step, charge)
             return charge
         void = self._void_of(step)
         resolutions += booking.voided_row(void, Booking(self._epoch, void.ended_at_micros), closed)
+        rollups.voided(cursor, void)
         return 0
-
-    def _move_all(self, cursor: Cursor, moves: dict[tuple[str, ...], list[int]]) -> None:
-        by_scope: dict[str, list[int]] = {}
-        for scopes, (held, spent) in moves.items():
-            for scope in scopes:
-                moved = by_scope.setdefault(scope, [0, 0])
-                moved[0] += held
-                moved[1] += spent
-        new = by_scope.keys() - self._scopes
-        if new:
-            run_rows(cursor, sql.ADD_SCOPE, 4, [value for scope in sorted(new) for value in (scope, -1, 0, 0)])
-            self._scopes |= new
-        rows: list[Value] = []
-        for scope, (held, spent) in by_scope.items():
-            rows += (scope, held, spent)
-        run_rows(cursor, sql.MOVE_ALL, 3, rows)
 
 
 def _sort(steps: Sequence[Step]) -> _Sorted:
@@ -243,9 +214,9 @@ def _sort(steps: Sequence[Step]) -> _Sorted:
 
 
 def _mark_all_sent(cursor: Cursor, sent: list[tuple[int, Sent]], outcomes: list[Outcome]) -> None:
-    values: list[Value] = []
-    for _, step in sent:
-        values += (step.attempt_id, step.at_micros)
+    # Of two steps of one attempt the first counts, as it does when they run one by one.
+    first = {step.attempt_id: step.at_micros for _, step in reversed(sent)}
+    values: list[Value] = [value for pair in first.items() for value in pair]
     marked = {row[0] for row in run_rows(cursor, sql.MARK_ALL_SENT, 2, values)}
     for place, step in sent:
         if step.attempt_id in marked:

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from headrace import __version__
 from headrace.domain.errors import HomeUnusable, StoreUnusable
-from headrace.drivers.stores.sqlite import Connection, library
+from headrace.drivers.stores.sqlite import Connection, Cursor, library
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Steps:
         return self.revisions[-1]
 
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0012", "0013")
 STEPS = Steps(REVISIONS, Path(__file__).parent / "migrations")
 
 
@@ -78,11 +78,11 @@ def copy_database(source: Connection, destination: Path) -> None:
         target.close()
 
 
-def note_writer(connection: Connection) -> None:
+def note_writer(cursor: Cursor) -> None:
     """Remember which version of Headrace opened the database last."""
-    connection.execute(
+    cursor.execute(
         "INSERT INTO installation (name, value) VALUES ('written_by', ?) "
-        "ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE installation.value <> excluded.value",
         (__version__,),
     )
 

@@ -20,13 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from headrace.domain.errors import Conflict, HeadraceError, MeteringUnavailable
-from headrace.drivers.stores.sqlite import (
-    Connection,
-    Cursor,
-    IntegrityError,
-    is_store_fault,
-    synchronous_setting,
-)
+from headrace.drivers.stores.connection import StoreConnection
+from headrace.drivers.stores.sqlite import Cursor, IntegrityError, is_store_fault
 from headrace.ports.ambient import Clock
 
 A = TypeVar("A")
@@ -47,6 +42,10 @@ class Group(Protocol):
 
     def forget(self) -> None:
         """Drop what was learnt from a transaction that was rolled back."""
+        ...
+
+    def take_back(self, cursor: Cursor, steps: Sequence[Any], /) -> None:
+        """Undo what stands of steps that were committed after their waiters had been told that they failed."""
         ...
 
 
@@ -71,7 +70,7 @@ def unavailable(cause: Exception | None, detail: str) -> MeteringUnavailable:
 class Writer:
     """Runs queued operations in batches on the one writing connection and resolves their futures once per batch."""
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: StoreConnection, clock: Clock, synchronous: str) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
         self._clock = clock
@@ -85,7 +84,7 @@ class Writer:
         self._failures = 0
         self._last_commit_seconds = 0.0
         self._last_error: str | None = None
-        self._synchronous = synchronous_setting(connection)
+        self._synchronous = synchronous
         self._thread = threading.Thread(target=self._run, name="headrace-store-writer", daemon=True)
         self._thread.start()
 
@@ -181,7 +180,7 @@ class Writer:
     def _run(self) -> None:
         going_on = True
         while going_on:
-            going_on = self._rounds.get()
+            going_on = self._next_round()
             left = len(self._queue)
             while left:
                 batch = [self._queue.popleft() for _ in range(min(left, BATCH_LIMIT))]
@@ -189,6 +188,18 @@ class Writer:
                 self._commit(batch)
         late = list(self._queue)
         self._announce(late, [unavailable(None, "the store is closed") for _ in late])
+
+    def _next_round(self) -> bool:
+        """Wait for the next burst of operations; False when there will be no more."""
+        return self._rounds.get()
+
+    def _begin(self) -> None:
+        """Begin a batch's transaction."""
+        self._cursor.execute("BEGIN IMMEDIATE")
+
+    def _end(self, batch: list[Operation]) -> None:
+        """Make a batch's transaction durable; raises when it is not, or when nobody can tell."""
+        self._cursor.execute("COMMIT")
 
     def _commit(self, batch: list[Operation]) -> None:
         started = self._clock.monotonic()
@@ -207,20 +218,20 @@ class Writer:
 
     def _transact(self, batch: list[Operation]) -> list[object]:
         cursor = self._cursor
-        cursor.execute("BEGIN IMMEDIATE")
+        self._begin()
         try:
             outcomes = _run_together(cursor, batch)
         except Exception as error:
             if is_store_fault(error):
                 raise
             self._roll_back(batch)
-            cursor.execute("BEGIN IMMEDIATE")
+            self._begin()
             outcomes = [self._run_guarded(operation) for operation in batch]
-        cursor.execute("COMMIT")
+        self._end(batch)
         return outcomes
 
     def _run_guarded(self, operation: Operation) -> object:
-        _, run, argument, _ = operation
+        _, run, argument, group = operation
         self._cursor.execute("SAVEPOINT operation")
         try:
             outcome: object = run(self._cursor, argument)
@@ -228,6 +239,8 @@ class Writer:
             if is_store_fault(error):
                 raise
             self._cursor.execute("ROLLBACK TO operation")
+            if group is not None:
+                group.forget()
             outcome = named(error)
         self._cursor.execute("RELEASE operation")
         return outcome

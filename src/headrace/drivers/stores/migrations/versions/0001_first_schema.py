@@ -12,6 +12,10 @@ revision = "0001"
 down_revision = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+REFUSE_CHANGE = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$
+"""
 APPEND_ONLY = ("request", "turn", "attempt", "resolution", "ledger_entry", "price_version")
 
 
@@ -30,9 +34,12 @@ def upgrade() -> None:
     _add_ledger_entry()
     _add_resolution()
     op.create_index("request_by_key", "request", ["key_id", "request_id"])
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
+    if is_postgresql:
+        op.execute(REFUSE_CHANGE)
     for table in APPEND_ONLY:
-        _refuse(table, "UPDATE")
-        _refuse(table, "DELETE")
+        for verb in ("UPDATE", "DELETE", *(("TRUNCATE",) if is_postgresql else ())):
+            _refuse(table, verb)
 
 
 def downgrade() -> None:
@@ -45,6 +52,11 @@ def _within(table: str, column: str) -> sa.CheckConstraint:
 
 
 def _refuse(table: str, verb: str) -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        each = "STATEMENT" if verb == "TRUNCATE" else "ROW"
+        name = f"{table}_no_{verb.lower()}"
+        op.execute(f"CREATE TRIGGER {name} BEFORE {verb} ON {table} FOR EACH {each} EXECUTE FUNCTION refuse_change()")
+        return
     op.execute(
         f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
         f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
@@ -227,7 +239,7 @@ def _add_hold() -> None:
 def _add_ledger_entry() -> None:
     op.create_table(
         "ledger_entry",
-        sa.Column("entry_id", sa.Integer, nullable=False),
+        sa.Column("entry_id", NUMBER, nullable=False),
         sa.Column("attempt_id", sa.Text, nullable=True),
         sa.Column("line", sa.Integer, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
@@ -238,7 +250,7 @@ def _add_ledger_entry() -> None:
         sa.Column("price_pico", NUMBER, nullable=False),
         sa.Column("amount_nano", NUMBER, nullable=False),
         sa.Column("at_micros", NUMBER, nullable=False),
-        sa.Column("reverses", sa.Integer, nullable=True),
+        sa.Column("reverses", NUMBER, nullable=True),
         sa.CheckConstraint("kind IN ('cost', 'charge')", name="ledger_entry_kind_known"),
         _within("ledger_entry", "amount_nano"),
         sa.CheckConstraint("debit <> credit", name="ledger_entry_two_accounts"),

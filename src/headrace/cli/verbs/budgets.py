@@ -1,0 +1,190 @@
+"""`headrace budgets`: limits on charge, made, listed with what is left, changed and deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from cyclopts import Parameter
+
+from headrace.cli.client import open_client, segment
+from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.replies import moment, part, parts, short_dollars, text
+from headrace.cli.session import Session, columns
+from headrace.domain.json_value import JsonObject
+
+PATH = "/v2/budgets"
+HEADINGS = ("ID", "SCOPE", "WINDOW", "LIMIT", "SPENT", "HELD", "LEFT", "UNTIL", "MODE")
+AMOUNTS = frozenset({3, 4, 5, 6})
+WindowName = Literal["hour", "day", "week", "month", "total"]
+ModeName = Literal["reject", "clamp"]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetFlags:
+    """How a new budget's limit holds."""
+
+    window: Annotated[
+        WindowName, Parameter(help="Over what time the limit holds; a week begins on Monday, total never ends.")
+    ] = "month"
+    zone: Annotated[str, Parameter(help="The time zone in which days, weeks and months begin, like Europe/Berlin.")] = (
+        "UTC"
+    )
+    mode: Annotated[
+        ModeName, Parameter(help="What happens to a call that does not fit: reject it, or clamp its output cap.")
+    ] = "reject"
+
+
+AS_USUAL = BudgetFlags()
+
+
+def create(
+    scope: str,
+    /,
+    *,
+    usd: str,
+    budget: BudgetFlags = AS_USUAL,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Make a budget; it holds from the next call on.
+
+    Parameters
+    ----------
+    scope:
+        key:ID, team:NAME, model:ID or platform.
+    usd:
+        The limit in US dollars, like 12.50.
+    """
+    body: JsonObject = {
+        "scope": scope,
+        "limit_usd": usd,
+        "window": budget.window,
+        "zone": budget.zone,
+        "mode": budget.mode,
+    }
+    with open_client(session, flags) as client:
+        reply = client.send("POST", PATH, "admin", body)
+    return _tell(reply, "", flags, session)
+
+
+def list_budgets(
+    scope: str | None = None,
+    /,
+    *,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """List the budgets with what is left of each; with a key, its own and those of its team.
+
+    Parameters
+    ----------
+    scope:
+        Only those of this scope.
+    """
+    with open_client(session, flags) as client:
+        reply = client.get(PATH if scope is None else f"{PATH}?{urlencode({'scope': scope})}", "either")
+    rows = [HEADINGS, *(_row(each) for each in parts(reply, "budgets"))]
+    empty = "There is no budget. Make one: headrace budgets create platform --usd 100 --window month"
+    line = columns(rows, AMOUNTS) if len(rows) > 1 else empty
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def show(
+    budget_id: str,
+    /,
+    *,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Show a budget and what is left of it.
+
+    Parameters
+    ----------
+    budget_id:
+        The ID that `headrace budgets list` shows.
+    """
+    with open_client(session, flags) as client:
+        reply = client.get(f"{PATH}/{segment(budget_id)}", "either")
+    shown = part(reply, "budget")
+    left = f"{short_dollars(shown, 'left')} are left{_until(shown)}"
+    held = f"spent {short_dollars(shown, 'spent')}, held for running calls {short_dollars(shown, 'held')}"
+    return _tell(reply, f"\n{left}: {held}.", flags, session)
+
+
+def set_budget(
+    budget_id: str,
+    /,
+    *,
+    usd: str | None = None,
+    mode: ModeName | None = None,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Change a budget's limit or mode; what was spent stays spent.
+
+    Parameters
+    ----------
+    budget_id:
+        The ID that `headrace budgets list` shows.
+    usd:
+        The limit in US dollars.
+    mode:
+        What happens to a call that does not fit.
+    """
+    given = (("limit_usd", usd), ("mode", mode))
+    body: JsonObject = {name: value for name, value in given if value is not None}
+    with open_client(session, flags) as client:
+        reply = client.send("PATCH", f"{PATH}/{segment(budget_id)}", "admin", body)
+    return _tell(reply, "", flags, session)
+
+
+def delete(
+    budget_id: str,
+    /,
+    *,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Delete a budget: its limit holds no longer.
+
+    Parameters
+    ----------
+    budget_id:
+        The ID that `headrace budgets list` shows.
+    """
+    with open_client(session, flags) as client:
+        reply = client.send("DELETE", f"{PATH}/{segment(budget_id)}", "admin")
+    shown = part(reply, "budget")
+    line = f"{text(shown, 'scope')} has no limit of {short_dollars(shown, 'limit')}{_per(shown)} any more."
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def _tell(reply: JsonObject, more: str, flags: ClientFlags, session: Session) -> int:
+    shown = part(reply, "budget")
+    refused = "is refused" if text(shown, "mode") == "reject" else "gets a smaller output cap"
+    line = (
+        f"{text(shown, 'scope')} may spend {short_dollars(shown, 'limit')}{_per(shown)}; a call that does not fit"
+        f" {refused} ({text(shown, 'id')}).{more}"
+    )
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def _per(shown: JsonObject) -> str:
+    window = text(shown, "window")
+    return " in all" if window == "total" else f" a {window} ({text(shown, 'zone')})"
+
+
+def _until(shown: JsonObject) -> str:
+    ends = text(shown, "window_ends_at")
+    return f" until {moment(ends)}" if ends else ""
+
+
+def _row(shown: JsonObject) -> tuple[str, ...]:
+    amounts = (short_dollars(shown, name) for name in ("limit", "spent", "held", "left"))
+    window = text(shown, "window")
+    named = window if window in {"hour", "total"} else f"{window} {text(shown, 'zone')}"
+    ends = text(shown, "window_ends_at")
+    return text(shown, "id"), text(shown, "scope"), named, *amounts, moment(ends) if ends else "-", text(shown, "mode")

@@ -1,0 +1,145 @@
+"""Owns the hourly sums of usage: what every resolution adds to them, in the commit that writes it, and the rebuild.
+
+A sum belongs to the hour in which the attempt ended. The sums hold nothing that the ledger does not: `rebuild` makes
+them anew from its rows, and the audit compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from headrace.domain.books import Opening, Settlement, Void
+from headrace.drivers.stores import sql
+from headrace.drivers.stores.rowsets import run_rows
+from headrace.drivers.stores.sqlite import Cursor
+
+Value: TypeAlias = "str | int"
+Place: TypeAlias = "tuple[Value, ...]"
+
+HOUR_MICROS = 3_600_000_000
+VOIDED = "voided"
+PLACE_COLUMNS = 8
+TAG_PLACE_COLUMNS = 9
+COUNTERS = 13
+TAGS = msgspec.json.Decoder(tuple[str, ...])
+ORIGIN = """
+SELECT request.account, request.key_id, attempt.model_id, attempt.provider, coalesce(attempt.deployment, ''),
+    coalesce(request.route, ''), attempt.held_at_micros, request.tags
+FROM attempt JOIN request ON request.request_id = attempt.request_id WHERE attempt.attempt_id = ?
+"""
+FROM_LEDGER = """
+INSERT INTO usage_hour
+SELECT hour_start_micros, account, key_id, model_id, provider, deployment, route, status,
+    count(*), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
+    sum(input_cache_write_1h), sum(output_text), sum(output_reasoning), sum(cost_nano), sum(charge_nano),
+    sum(duration_micros), sum(first_event_micros), sum(first_events)
+FROM resolved GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+"""
+TAGS_FROM_LEDGER = """
+INSERT INTO tag_hour
+SELECT hour_start_micros, tag.value, account, key_id, model_id, provider, deployment, route, status,
+    count(*), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
+    sum(input_cache_write_1h), sum(output_text), sum(output_reasoning), sum(cost_nano), sum(charge_nano),
+    sum(duration_micros), sum(first_event_micros), sum(first_events)
+FROM resolved CROSS JOIN json_each(resolved.tags) AS tag GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+"""
+
+
+class Rollups:
+    """Adds up one batch; it belongs to the writer's thread."""
+
+    def __init__(self) -> None:
+        self._origins: dict[str, tuple[Place, int, tuple[str, ...]]] = {}
+        self._sums: dict[Place, list[int]] = {}
+        self._tag_sums: dict[Place, list[int]] = {}
+
+    def forget(self) -> None:
+        """Drop what a batch that was rolled back had added up or opened; origins are read again when they are needed."""
+        self._origins.clear()
+        self._sums.clear()
+        self._tag_sums.clear()
+
+    def opened(self, opening: Opening) -> None:
+        """Remember where an attempt's sums will belong."""
+        request = opening.request
+        place = (request.account, request.key_id, opening.model_id, opening.provider, opening.deployment or "")
+        self._origins[opening.attempt_id] = ((*place, request.route or ""), opening.at_micros, request.tags)
+
+    def settled(self, cursor: Cursor, settlement: Settlement, charge_nano: int) -> None:
+        """Add a settlement."""
+        usage, timing = settlement.usage, settlement.timing
+        place, held_at, tags = self._origin(cursor, settlement.attempt_id)
+        first = timing.first_event_at_micros
+        self._add(
+            (timing.ended_at_micros - timing.ended_at_micros % HOUR_MICROS, *place, settlement.ending),
+            tags,
+            (
+                1,
+                settlement.request_status is not None,
+                usage.input_fresh,
+                usage.input_cache_read,
+                usage.input_cache_write_5m,
+                usage.input_cache_write_1h,
+                usage.output_text,
+                usage.output_reasoning,
+                sum([line.cost_nano for line in settlement.lines]),
+                charge_nano,
+                timing.ended_at_micros - held_at,
+                0 if first is None else first - held_at,
+                first is not None,
+            ),
+        )
+
+    def voided(self, cursor: Cursor, void: Void) -> None:
+        """Add a void."""
+        place, held_at, tags = self._origin(cursor, void.attempt_id)
+        ended_at = void.ended_at_micros
+        counts = (1, void.request_status is not None, *(0,) * 8, ended_at - held_at, 0, 0)
+        self._add((ended_at - ended_at % HOUR_MICROS, *place, VOIDED), tags, counts)
+
+    def write(self, cursor: Cursor) -> None:
+        """Write what was added up since the last time."""
+        if self._sums:
+            run_rows(cursor, sql.ADD_USAGE, PLACE_COLUMNS + COUNTERS, _rows(self._sums))
+            self._sums.clear()
+        if self._tag_sums:
+            run_rows(cursor, sql.ADD_TAG_USAGE, TAG_PLACE_COLUMNS + COUNTERS, _rows(self._tag_sums))
+            self._tag_sums.clear()
+
+    def _add(self, place: Place, tags: tuple[str, ...], counts: tuple[int, ...]) -> None:
+        _sum_up(self._sums, place, counts)
+        for tag in tags:
+            _sum_up(self._tag_sums, (place[0], tag, *place[1:]), counts)
+
+    def _origin(self, cursor: Cursor, attempt_id: str) -> tuple[Place, int, tuple[str, ...]]:
+        known = self._origins.pop(attempt_id, None)
+        if known is not None:
+            return known
+        row = cursor.execute(ORIGIN, (attempt_id,)).fetchone()
+        return tuple(row[:6]), row[6], () if row[7] is None else TAGS.decode(row[7])
+
+
+def rebuild(cursor: Cursor) -> None:
+    """Make the sums anew from the ledger."""
+    cursor.execute("DELETE FROM usage_hour")
+    cursor.execute(FROM_LEDGER)
+    cursor.execute("DELETE FROM tag_hour")
+    cursor.execute(TAGS_FROM_LEDGER)
+
+
+def _sum_up(sums: dict[Place, list[int]], place: Place, counts: tuple[int, ...]) -> None:
+    known = sums.get(place)
+    if known is None:
+        sums[place] = list(counts)
+    else:
+        known[:] = [before + added for before, added in zip(known, counts, strict=True)]
+
+
+def _rows(sums: dict[Place, list[int]]) -> list[Value]:
+    values: list[Value] = []
+    for place, counts in sums.items():
+        values += place
+        values += counts
+    return values

@@ -1,0 +1,72 @@
+"""Taking the hold of an attempt before it is sent; where a budget that clamps refuses, with a smaller output cap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.domain.books import Opening, Refused
+from headrace.domain.call import Call
+from headrace.domain.plan import Excluded, Target
+from headrace.ports.upstream import Prepared
+from headrace.services.metering import bound_of, request_start
+from headrace.services.turn_parts import TurnParts
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPlace:
+    """Which attempt of which turn it is, the route that chose its target, and what the plan left out."""
+
+    attempt_id: str
+    turn_index: int
+    attempt_index: int
+    route: str | None
+    excluded: tuple[Excluded, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A hold that is durable, with what it was taken for; `clamped_to` is the output cap that a budget shrank."""
+
+    call: Call
+    prepared: Prepared
+    held_at_micros: int
+    clamped_to: int | None = None
+
+
+async def take_hold(
+    parts: TurnParts, place: AttemptPlace, call: Call, target: Target, prepare: Callable[[Call], Prepared]
+) -> Taken:
+    """Hold the bound of the prepared call; raises PaymentRequired when a budget refuses it."""
+    held_at = parts.clock.unix_micros()
+    prepared = prepare(call)
+    clamped_to: int | None = None
+    while True:
+        opening = _opening(parts, place, call, target, prepared, held_at)
+        answer = await parts.ledger.hold(opening)
+        if not isinstance(answer, Refused):
+            return Taken(call, prepared, held_at, clamped_to)
+        smaller = parts.budgets.clamped(call, target, opening.bound, answer)
+        if smaller is None:
+            raise parts.budgets.refusal(call, target, opening.bound, answer)
+        call, clamped_to = smaller, smaller.envelope.output_cap
+        prepared = prepare(call)
+
+
+def _opening(
+    parts: TurnParts, place: AttemptPlace, call: Call, target: Target, prepared: Prepared, held_at: int
+) -> Opening:
+    return Opening(
+        attempt_id=place.attempt_id,
+        request=request_start(call, place.route, place.excluded),
+        turn_index=place.turn_index,
+        attempt_index=place.attempt_index,
+        model_id=target.model.id,
+        provider=target.provider.name,
+        deployment=target.deployment,
+        identity=target.identity,
+        price=target.price,
+        bound=bound_of(call, target, len(prepared.body)),
+        scopes=parts.budgets.scopes(call, target, held_at),
+        at_micros=held_at,
+    )

@@ -1,0 +1,133 @@
+"""Teams as the operator changes them, and their prepaid balances; every change is in force before the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from headrace.domain.access import OPERATOR_ACCOUNT
+from headrace.domain.budget import balance_scope
+from headrace.domain.errors import Conflict, InvalidRequest, NotFound
+from headrace.domain.names import did_you_mean
+from headrace.domain.snapshot import Snapshot
+from headrace.domain.team import DEFAULT_TEAM, Team
+from headrace.domain.transfer import Balance, Entry, Transfer, TransferKind
+from headrace.ports.ambient import Clock, Ids
+from headrace.ports.money import Accounts, TeamStore
+from headrace.services.keys import check_label
+from headrace.services.snapshots import Snapshots
+
+MOST_TRANSFERS = 1_000
+REFERENCE_CHARS = 128
+NOTE_CHARS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """Money that the operator books to a team's balance; without a reference one is made."""
+
+    kind: TransferKind
+    amount_nano: int
+    note: str = ""
+    reference: str | None = None
+
+
+class Teams:
+    """Changes teams one change at a time."""
+
+    def __init__(self, store: TeamStore, accounts: Accounts, snapshots: Snapshots, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._snapshots = snapshots
+        self._clock = clock
+        self._ids = ids
+        self._turn = asyncio.Lock()
+
+    def list(self) -> tuple[Team, ...]:
+        """Return every team by name, the default one included."""
+        teams = self._snapshots.current().teams
+        own = () if DEFAULT_TEAM in teams else (Team(DEFAULT_TEAM, is_prepaid=False, created_at_micros=0),)
+        return tuple(sorted((*teams.values(), *own), key=lambda team: team.name))
+
+    def find(self, name: str) -> Team:
+        """Return one team; raises NotFound naming the closest."""
+        teams = {team.name: team for team in self.list()}
+        if name in teams:
+            return teams[name]
+        hint = did_you_mean(name, teams)
+        raise NotFound(
+            f'No team named "{name[:80]}".{f" {hint}" if hint else ""} `headrace teams create` makes one.',
+            code="team_not_found",
+            param="team",
+        )
+
+    async def create(self, name: str, *, is_prepaid: bool) -> Team:
+        """Make a team; raises Conflict when the name is taken, InvalidRequest when it cannot be one."""
+        check_label(name, "name")
+        if name == OPERATOR_ACCOUNT or "/" in name or ":" in name:
+            raise InvalidRequest(f'"{name}" cannot be a team\'s name: choose one without / and :.', param="name")
+        async with self._turn:
+            if name in self._snapshots.current().teams:
+                raise Conflict(f'The team "{name}" exists already.', code="team_exists", param="name")
+            return await self._put(Team(name, is_prepaid, self._clock.unix_micros()))
+
+    async def change(self, name: str, *, is_prepaid: bool) -> Team:
+        """Say whether a team pays in advance; raises NotFound."""
+        async with self._turn:
+            return await self._put(replace(self.find(name), is_prepaid=is_prepaid))
+
+    async def remove(self, name: str) -> Team:
+        """Forget a team; raises Conflict for the default one and while keys or budgets of it are in use, NotFound."""
+        async with self._turn:
+            team = self.find(name)
+            reason = _use_of(name, self._snapshots.current())
+            if reason is not None:
+                raise Conflict(f'The team "{name}" {reason}', code="team_in_use")
+            await self._store.remove(name)
+            await self._snapshots.publish_named()
+            return team
+
+    async def pay(self, name: str, payment: Payment) -> Balance:
+        """Book a top-up or an adjustment to a team's balance; raises NotFound, InvalidRequest, Conflict."""
+        team = self.find(name)
+        if payment.amount_nano == 0 or (payment.kind is TransferKind.TOP_UP and payment.amount_nano < 0):
+            raise InvalidRequest(
+                '"amount_usd" must be over zero for a top-up; an adjustment may be negative, never zero.',
+                param="amount_usd",
+            )
+        reference = payment.reference or self._ids.new("pay")
+        if not (reference.isprintable() and len(reference) <= REFERENCE_CHARS and len(payment.note) <= NOTE_CHARS):
+            raise InvalidRequest(
+                f'"reference" must have at most {REFERENCE_CHARS} printable characters, "note" at most {NOTE_CHARS}.',
+                param="reference",
+            )
+        at_micros = self._clock.unix_micros()
+        return await self._accounts.post(
+            Transfer(payment.kind, team.name, payment.amount_nano, payment.note, reference, at_micros)
+        )
+
+    async def balance(self, name: str) -> Balance:
+        """Return a team's balance, zero when nothing was ever paid; raises NotFound."""
+        scope = balance_scope(self.find(name).name)
+        found = await self._accounts.balances([scope])
+        return found[0] if found else Balance(scope, 0, 0, 0)
+
+    async def transfers(self, name: str, limit: int = 100) -> tuple[Entry, ...]:
+        """Return the newest transfers of a team first; raises NotFound."""
+        return await self._accounts.transfers(self.find(name).name, min(max(limit, 1), MOST_TRANSFERS))
+
+    async def _put(self, team: Team) -> Team:
+        await self._store.put(team)
+        await self._snapshots.publish_named()
+        return team
+
+
+def _use_of(name: str, snapshot: Snapshot) -> str | None:
+    if name == DEFAULT_TEAM:
+        return "takes the keys that are made without a team: it stays."
+    live = (each for each in snapshot.keys.values() if each.account == name and each.revoked_at_micros is None)
+    key = next(live, None)
+    if key is not None:
+        return f'has keys in use ("{key.name}" is one): revoke them first.'
+    budget = next((each for each in snapshot.budgets if each.scope == f"team:{name}"), None)
+    return None if budget is None else f"has budgets ({budget.id} is one): delete them first."
