@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fmt generate lock e2e compat torture
+.PHONY: help run test check bench fmt generate lock e2e compat torture fuzz
 
 help: ## show this list
 	@echo "Headrace"
@@ -42,13 +42,16 @@ compat: $(VENV)/.dev-installed #: run foreign clients, installed into build/, an
 torture: $(VENV)/.dev-installed #: kill, cut and overload until it breaks
 	@$(BIN)/python -m benchmarks.torture $(ARGS)
 
+fuzz: $(VENV)/.dev-installed #: ask every route what its description allows and forbids, for long (ARGS="--seed 1")
+	@$(BIN)/python -m tests.e2e.openapi_fuzz $(ARGS)
+
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
+	--no-emit-index-url --no-annotate --no-strip-extras --custom-compile-command "make lock"
 
 lock: $(VENV)/.dev-installed #: pin the requirement files again (LOCK_ARGS="--upgrade")
-	@$(LOCK) $(LOCK_ARGS) pyproject.toml --group build -o requirements/run.txt
-	@$(LOCK) $(LOCK_ARGS) pyproject.toml --group build --group dev -c requirements/run.txt -o requirements/dev.txt
-	@for each in langchain litellm pydo; do \
+	@$(LOCK) $(LOCK_ARGS) pyproject.toml --extra postgres --group build -o requirements/run.txt
+	@$(LOCK) $(LOCK_ARGS) pyproject.toml --extra postgres --group build --group dev -c requirements/run.txt -o requirements/dev.txt
+	@for each in anthropic langchain litellm openai pydo; do \
 		$(LOCK) $(LOCK_ARGS) tests/compatibility/requirements-$$each.in -o tests/compatibility/requirements-$$each.txt || exit 1; done
 
 $(BIN)/python:

@@ -8,8 +8,8 @@
  *   --mode leave   opens streams and closes each after --leave-after events
  *
  * A good reply has status 200 and, for unary, a body that contains --expect; for a stream, at least
- * --min-events data events, no error event, [DONE], and an orderly end of the transfer. Everything else
- * is an error. A run ends by --count or --duration-ms, and in any case at --deadline-ms, when what is
+ * --min-events data events, no error event, one that begins with --end ([DONE] unless told), and an orderly
+ * end of the transfer. Everything else is an error. A run ends by --count or --duration-ms, and in any case at --deadline-ms, when what is
  * still open counts as errors.
  *
  * The value of the Authorization header is taken from the environment: LOADGEN_AUTHORIZATION.
@@ -84,12 +84,13 @@ typedef struct {
 
 static struct {
     Mode mode;
-    const char *host, *path, *expect;
+    const char *host, *path, *expect, *end;
     int port, concurrency;
     long count, min_events, leave_after;
     uint64_t duration_ns, deadline_ns, ramp_ns;
-} plan = {.mode = UNARY, .host = "127.0.0.1", .path = "/v1/chat/completions", .expect = "\"usage\"", .concurrency = 1,
-          .count = 1000, .min_events = 1, .leave_after = 3, .duration_ns = 10000000000u, .deadline_ns = 30000000000u};
+} plan = {.mode = UNARY, .host = "127.0.0.1", .path = "/v1/chat/completions", .expect = "\"usage\"", .end = "[DONE]",
+          .concurrency = 1, .count = 1000, .min_events = 1, .leave_after = 3, .duration_ns = 10000000000u,
+          .deadline_ns = 30000000000u};
 
 static struct {
     long started, ok, ok_in_time, errors, left, events, events_in_time;
@@ -166,7 +167,7 @@ static void finish_reply(Client *c) {
     else if (plan.mode != UNARY && c->error_event[0])
         note_error(c, "an error event after %ld events: %s", c->events, c->error_event);
     else if (plan.mode != UNARY && (!c->done || c->events < plan.min_events))
-        note_error(c, "the stream ended after %ld events, %s [DONE]", c->events, c->done ? "with" : "without");
+        note_error(c, "the stream ended after %ld events, %s %s", c->events, c->done ? "with" : "without", plan.end);
     else if (plan.mode == LEAVE)
         note_error(c, "the stream ended before the client could leave");
     else {
@@ -192,6 +193,10 @@ static void leave(Client *c) {
     begin(c);
 }
 
+static bool begins(const char *line, size_t length, const char *with) {
+    return length >= strlen(with) && memcmp(line, with, strlen(with)) == 0;
+}
+
 static void end_of_line(Client *c, uint64_t now) {
     const char *line = c->line;
     size_t length = c->line_length;
@@ -201,11 +206,11 @@ static void end_of_line(Client *c, uint64_t now) {
     line += 5;
     length -= 5;
     if (length && *line == ' ') line++, length--;
-    if (length >= 6 && memcmp(line, "[DONE]", 6) == 0) {
+    if (begins(line, length, plan.end)) {
         c->done = true;
         return;
     }
-    if (length >= 8 && memcmp(line, "{\"error\"", 8) == 0) {
+    if (begins(line, length, "{\"error\"") || begins(line, length, "{\"type\":\"error\"")) {
         memcpy(c->error_event, line, length);
         c->error_event[length] = '\0';
         return;
@@ -585,7 +590,7 @@ static void build_request(const char *body_file) {
 static _Noreturn void usage(void) {
     fprintf(stderr, "usage: loadgen --port PORT --body-file FILE [--mode unary|stream|leave] [--host ADDRESS] [--path PATH]\n"
                     "  [--concurrency N] [--count N] [--duration-ms MS] [--deadline-ms MS] [--ramp-ms MS]\n"
-                    "  [--expect TEXT] [--min-events N] [--leave-after EVENTS]\n");
+                    "  [--expect TEXT] [--min-events N] [--leave-after EVENTS] [--end TEXT]\n");
     exit(2);
 }
 
@@ -604,7 +609,8 @@ static const char *parse_options(int argc, char **argv) {
         {"count", required_argument, NULL, 'n'},      {"duration-ms", required_argument, NULL, 'd'},
         {"deadline-ms", required_argument, NULL, 'x'}, {"ramp-ms", required_argument, NULL, 'r'},
         {"expect", required_argument, NULL, 'e'},     {"min-events", required_argument, NULL, 'v'},
-        {"leave-after", required_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+        {"leave-after", required_argument, NULL, 'l'}, {"end", required_argument, NULL, 'z'},
+        {NULL, 0, NULL, 0}};
     const char *body_file = NULL;
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -622,6 +628,7 @@ static const char *parse_options(int argc, char **argv) {
         case 'e': plan.expect = optarg; break;
         case 'v': plan.min_events = atol(optarg); break;
         case 'l': plan.leave_after = atol(optarg); break;
+        case 'z': plan.end = optarg; break;
         default: usage();
         }
     }

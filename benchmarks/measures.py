@@ -13,7 +13,7 @@ from benchmarks.calls import upstream_stats
 from benchmarks.figures import BenchError, Figures, LoadResult, StreamStep
 from benchmarks.processes import Cores, cpu_seconds, resident_mb
 from benchmarks.targets import Target
-from benchmarks.workloads import BURST, PACED, UNARY, Workload
+from benchmarks.workloads import BURST, PACED, SPOKEN, UNARY, Workload
 
 LOADED_CONCURRENCY = 64
 BURST_CONCURRENCY = 16
@@ -35,10 +35,11 @@ class Effort:
     warmup_ms: int
     stream_steps: tuple[int, ...]
     fallback_steps: tuple[int, ...]
+    soak_ms: int
 
 
-FULL = Effort(3, 3000, 4000, 1500, (50, 200, 400, 600), (25, 10))
-QUICK = Effort(1, 1500, 1500, 500, (50, 200), (10,))
+FULL = Effort(3, 3000, 4000, 1500, (50, 200, 400, 600), (25, 10), 60_000)
+QUICK = Effort(1, 1500, 1500, 500, (50, 200), (10,), 6_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def run_load(bench: Bench, target: Target, load: Load) -> LoadResult:
     body_file = bench.directory / f"{target.name}-{load.workload.name}.json"
     body_file.write_bytes(target.body(load.workload))
     deadline_ms = load.duration_ms + load.ramp_ms + DRAIN_MS
+    spoken = SPOKEN[load.workload.dialect]
     options = {
         "mode": load.mode,
         "port": target.port,
@@ -80,6 +82,8 @@ def run_load(bench: Bench, target: Target, load: Load) -> LoadResult:
         "ramp-ms": load.ramp_ms,
         "min-events": load.workload.min_events,
         "leave-after": LEAVE_AFTER_EVENTS,
+        "path": spoken.path,
+        "end": spoken.end,
     }
     command = [str(bench.load_generator)]
     for name, value in options.items():
@@ -116,7 +120,8 @@ class Costed:
     cpu_seconds: float
 
 
-def _run_costed(bench: Bench, target: Target, load: Load) -> Costed:
+def run_costed(bench: Bench, target: Target, load: Load) -> Costed:
+    """Run a load and add up what CPU time the target spent meanwhile."""
     before = cpu_seconds(target.running)
     result = run_load(bench, target, load)
     return Costed(result, cpu_seconds(target.running) - before)
@@ -128,9 +133,10 @@ def _warm_up(bench: Bench, target: Target) -> None:
     run_load(bench, target, Load(BURST, "stream", 4, UNBOUNDED, duration // 2))
 
 
-def _stream_step(bench: Bench, target: Target, streams: int) -> StreamStep:
+def stream_step(bench: Bench, target: Target, streams: int) -> StreamStep:
+    """Try so many paced streams at once."""
     load = Load(PACED, "stream", streams, streams, 60_000, ramp_ms=1000)
-    costed = _run_costed(bench, target, load)
+    costed = run_costed(bench, target, load)
     result = costed.result
     gap_p99_ms = result.gap_us.p99 / 1000
     clean = result.errors == 0 and result.ok == streams and gap_p99_ms <= MAX_CLEAN_GAP_MS
@@ -148,12 +154,12 @@ def _stream_steps(bench: Bench, target: Target) -> tuple[StreamStep, ...]:
     """Climb until a step is not clean; if the first one is not, go down."""
     steps: list[StreamStep] = []
     for streams in bench.effort.stream_steps:
-        steps.append(_stream_step(bench, target, streams))
+        steps.append(stream_step(bench, target, streams))
         if not steps[-1].clean:
             break
     if not steps[0].clean:
         for streams in bench.effort.fallback_steps:
-            steps.append(_stream_step(bench, target, streams))
+            steps.append(stream_step(bench, target, streams))
             if steps[-1].clean:
                 break
     return tuple(steps)
@@ -186,8 +192,8 @@ def measure(bench: Bench, target: Target) -> Figures:
     single = Load(UNARY, "unary", 1, UNBOUNDED, effort.round_ms)
     loaded = Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, effort.round_ms)
     singles = [run_load(bench, target, single) for _ in range(effort.rounds)]
-    loads = [_run_costed(bench, target, loaded) for _ in range(effort.rounds)]
-    burst = _run_costed(bench, target, Load(BURST, "stream", BURST_CONCURRENCY, UNBOUNDED, effort.burst_ms))
+    loads = [run_costed(bench, target, loaded) for _ in range(effort.rounds)]
+    burst = run_costed(bench, target, Load(BURST, "stream", BURST_CONCURRENCY, UNBOUNDED, effort.burst_ms))
     leaving = _leave(bench, target)
     steps = _stream_steps(bench, target)
     results = [*singles, *(costed.result for costed in loads), burst.result]

@@ -18,7 +18,8 @@ import msgspec
 
 from benchmarks import targets
 from benchmarks.calls import fetch, metric_samples, upstream_stats
-from benchmarks.figures import BenchError, Figures, LedgerFacts, Report
+from benchmarks.data_plane import measure_data_plane
+from benchmarks.figures import BenchError, DataPlane, Figures, LedgerFacts, Report
 from benchmarks.measures import FULL, QUICK, Bench, measure
 from benchmarks.processes import Cores, choose_cores
 from benchmarks.table import render, verdicts
@@ -112,6 +113,7 @@ class Headrace:
 
     figures: Figures
     ledger: LedgerFacts
+    data_plane: DataPlane
 
 
 def measure_litellm(bench: Bench, python: Path) -> Figures:
@@ -130,7 +132,8 @@ def measure_headrace(bench: Bench) -> Headrace:
         before = upstream_stats(bench.upstream_port).requests
         figures = measure(bench, target)
         requests = upstream_stats(bench.upstream_port).requests - before
-        return Headrace(figures, ledger_facts(target, files, requests, bench.directory))
+        ledger = ledger_facts(target, files, requests, bench.directory)
+        return Headrace(figures, ledger, measure_data_plane(bench, target))
 
 
 @contextlib.contextmanager
@@ -182,6 +185,7 @@ def run(options: Options) -> Report:
         direct=figures,
         litellm=peer,
         headrace=ours.figures if ours else None,
+        data_plane=ours.data_plane if ours else None,
     )
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.figures import Figures, Report
+from benchmarks.data_plane import data_plane_text, data_plane_verdicts
+from benchmarks.figures import Figures, Report, Verdict
 from benchmarks.measures import LEAVING_CLIENTS, LOADED_CONCURRENCY, MAX_CLEAN_GAP_MS
 
 REQUESTS_PER_SECOND_BAR = 25.0
@@ -20,15 +21,6 @@ class Row:
     litellm: float | None
     headrace: float | None
     decimals: int
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One bar and whether it is met; `None` could not be judged."""
-
-    bar: str
-    found: str
-    met: bool | None
 
 
 def added_p50_ms(figures: Figures, direct: Figures) -> float:
@@ -198,6 +190,7 @@ def verdicts(report: Report) -> tuple[Verdict, ...]:
             synchronous or "unknown",
             None if synchronous is None else synchronous in {"FULL", "EXTRA"},
         ),
+        *data_plane_verdicts(report.data_plane),
     )
 
 
@@ -216,6 +209,8 @@ def render(report: Report) -> str:
         render_table(report),
         f"{steps_head}\n{render_steps(measured)}",
     ]
+    if report.data_plane:
+        parts.append(data_plane_text(report.data_plane))
     problems = [f"{one.name}: {one.errors} errors, first: {one.first_error}" for one in measured if one.first_error]
     if problems:
         parts.append("\n".join(problems))

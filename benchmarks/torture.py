@@ -15,17 +15,19 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from random import SystemRandom
 
-from tests.e2e.cut_cases import Cut, Outcome
-from tests.e2e.cut_play import RECORDINGS, cut_stage, faults_of, play
+from tests.e2e.cut_cases import Outcome, every_byte, translated
+from tests.e2e.cut_play import STREAMS, cut_stage, faults_of, play
 from tests.e2e.kill_rounds import kill_rounds
 
 DEFAULT_KILLS = 100
 DEFAULT_MINUTES = 30.0
 EMBEDDED_EVERY = 10
 CUTS_SHARE = 0.5
+TRANSLATED_EVERY_BYTES = 7
 EXIT_STATUS = {"failed": 1, "incomplete": 2, "passed": 0}
 
 
@@ -93,16 +95,17 @@ async def _cuts(ordered: Ordered, deadline: float) -> Part:
     faults: list[str] = []
     done = 0
     async with cut_stage(ordered.folder / "cuts") as stage:
-        for recording in RECORDINGS.values():
+        for stream in STREAMS.values():
             if time.monotonic() > deadline:
                 break
-            played = await play(stage, (Cut(recording, place) for place in range(len(recording.body) + 1)))
+            cuts = chain(every_byte([stream]), translated([stream], TRANSLATED_EVERY_BYTES))
+            played = await play(stage, cuts)
             found = faults_of(stage, played, seen)
             faults += found
             done += 1
-            _say({"recording": recording.name, "cuts": len(played), "faults": len(found)})
+            _say({"recording": stream.name, "cuts": len(played), "faults": len(found)})
     counts: dict[str, object] = {outcome.value: seen[outcome] for outcome in Outcome}
-    return _told(Part("cuts", time.monotonic() - began, counts, tuple(faults), done == len(RECORDINGS)))
+    return _told(Part("cuts", time.monotonic() - began, counts, tuple(faults), done == len(STREAMS)))
 
 
 async def _kills(ordered: Ordered, deadline: float) -> Part:

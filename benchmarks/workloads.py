@@ -1,6 +1,8 @@
 """The requests of a measurement: which models they name, what they send, what a good reply holds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 
@@ -8,6 +10,27 @@ BURST_EVENTS = 200
 PACED_EVENTS = 150
 PACED_INTERVAL_US = 33333
 PROMPT = "Explain how a water wheel turns the flow of a river into work, step by step. " * 11
+
+
+SYSTEM = "You answer in plain words."
+MOST_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Where a dialect is asked, and with what the last event of its streams begins."""
+
+    path: str
+    end: str
+
+
+SPOKEN: Mapping[str, Spoken] = MappingProxyType(
+    {
+        "chat": Spoken("/v1/chat/completions", "[DONE]"),
+        "messages": Spoken("/v1/messages", '{"type":"message_stop"'),
+        "responses": Spoken("/v1/responses", '{"type":"response.completed"'),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +42,20 @@ class Workload:
     upstream_model: str
     stream: bool
     min_events: int
+    dialect: str = "chat"
 
     def body(self, model: str) -> bytes:
         """Return the request's body, about 1 KB, for the name that this target knows the model by."""
-        fields: dict[str, object] = {
-            "model": model,
-            "messages": [
-                {"role": "system", "content": "You answer in plain words."},
-                {"role": "user", "content": PROMPT},
-            ],
-            "temperature": 0.7,
-            "max_tokens": 512,
-        }
-        if self.stream:
-            fields |= {"stream": True, "stream_options": {"include_usage": True}}
+        fields: dict[str, object] = {"model": model, "temperature": 0.7, "stream": self.stream}
+        user = {"role": "user", "content": PROMPT}
+        if self.dialect == "responses":
+            fields |= {"instructions": SYSTEM, "input": PROMPT, "max_output_tokens": MOST_TOKENS}
+        elif self.dialect == "messages":
+            fields |= {"system": SYSTEM, "messages": [user], "max_tokens": MOST_TOKENS}
+        else:
+            fields |= {"messages": [{"role": "system", "content": SYSTEM}, user], "max_tokens": MOST_TOKENS}
+            if self.stream:
+                fields["stream_options"] = {"include_usage": True}
         return msgspec.json.encode(fields)
 
 

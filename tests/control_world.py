@@ -14,10 +14,12 @@ import httpx2
 from headrace.domain.access import AccessKey, Role
 from headrace.domain.alias import Alias
 from headrace.domain.catalog import Provider, WeightsFile
+from headrace.domain.credential import Credential
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
 from headrace.domain.errors import Conflict, EngineFailed, StoreUnusable
 from headrace.domain.json_value import JsonObject
 from headrace.domain.price import Line
+from headrace.domain.rate_limit import ScopedLimits
 from headrace.domain.receipt import AttemptRecord, Receipt
 from headrace.domain.secret import Secret
 from headrace.domain.usage import Usage
@@ -26,21 +28,34 @@ from headrace.http.control.parts import About, ControlParts
 from headrace.http.door import DoorParts
 from headrace.http.edge import EdgeLimits
 from headrace.http.gateway import AsgiApp
+from headrace.ports.catalogs import WrittenAliases
 from headrace.ports.fleet import Lease, Progress
 from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.ports.stores import SealedCredential
+from headrace.services.alerts import Alerts
 from headrace.services.aliases import Aliases
+from headrace.services.breakeven import Breakeven
+from headrace.services.budget_book import BudgetBook
+from headrace.services.health import TargetHealth
 from headrace.services.identity import Identity, NewKey
 from headrace.services.keys import Keys
+from headrace.services.limit_changes import LimitChanges
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
 from headrace.services.responses import Responses
 from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
 from headrace.services.tasks import Tasks
+from headrace.services.teams import Teams
+from headrace.services.webhooks import Webhooks
+from headrace.services.usage import UsageReader
 from headrace.testing.clock import FakeClock, FakeIds, FakeRandom
 from headrace.wire.catalog_file import CatalogText
+from tests.fakes.alerts import MemoryAlerting, MemoryAlertStore, MemorySender, MemoryWebhookStore
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.breakeven import InPlace, MemoryAccelerators, MemoryUsageHours
+from tests.fakes.money import MemoryAccounts, MemoryBudgetStore, MemoryMoney, MemoryTeamStore
+from tests.fakes.usage import MemoryUsageReports
 
 NOON_MICROS = 1_795_521_600_000_000  # 2026-11-24 12:00 UTC
 KEPT_RESPONSE = b'{"response":{"id":"resp_own","output":[]},"input":[],"requested_model":"tiny"}'
@@ -126,6 +141,13 @@ class MemoryKeys:
             raise Conflict("there")
         self.keys[key.public_id] = key
 
+    async def change(self, key: AccessKey) -> bool:
+        present = self.keys.get(key.public_id)
+        if present is None or present.revoked_at_micros is not None:
+            return False
+        self.keys[key.public_id] = replace(present, name=key.name, cache_seconds=key.cache_seconds)
+        return True
+
     async def revoke(self, public_id: str, at_micros: int) -> bool:
         key = self.keys.get(public_id)
         if key is None or key.revoked_at_micros is not None:
@@ -141,13 +163,13 @@ class MemoryCredentials:
     """A store of sealed credentials in memory."""
 
     def __init__(self) -> None:
-        self.sealed: dict[str, SealedCredential] = {}
+        self.sealed: dict[tuple[str, str], SealedCredential] = {}
 
     async def put(self, credential: SealedCredential) -> None:
-        self.sealed[credential.provider] = credential
+        self.sealed[credential.provider, credential.label] = credential
 
-    async def remove(self, provider: str) -> bool:
-        return self.sealed.pop(provider, None) is not None
+    async def remove(self, provider: str, label: str) -> bool:
+        return self.sealed.pop((provider, label), None) is not None
 
     async def list(self) -> tuple[SealedCredential, ...]:
         return tuple(self.sealed.values())
@@ -196,6 +218,22 @@ class MemoryAliases:
 
     async def list(self) -> tuple[Alias, ...]:
         return tuple(self.aliases[name] for name in sorted(self.aliases))
+
+
+class MemoryLimits:
+    """A store of rate limits in memory."""
+
+    def __init__(self) -> None:
+        self.limits: dict[str, ScopedLimits] = {}
+
+    async def put(self, scoped: ScopedLimits) -> None:
+        self.limits[scoped.scope] = scoped
+
+    async def remove(self, scope: str) -> bool:
+        return self.limits.pop(scope, None) is not None
+
+    async def list(self) -> tuple[ScopedLimits, ...]:
+        return tuple(self.limits[scope] for scope in sorted(self.limits))
 
 
 class StagedWeights:
@@ -264,10 +302,20 @@ class World:
     keys: MemoryKeys = field(default_factory=MemoryKeys)
     credentials: MemoryCredentials = field(default_factory=MemoryCredentials)
     aliases: MemoryAliases = field(default_factory=MemoryAliases)
+    written_aliases: WrittenAliases | None = None
+    limits: MemoryLimits = field(default_factory=MemoryLimits)
+    money: MemoryMoney = field(default_factory=MemoryMoney)
+    alerting: MemoryAlerting = field(default_factory=MemoryAlerting)
+    sender: MemorySender = field(default_factory=MemorySender)
+    teams: MemoryTeamStore = field(default_factory=MemoryTeamStore)
     receipts: MemoryReceipts = field(default_factory=MemoryReceipts)
+    accelerators: MemoryAccelerators = field(default_factory=MemoryAccelerators)
+    usage: MemoryUsageHours = field(default_factory=MemoryUsageHours)
+    reports: MemoryUsageReports = field(default_factory=MemoryUsageReports)
     weights: StagedWeights = field(default_factory=StagedWeights)
     observer: KeptEvents = field(default_factory=KeptEvents)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOON_MICROS))
+    health: TargetHealth = field(default_factory=TargetHealth)
     checks: dict[str, Callable[[], str | None]] = field(default_factory=lambda: {"store": lambda: None})
     failed_tasks: list[BaseException] = field(default_factory=list[BaseException])
     tokens: dict[str, str] = field(default_factory=dict[str, str])
@@ -276,12 +324,7 @@ class World:
     async def build(self, *, metrics_public: bool = False) -> ControlParts:
         """Mint the credentials, read the first snapshot and return the parts."""
         identity = Identity(Secret("p" * 32), FakeRandom())
-        for name, role in (("admin", Role.ADMIN), ("key", Role.KEY), ("foreign", Role.KEY), ("gone", Role.KEY)):
-            scope = frozenset({"acme/chat:large"}) if name == "foreign" else None
-            minted = identity.mint(NewKey(name, role, "shop", scope), self.clock.unix_micros())
-            self.tokens[name], self.ids[name] = minted.text.reveal(), minted.key.public_id
-            await self.keys.add(minted.key)
-        await self.keys.revoke(self.ids["gone"], NOON_MICROS)
+        await self._mint(identity)
         self.receipts.receipts += [
             make_receipt("req_own", self.ids["key"]),
             make_receipt("req_foreign", self.ids["foreign"]),
@@ -289,6 +332,7 @@ class World:
         blobs = MemoryBlobs(self.clock)
         blobs.kept[self.ids["key"], "response", "resp_own"] = (KEPT_RESPONSE, NOON_MICROS + 1_000_000)
         secrets = ContextSecrets()
+        budgets, accounts = MemoryBudgetStore(self.money), MemoryAccounts(self.money)
         snapshots = Snapshots(
             SnapshotSources(
                 catalog=self.files,
@@ -299,18 +343,32 @@ class World:
                 has_weights=lambda file: self.weights.path(file) is not None,
                 given=self.find_given,
                 aliases=self.aliases,
+                written_aliases=self.written_aliases,
+                budgets=budgets,
+                teams=self.teams,
+                limits=self.limits,
             )
         )
         await snapshots.reload()
         tasks = Tasks(lambda _, error: self.failed_tasks.append(error))
+        limits = LimitChanges(self.limits, snapshots, self.clock)
+        receivers = MemoryWebhookStore(self.alerting)
+        alerts = Alerts(MemoryAlertStore(self.alerting), receivers, snapshots, self.clock, FakeIds())
         return ControlParts(
             door=DoorParts(snapshots, identity, EdgeLimits(frozenset({"gate"})), FakeIds(), self.clock, self.observer),
-            keys=Keys(self.keys, identity, snapshots, self.clock),
-            credentials=ProviderCredentials(self.credentials, secrets, snapshots, self.clock),
+            keys=Keys(self.keys, identity, snapshots, self.clock, (limits.carry_key, alerts.carry_key)),
+            credentials=ProviderCredentials(self.credentials, secrets, snapshots, self.clock, self.health),
             aliases=Aliases(self.aliases, snapshots, self.clock),
+            alerts=alerts,
+            webhooks=Webhooks(receivers, self.sender, secrets, self.clock, FakeIds(), FakeRandom()),
+            limits=limits,
+            teams=Teams(self.teams, accounts, snapshots, self.clock, FakeIds()),
+            budgets=BudgetBook(budgets, accounts, snapshots, self.clock, FakeIds()),
             responses=Responses(blobs, self.clock, 30),
             pulls=Pulls(self.weights, snapshots, tasks),
             receipts=ReceiptReader(self.receipts),
+            usage=UsageReader(self.reports),
+            breakeven=Breakeven(snapshots, self.accelerators, self.usage, self.clock, InPlace()),
             weights=self.weights,
             compute=OneReplica(),
             about=About("0.1.0", "abc1234", "3.11.9", "0001", "full", "3.53.0"),
@@ -320,7 +378,15 @@ class World:
             metrics_public=metrics_public,
         )
 
-    def find_given(self, provider: Provider) -> Secret | None:
+    async def _mint(self, identity: Identity) -> None:
+        for name, role in (("admin", Role.ADMIN), ("key", Role.KEY), ("foreign", Role.KEY), ("gone", Role.KEY)):
+            scope = frozenset({"acme/chat:large"}) if name == "foreign" else None
+            minted = identity.mint(NewKey(name, role, "shop", scope), self.clock.unix_micros())
+            self.tokens[name], self.ids[name] = minted.text.reveal(), minted.key.public_id
+            await self.keys.add(minted.key)
+        await self.keys.revoke(self.ids["gone"], NOON_MICROS)
+
+    def find_given(self, provider: Provider) -> tuple[Credential, ...]:
         return given_credentials({}, self.given)(provider)
 
     def bearer(self, name: str) -> dict[str, str]:
@@ -341,6 +407,26 @@ async def open_world(world: World) -> AsyncGenerator[httpx2.AsyncClient]:
     """Build the world's application and call it."""
     async with client_of(control_app(await world.build())) as client:
         yield client
+
+
+@dataclass(slots=True)
+class Plane:
+    """A running world with its client."""
+
+    world: World
+    parts: ControlParts
+    client: httpx2.AsyncClient
+
+    async def call(self, caller: str, method: str, path: str, body: JsonObject | None = None) -> httpx2.Response:
+        return await self.client.request(method, path, headers=self.world.bearer(caller), json=body)
+
+
+@asynccontextmanager
+async def open_plane(world: World) -> AsyncGenerator[Plane]:
+    """Build the world's application and call it, with its parts at hand."""
+    parts = await world.build()
+    async with client_of(control_app(parts)) as client:
+        yield Plane(world, parts, client)
 
 
 def body_of(response: httpx2.Response) -> JsonObject:

@@ -18,7 +18,7 @@ from headrace.domain import errors
 from headrace.domain.settings import Limits
 from headrace.drivers.catalogs.files import shipped_files
 from headrace.http.control.app import ControlParts, control_routes
-from headrace.http.inference import HOT_ROUTES
+from headrace.http.hot_routes import HOT_ROUTES
 from headrace.services.catalog import build_catalog
 from tools.doc_tables import PLACE, TABLES, renewed
 

@@ -24,7 +24,7 @@ from headrace.drivers.compute.local import LocalCompute, LocalPolicy
 from headrace.drivers.compute.supervisor import ProcessSupervisor
 from headrace.drivers.engines.llamacpp import LlamaCpp
 from headrace.drivers.engines.llamacpp_adapter import LlamaCppAdapter
-from headrace.drivers.transports.aiohttp_transport import AiohttpTransport
+from headrace.drivers.transports.http1_transport import Http1Transport
 from headrace.testing.clock import FakeClock, FakeIds, FakeRandom
 from tests.contract.toy_fleet import eventually, is_running
 from tests.engine_calls import answer, chat_call, frames_of, local_deployment, local_target
@@ -50,7 +50,7 @@ class Served:
 
     engine: LlamaCpp
     adapter: LlamaCppAdapter
-    transport: AiohttpTransport
+    transport: Http1Transport
     endpoint: Endpoint
     target: Target
     warden: int
@@ -82,7 +82,7 @@ async def served(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
     lease = await compute.acquire(target.model.id, 60.0)
     (replica,) = compute.observe()
     assert replica.pid is not None
-    async with AiohttpTransport("test") as transport:
+    async with Http1Transport("test") as transport:
         yield Served(engine, LlamaCppAdapter(FakeIds()), transport, lease.endpoint, target, replica.pid)
     await compute.close()
     assert not psutil.pid_exists(replica.pid)
@@ -307,7 +307,7 @@ async def test_an_engine_that_dies_in_mid_stream_is_an_upstream_error_and_comes_
     compute = LocalCompute({"llamacpp": engine}, supervisor, clock, LocalPolicy())
     await compute.apply(local_deployment(smollm_path))
     call = chat_call(stream=True, max_tokens=900, ignore_eos=True)
-    async with AiohttpTransport("test") as transport:
+    async with Http1Transport("test") as transport:
         lease = await compute.acquire(target.model.id, 60.0)
         exchange = await adapter.open(transport, lease.endpoint, adapter.prepare(call, target), Deadlines())
         assert await exchange.read() is not None

@@ -372,6 +372,25 @@ def test_a_good_change_takes_effect_and_a_bad_one_is_refused_while_the_old_serve
     assert ask(server, model="second-chat").status_code == 404
 
 
+def test_an_alias_of_the_file_is_in_force_after_the_file_changes_and_a_bad_one_stops_a_start(
+    server: RunningHeadrace,
+) -> None:
+    file = server.home / "headrace.toml"
+    file.write_text(f'[aliases.daily]\npoints_to = "{BODY["model"]}"\n')
+    server.start()
+    assert ask(server, model="daily").headers["x-headrace-model"] == BODY["model"]
+    file.write_text(f'[aliases."team/weekly"]\npoints_to = "{BODY["model"]}"\n')
+    eventually(lambda: can_call(server, "team/weekly"), "the new alias is listed")
+    assert ask(server, model="daily").status_code == 404
+    assert headrace("aliases", "delete", "team/weekly", home=server.home).returncode == 1
+    file.write_text("[aliases.daily]\n\npoints_to = 'nobody'\n")
+    eventually(lambda: f"{file}:1" in server.log, "the refusal is logged")
+    assert ask(server, model="team/weekly").status_code == 200
+    server.stop()
+    status, said = refused_start(server)
+    assert status == 2 and f'{file}:1: aliases.daily.points_to: No model named "nobody"' in said
+
+
 def test_a_stream_in_flight_goes_on_by_what_it_started_with(server: RunningHeadrace, upstream: FakeUpstream) -> None:
     server.start()
     gate = Gate()

@@ -257,12 +257,39 @@ def test_a_messages_provider_gets_the_body_as_it_came_and_its_own_credential(wor
     assert sent == {**asked, "stream": True, "vendor": [1, None]}
     request = world.upstream.requests[-1]
     assert request.path == "/v1/messages"
-    assert (request.header("x-api-key"), request.header("anthropic-version")) == ("sk-upstream", "2023-06-01")
+    version = world.client.default_headers["anthropic-version"]
+    assert (request.header("x-api-key"), request.header("anthropic-version")) == ("sk-upstream", version)
     assert request.header("authorization") is None
     assert message.model == CLAUDE and message.content[0].to_dict()["signature"] == "c2ln"
     used = world.server.receipt(stream.response.headers["request-id"])["attempts"][0]["usage"]
     assert (used["input_fresh"], used["input_cache_read"]) == (7, 200)
     assert (used["input_cache_write_5m"], used["input_cache_write_1h"], used["output_text"]) == (10, 20, 3)
+
+
+def test_betas_reach_a_messages_provider_and_no_other_header_does(world: World) -> None:
+    world.upstream.follow(messages_reply(Message("Hi.")))
+    asked: Any = {
+        "model": CLAUDE,
+        "max_tokens": 9,
+        "messages": HELLO,
+        "betas": ["b1-2026-01-01", "fast-mode-2026-02-01"],
+    }
+    client = world.client.with_options(default_headers={"anthropic-dangerous-direct-browser-access": "true"})
+    messages: Any = client.beta.messages
+    reply = messages.with_raw_response.create(**asked)
+    request = world.upstream.requests[-1]
+    assert request.header("anthropic-beta") == "b1-2026-01-01"
+    assert [name for name, _ in request.headers if name.startswith(("anthropic", "x-stainless"))] == [
+        "anthropic-version",
+        "anthropic-beta",
+    ]
+    assert reply.headers["x-headrace-dropped"] == "anthropic-beta.fast-mode-2026-02-01"
+    world.upstream.follow(chat_reply("Hi."))
+    reply = messages.with_raw_response.create(**{**asked, "model": CHAT})
+    assert world.upstream.requests[-1].header("anthropic-beta") is None
+    assert reply.headers["x-headrace-dropped"] == "anthropic-beta"
+    with pytest.raises(anthropic.BadRequestError, match="names of betas"):
+        messages.create(**{**asked, "betas": ["not a beta"]})
 
 
 @pytest.mark.parametrize("streamed", [True, False])

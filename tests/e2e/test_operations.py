@@ -237,7 +237,8 @@ def test_a_slow_whole_reply_gets_no_comments(world: World) -> None:
 
 @pytest.fixture
 def other_key(world: World) -> Iterator[httpx2.Client]:
-    made = world.admin.post(KEYS, json={"name": "other", "account": "elsewhere"}).json()["api_key_info"]
+    assert world.admin.post("/v2/teams", json={"name": "elsewhere"}).status_code == 201
+    made = world.admin.post(KEYS, json={"name": "other", "team": "elsewhere"}).json()["api_key_info"]
     with world.server.client(made["secret_key"]) as client:
         yield client
 

@@ -18,7 +18,22 @@ from tests.running import RunningHeadrace
 
 SOUND = bytes(range(256)) * 400
 USAGE = {"prompt_tokens": 4, "completion_tokens": 3, "total_tokens": 7}
-KINDS = {"texts": "chat", "chats": "chat", "order": "rerank", "pictures": "image", "voice": "speech", "bare": "rerank"}
+KINDS = {
+    "texts": "chat",
+    "chats": "chat",
+    "order": "rerank",
+    "pictures": "image",
+    "voice": "speech",
+    "bare": "rerank",
+    "drawn": "image",
+    "said": "speech",
+    "found": "rerank",
+}
+BY_THE_PIECE = {
+    "drawn": 'usd_per_image = "0.065"',
+    "said": 'usd_per_mchar = "15"',
+    "found": 'usd_per_search = "0.002"',
+}
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         models = file.read_text().split("[[models]]")
         for place, (name, kind) in enumerate(KINDS.items(), start=1):
             models[place] = models[place].replace('kind = "chat"', f'kind = "{kind}"')
+            if name in BY_THE_PIECE:
+                head = models[place].partition('input = "0.10"')[0]
+                models[place] = f"{head}{BY_THE_PIECE[name]}\n"
             if name == "texts":
                 models[place] = models[place].replace('"streaming",', '"streaming", "completions",')
         unpriced = models[3].replace('"order', '"free').partition("[[models.prices]]")[0]
@@ -161,7 +179,28 @@ def test_images_are_made(world: World) -> None:
     assert data is not None
     assert data[0].b64_json == "AAAA"
     usage = settled(world, reply.headers["x-request-id"], "images")
-    assert (usage["input_fresh"], usage["output_text"]) == (5, 70)
+    assert (usage["input_fresh"], usage["output_text"], usage["output_image"], usage["image"]) == (5, 0, 70, 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "body", "line"),
+    [
+        ("/v1/images/generations", "drawn", {"prompt": "a river", "n": 3}, ("image", 1, "0.065", 65_000_000)),
+        ("/v1/rerank", "found", {"query": "q", "documents": ["a", "b"]}, ("search", 1, "0.002", 2_000_000)),
+        ("/v1/audio/speech", "said", {"input": "Grüße", "voice": "v"}, ("character", 5, "15", 75_000)),
+    ],
+)
+def test_what_is_priced_by_the_piece_is_billed_by_it(
+    world: World, path: str, model: str, body: dict[str, Any], line: tuple[str, int, str, int]
+) -> None:
+    reply = world.client.post(path, json={"model": model, **body})
+    assert reply.status_code == 200, reply.text
+    receipt = world.server.receipt(reply.headers["x-request-id"])
+    (attempt,) = receipt["attempts"]
+    (booked,) = attempt["lines"]
+    price = booked.get("price_usd_each") or booked["price_usd_per_mtok"]
+    assert (booked["kind"], booked["quantity"], price, booked["charge_nano_usd"]) == line
+    assert receipt["charge_nano_usd"] == line[3] <= attempt["bound_nano_usd"]
 
 
 def test_speech_comes_byte_by_byte(world: World) -> None:

@@ -1,4 +1,7 @@
-"""The Responses dialect by the official `openai` SDK: an embedded model, and providers of all three dialects."""
+"""The Responses dialect by the official `openai` SDK: an embedded model, and providers of all three dialects.
+
+Every response and every event of it is judged on its way to the client, by the SDK's types and the published schema.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx2
 import openai
 import pytest
 from openai import OpenAI
@@ -20,6 +24,7 @@ from headrace.testing.openai_replies import Chat, ToolCall, chat_reply, chat_str
 from headrace.testing.responses_replies import response_reply, response_stream
 from headrace.testing.script import Reply
 from headrace.testing.upstream import FakeUpstream, running_upstream
+from tests.open_responses import JudgedTransport
 from tests.running import RunningHeadrace
 
 SMOLLM = "smollm2-135m"
@@ -85,7 +90,9 @@ def in_dialect_of(model: str, chat: Chat, *, stream: bool) -> Reply:
 
 
 def sdk(server: RunningHeadrace, token: str | None = None) -> OpenAI:
-    return OpenAI(base_url=f"{server.base_url}/v1", api_key=token or server.api_key, max_retries=0, timeout=90)
+    judging = httpx2.Client(transport=JudgedTransport(), timeout=90)
+    key = token or server.api_key
+    return OpenAI(base_url=f"{server.base_url}/v1", api_key=key, max_retries=0, timeout=90, http_client=judging)
 
 
 @pytest.fixture(scope="module")
@@ -289,6 +296,19 @@ def test_a_kept_response_is_read_listed_and_deleted_by_its_own_key_only(world: W
     assert client.create(model=CHAT, input="x", previous_response_id=second.id).output_text
 
 
+def test_the_sdk_counts_a_prompt_with_what_it_continues_and_is_refused_a_compaction(world: World) -> None:
+    client = world.client.responses
+    asked = len(world.upstream.requests)
+    alone = client.input_tokens.count(model=CHAT, input="Hi")
+    assert (alone.object, alone.to_dict()["estimated"]) == ("response.input_tokens", True)
+    first = client.create(model=CHAT, input="x" * 4000)
+    more = client.input_tokens.count(model=CHAT, input="Hi", previous_response_id=first.id)
+    assert more.input_tokens - alone.input_tokens > 1000
+    assert len(world.upstream.requests) == asked + 1
+    with pytest.raises(openai.BadRequestError, match="not compacted"):
+        client.compact(model=CHAT, input="Hi")
+
+
 def blank(caught: pytest.ExceptionInfo[Any], name: str) -> Any:
     """Return an error's body without what differs between two requests."""
     body = dict(caught.value.body)
@@ -334,17 +354,17 @@ def test_a_failure_in_a_stream_is_a_numbered_error_event_and_no_end(world: World
     world.upstream.follow([failing if fault == "error event" else whole.cut(whole.frame_starts[at] + 5)])
     events: list[Any] = []
     with (
-        pytest.raises(openai.APIConnectionError),
+        pytest.raises(openai.APIError) as caught,
         world.client.responses.create(model=model, input="Hi", stream=True) as stream,
     ):
         events.extend(each for each in stream)
     types = judged(events)
-    assert types[-1] == "error" and "completed" not in types and "output_text.done" not in types
-    assert events[-1].code in {"upstream_unavailable", "upstream_truncated"}
-    extra: dict[str, Any] = events[-1].model_extra
-    receipt = world.server.receipt(extra["request_id"])
+    assert "output_text.delta" in types and "completed" not in types and "output_text.done" not in types
+    assert caught.value.code in {"upstream_unavailable", "upstream_truncated"}
+    error: Any = caught.value.body
+    receipt = world.server.receipt(error["request_id"])
     [attempt] = receipt["attempts"]
-    assert (attempt["state"], attempt["ending"]) == ("settled", events[-1].code)
+    assert (attempt["state"], attempt["ending"]) == ("settled", caught.value.code)
     assert attempt["usage"]["estimated"] is True and receipt["charge_nano_usd"] > 0
 
 

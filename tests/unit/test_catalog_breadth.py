@@ -13,7 +13,7 @@ from headrace.services.catalog import build_catalog, check_catalog
 from headrace.wire.catalog_file import CatalogText
 
 EXAMPLES = Path(__file__).parents[2] / "src/headrace/catalog/examples"
-TODAY = "2026-11-24"
+TODAY = "2026-11-25"
 CATALOG = build_catalog(shipped_files(), ADAPTERS)
 MODELS = [each for entries in CATALOG.models.values() for each in entries]
 LEAST_CHAT_MODELS = 50
@@ -54,7 +54,7 @@ def test_the_common_providers_are_there() -> None:
 @pytest.mark.parametrize("provider", CATALOG.providers.values(), ids=lambda each: each.name)
 def test_a_provider_says_how_it_is_reached_and_where_that_was_read(provider: Provider) -> None:
     assert provider.docs_url.startswith("https://")
-    assert datetime.date.fromisoformat(provider.checked_on) <= datetime.date(2026, 11, 24)
+    assert datetime.date.fromisoformat(provider.checked_on) <= datetime.date(2026, 11, 25)
     if provider.name not in ("embedded", "ollama"):
         assert provider.base_url.startswith("https://")
         assert provider.needs_credential

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headrace.cli import environment
 from headrace.cli.local import MadeHome
+from headrace.domain.audit import AuditReport
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.finding import Finding
 from headrace.domain.settings import ServeOptions
+
+if TYPE_CHECKING:
+    from headrace.app.price_files import PriceFiles
+    from headrace.ports.fleet import Progress
+    from headrace.services.price_proposals import Comparison
+    from headrace.wire.price_sources import Format
 
 
 class InstalledVerbs:
@@ -45,6 +53,37 @@ class InstalledVerbs:
         from headrace.services.catalog import check_catalog  # noqa: PLC0415 - as above
 
         return check_catalog(CatalogFiles(folder).read(), ADAPTERS)
+
+    def price_diff(self, folder: Path, file: Path, form: Format) -> Comparison:
+        """Compare a file's prices with those in force."""
+        return self._price_files(folder).compare(file, form)
+
+    def price_import(self, folder: Path, file: Path, form: Format) -> tuple[Comparison, tuple[Path, ...]]:
+        """Write a file's prices as proposals below the catalog folder."""
+        return self._price_files(folder).propose(file, form)
+
+    def price_apply(self, folder: Path, proposal: Path) -> Path:
+        """Add a reviewed proposal's prices to the operator's catalog file."""
+        return self._price_files(folder).apply(proposal)
+
+    def _price_files(self, folder: Path) -> PriceFiles:
+        from headrace.app.price_files import PriceFiles  # noqa: PLC0415 - as above
+        from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
+
+        return PriceFiles(folder, SystemClock())
+
+    def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
+        """Derive every figure of the home's books anew."""
+        from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
+        from headrace.drivers.stores.auditing import audit_home  # noqa: PLC0415 - as above
+
+        return audit_home(home, SystemClock().unix_micros(), watch)
+
+    def rebuild_usage(self, home: Path) -> None:
+        """Make the hourly sums of usage anew from the ledger."""
+        from headrace.drivers.stores.auditing import rebuild_usage  # noqa: PLC0415 - as above
+
+        rebuild_usage(home)
 
     def backup(self, home: Path, destination: Path) -> str:
         """Write a consistent copy of the home's store to one file."""

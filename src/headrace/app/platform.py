@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace import __version__
+from headrace.app.alerting import Alerting, Doers, make_alerting, start_alerting
 from headrace.app.deployments import EmbeddedDeployments
 from headrace.app.dialects import speaking_both, speaking_chat, speaking_messages, speaking_responses
 from headrace.app.foundation import Foundation
+from headrace.cli.config import AliasFile
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.health import BreakerRules
 from headrace.domain.plan import Deadlines
 from headrace.domain.settings import ServeOptions
 from headrace.drivers.ambient import ThreadOffload
+from headrace.drivers.catalogs.accelerators import FILE_NAME as ACCELERATORS
+from headrace.drivers.catalogs.accelerators import AcceleratorFiles
 from headrace.drivers.catalogs.files import CatalogFiles
 from headrace.drivers.compute.local import LocalCompute, LocalPolicy
 from headrace.drivers.compute.supervisor import ProcessSupervisor
@@ -36,7 +40,8 @@ from headrace.drivers.providers.openai_responses import OpenAiResponsesAdapter
 from headrace.drivers.providers.scan import provider_adapters
 from headrace.drivers.stores.sqlite import library_version
 from headrace.drivers.stores.upgrade import REVISIONS
-from headrace.drivers.transports.aiohttp_transport import AiohttpTransport
+from headrace.drivers.transports.egress import EgressSender
+from headrace.drivers.transports.http1_transport import Http1Transport
 from headrace.drivers.weights.http_source import HttpSource
 from headrace.drivers.weights.package_source import PackageSource
 from headrace.drivers.weights.store import WeightsStore
@@ -46,26 +51,36 @@ from headrace.http.cors import CrossOrigin
 from headrace.http.door import DoorParts
 from headrace.http.edge import EdgeLimits
 from headrace.http.gateway import AsgiApp, Gateway, InFlight
-from headrace.http.inference import HOT_ROUTES, InferenceEndpoint, InferenceParts
+from headrace.http.hot_routes import HOT_ROUTES
+from headrace.http.inference import InferenceEndpoint, InferenceParts
+from headrace.ports.ambient import Clock
 from headrace.ports.fleet import Encoder
 from headrace.ports.observer import Observer
 from headrace.ports.upstream import Adapter
 from headrace.services.aliases import Aliases
+from headrace.services.breakeven import Breakeven
+from headrace.services.budget_book import BudgetBook
+from headrace.services.budgets import Budgets
 from headrace.services.fleet import TargetFleet
 from headrace.services.health import TargetHealth
 from headrace.services.idempotency import Idempotency
 from headrace.services.keys import Keys
+from headrace.services.limit_changes import LimitChanges
+from headrace.services.limits import Limits
 from headrace.services.loop_watch import LoopWatch
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
+from headrace.services.response_cache import ResponseCache
 from headrace.services.responses import Responses
 from headrace.services.retries import RetryBudget
 from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
 from headrace.services.steadfast import SteadfastLedger
 from headrace.services.tally import Tally
 from headrace.services.tasks import Tasks
+from headrace.services.teams import Teams
 from headrace.services.turn_parts import TurnLimits, TurnParts
+from headrace.services.usage import UsageReader
 
 ENCODER_ENGINE = "minilm"
 CHAT_ENGINE = "llamacpp"
@@ -111,14 +126,17 @@ async def open_platform(
         stack.callback(offload.close)
         stack.push_async_callback(compute.close)
         stack.push_async_callback(tasks.close)
-        transport = await stack.enter_async_context(AiohttpTransport(f"headrace/{__version__}"))
+        transport = await stack.enter_async_context(Http1Transport(f"headrace/{__version__}"))
+        egress = EgressSender(f"headrace/{__version__}", frozenset(options.webhook_hosts))
+        await stack.enter_async_context(egress)
         snapshots = _snapshots(ground, options, environment, weights)
         await snapshots.reload()
         await compute.open()
         deployments = EmbeddedDeployments(compute, weights, (CHAT_ENGINE,), tasks)
         await deployments.apply(snapshots.current())
         snapshots.watch(deployments.follow)
-        machine = _Machine(weights, compute, tasks, offload, transport, snapshots)
+        alerting = make_alerting(ground, snapshots, egress)
+        machine = _Machine(weights, compute, tasks, offload, transport, snapshots, alerting)
         yield _assemble(ground, options, logger, machine)
 
 
@@ -130,8 +148,9 @@ class _Machine:
     compute: LocalCompute
     tasks: Tasks
     offload: ThreadOffload
-    transport: AiohttpTransport
+    transport: Http1Transport
     snapshots: Snapshots
+    alerting: Alerting
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,19 @@ class _Asked:
 
     pulls: Pulls
     responses: Responses
+    health: TargetHealth
+
+
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    """Services whose figures are read when somebody looks."""
+
+    in_flight: InFlight
+    health: TargetHealth
+    retries: RetryBudget
+    limits: Limits
+    snapshots: Snapshots
+    cache: ResponseCache
 
 
 def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine: _Machine) -> Platform:
@@ -148,18 +180,22 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     watch = LoopWatch(ground.clock, lambda lag: logger.warning("event loop blocked", seconds=round(lag, 3)))
     tasks.start("loop watch", watch.run())
     health, retries = TargetHealth(BreakerRules(options.limits.breaker_failures)), RetryBudget()
-    metrics = PrometheusObserver(_gauges(ground, machine.compute, watch, in_flight, health, retries))
+    limits = _limits(snapshots, ground.clock)
+    cache = ResponseCache(ground.blobs, ground.identity.fingerprint, ground.clock, is_on=options.response_cache)
+    counters = _Counters(in_flight, health, retries, limits, snapshots, cache)
+    metrics = PrometheusObserver(_gauges(ground, machine.compute, watch, counters))
     turn = TurnParts(
         ledger=SteadfastLedger(ground.ledger, tasks),
         fleet=TargetFleet(machine.compute, frozenset({ENCODER_ENGINE})),
         transport=machine.transport,
         adapters=_adapters(ground, machine),
-        observer=Observers((metrics, tally, health, LogObserver(logger))),
+        observer=Observers((metrics, tally, health, limits, cache, machine.alerting.errors, LogObserver(logger))),
         clock=ground.clock,
         ids=ground.ids,
         limits=_turn_limits(options),
         health=health,
         retries=retries,
+        budgets=_budgets(snapshots),
     )
     edge = EdgeLimits(_hosts(options), options.limits.max_body_bytes)
     door = DoorParts(snapshots, ground.identity, edge, ground.ids, ground.clock, turn.observer)
@@ -168,13 +204,31 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     tasks.start("response sweep", responses.sweep_for_ever())
     idempotency = Idempotency(ground.outcomes, tasks, ground.clock, is_on=options.idempotency)
     tasks.start("outcome sweep", idempotency.sweep_for_ever())
-    inference = InferenceParts(turn, snapshots, ground.identity, edge, machine.offload, responses, idempotency)
+    inference = InferenceParts(
+        turn, snapshots, ground.identity, edge, machine.offload, responses, idempotency, limits, cache
+    )
     hot = {route.path: InferenceEndpoint(inference, route) for route in HOT_ROUTES}
-    others = control_app(_control(ground, options, machine, door, metrics, _Asked(pulls, responses)))
+    control = _control(ground, options, machine, door, metrics, _Asked(pulls, responses, health))
+    others = control_app(control)
+    start_alerting(machine.alerting, ground, snapshots, tasks, logger, Doers(control.keys, control.aliases))
     gateway: AsgiApp = Gateway(hot, others, in_flight)
     if options.cors_origins:
         gateway = CrossOrigin(gateway, options.cors_origins)
     return Platform(gateway, turn.observer, in_flight, tally, snapshots, pulls, machine.weights, tasks)
+
+
+def _limits(snapshots: Snapshots, clock: Clock) -> Limits:
+    limits = Limits(clock)
+    limits.follow(snapshots.current())
+    snapshots.watch(limits.follow)
+    return limits
+
+
+def _budgets(snapshots: Snapshots) -> Budgets:
+    budgets = Budgets()
+    budgets.follow(snapshots.current())
+    snapshots.watch(budgets.follow)
+    return budgets
 
 
 def _control(
@@ -186,14 +240,24 @@ def _control(
     asked: _Asked,
 ) -> ControlParts:
     snapshots = machine.snapshots
+    limits = LimitChanges(ground.limits, snapshots, ground.clock)
+    heirs = (limits.carry_key, machine.alerting.alerts.carry_key)
+    accelerators = AcceleratorFiles(ground.home / ACCELERATORS)
     return ControlParts(
         door=door,
-        keys=Keys(ground.keys, ground.identity, snapshots, ground.clock),
-        credentials=ProviderCredentials(ground.credentials, ground.secrets, snapshots, ground.clock),
+        keys=Keys(ground.keys, ground.identity, snapshots, ground.clock, heirs),
+        credentials=ProviderCredentials(ground.credentials, ground.secrets, snapshots, ground.clock, asked.health),
         aliases=Aliases(ground.aliases, snapshots, ground.clock),
+        alerts=machine.alerting.alerts,
+        webhooks=machine.alerting.webhooks,
+        limits=limits,
+        teams=Teams(ground.teams, ground.accounts, snapshots, ground.clock, ground.ids),
+        budgets=BudgetBook(ground.budgets, ground.accounts, snapshots, ground.clock, ground.ids),
         responses=asked.responses,
         pulls=asked.pulls,
         receipts=ReceiptReader(ground.receipts),
+        usage=UsageReader(ground.usage_reports),
+        breakeven=Breakeven(snapshots, accelerators, ground.usage_hours, ground.clock, machine.offload),
         weights=machine.weights,
         compute=machine.compute,
         about=_about(ground),
@@ -238,6 +302,10 @@ def _snapshots(
             catalog_folder=str(folder),
             adapters=ADAPTERS,
             aliases=ground.aliases,
+            written_aliases=None if options.config is None else AliasFile(options.config),
+            budgets=ground.budgets,
+            teams=ground.teams,
+            limits=ground.limits,
         )
     )
 
@@ -275,9 +343,7 @@ def _gauges(
     ground: Foundation,
     compute: LocalCompute,
     watch: LoopWatch,
-    in_flight: InFlight,
-    health: TargetHealth,
-    retries: RetryBudget,
+    counters: _Counters,
 ) -> GaugeSources:
     writer = ground.database.writer
     return GaugeSources(
@@ -286,10 +352,24 @@ def _gauges(
         ledger_queue_depth=lambda: writer.queue_depth,
         replicas_by_state=lambda: Counter(each.state.value for each in compute.observe()),
         loop_lag_seconds=lambda: watch.lag_seconds,
-        requests_in_flight=lambda: in_flight.count,
-        targets_by_breaker=lambda: Counter(each.breaker.value for each in health.states(ground.clock.monotonic())),
-        retries_denied=lambda: retries.denied,
+        requests_in_flight=lambda: counters.in_flight.count,
+        targets_by_breaker=lambda: Counter(
+            each.breaker.value for each in counters.health.states(ground.clock.monotonic())
+        ),
+        retries_denied=lambda: counters.retries.denied,
+        limits_refused=lambda: counters.limits.refused,
+        credentials=lambda: _credentials(counters, ground.clock),
+        cache_outcomes=lambda: counters.cache.outcomes,
     )
+
+
+def _credentials(counters: _Counters, clock: Clock) -> list[tuple[str, str, str]]:
+    now = clock.monotonic()
+    return [
+        (name, each.label, counters.health.credential(name, each, now).state.value)
+        for name, provider in counters.snapshots.current().providers.items()
+        for each in provider.credentials
+    ]
 
 
 def _about(ground: Foundation) -> About:

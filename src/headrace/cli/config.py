@@ -1,10 +1,14 @@
-"""Reads headrace.toml into a typed tree and names file, line, key and fix of what is wrong; merging is options'."""
+"""Reads headrace.toml into a typed tree and names file, line, key and fix of what is wrong; merging is options'.
+
+The aliases in it are read again on a reload, everything else at the start.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, TypeVar, cast
@@ -12,6 +16,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from headrace.domain.alias import WrittenAlias
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.names import did_you_mean
@@ -40,7 +45,9 @@ class ServerTable(Struct, frozen=True, forbid_unknown_fields=True):
     tls_key: str | None = None
     allowed_hosts: tuple[str, ...] | None = None
     cors_origins: tuple[str, ...] | None = None
+    webhook_hosts: tuple[str, ...] | None = None
     idempotency: bool | None = None
+    response_cache: bool | None = None
     pull: bool | None = None
     log: Literal["json", "pretty"] | None = None
 
@@ -64,12 +71,23 @@ class LimitsTable(Struct, frozen=True, forbid_unknown_fields=True):
     keep_responses_days: Annotated[int, Meta(ge=0, le=3650)] = _DEFAULT.keep_responses_days
 
 
+class AliasTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """One table below `[aliases]`."""
+
+    points_to: str = ""
+    fallbacks: tuple[str, ...] = ()
+
+
 class ConfigTables(Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file; `[credentials]` maps a provider to the path of the file that holds its key."""
+    """The whole file.
+
+    `[credentials]` maps a provider to the path of the file that holds its key, `[aliases]` a name to what it points at.
+    """
 
     server: ServerTable = ServerTable()
     limits: LimitsTable = LimitsTable()
     credentials: dict[str, str] = {}
+    aliases: dict[str, AliasTable] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +112,37 @@ class ConfigFile:
         return {name: self.path.parent / Path(text).expanduser() for name, text in self.tables.credentials.items()}
 
 
+class AliasFile:
+    """The aliases of a configuration file, as it stands whenever they are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> tuple[WrittenAlias, ...]:
+        """Return the aliases; raises ConfigInvalid for whatever is wrong with the file."""
+        data = _content(self._path)
+        file = str(self._path)
+        tables = decode_config(file, data).aliases
+        lines = key_lines(_text(data))
+        return tuple(
+            WrittenAlias(name, table.points_to, table.fallbacks, file, line_of(lines, ("aliases", name)))
+            for name, table in tables.items()
+        )
+
+    def digest(self) -> str:
+        """Return a digest of the file, of nothing when it cannot be read."""
+        try:
+            return hashlib.sha256(self._path.read_bytes()).hexdigest()
+        except OSError:
+            return ""
+
+
 def read_config(path: Path) -> ConfigFile:
     """Return the file; raises ConfigInvalid naming file, line, key and fix."""
+    return ConfigFile(path.absolute(), decode_config(str(path), _content(path)))
+
+
+def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_BYTES + 1)
@@ -105,13 +152,17 @@ def read_config(path: Path) -> ConfigFile:
         ) from error
     if len(data) > LARGEST_BYTES:
         raise ConfigInvalid(f"{path}: is larger than {LARGEST_BYTES} bytes. Name the right file with --config.")
-    return ConfigFile(path.absolute(), decode_config(str(path), data))
+    return data
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8").replace("\r\n", "\n")
 
 
 def decode_config(file: str, data: bytes) -> ConfigTables:
     """Return the tables of a configuration text; raises ConfigInvalid."""
     try:
-        text = data.decode("utf-8").replace("\r\n", "\n")
+        text = _text(data)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise config_invalid(
@@ -145,10 +196,26 @@ def _problems(raw: Mapping[str, object]) -> list[tuple[KeyPath, tuple[str, str]]
             fix = "Write the path of the file that holds the provider's key, never the key itself."
             found.extend(((name, key), (f"expected a path, not {shown!r}", fix)) for key, shown in wrong_files)
             continue
+        if name == "aliases" and isinstance(value, dict):
+            found.extend(_alias_problems(cast("dict[str, object]", value)))
+            continue
         wrong = _convert_problem(ConfigTables, {name: value})
         if wrong is not None:
             found.append(wrong)
     return found
+
+
+def _alias_problems(aliases: Mapping[str, object]) -> Iterator[tuple[KeyPath, tuple[str, str]]]:
+    for name, value in aliases.items():
+        fix = f'Write [aliases."{name}"] and below it points_to = "MODEL".'
+        if not isinstance(value, dict):
+            yield ("aliases", name), (f"expected a table, not {value!r}", fix)
+            continue
+        table = cast("dict[str, object]", value)
+        if "points_to" not in table:
+            yield ("aliases", name), ("points_to is missing", fix)
+        for key, what in _table_problems(AliasTable, table):
+            yield ("aliases", name, key), what
 
 
 def _table_problems(kind: type[Struct], table: Mapping[str, object]) -> list[tuple[str, tuple[str, str]]]:

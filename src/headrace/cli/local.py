@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from headrace.domain.audit import AuditReport
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.finding import Finding
 from headrace.domain.settings import ServeOptions
+
+if TYPE_CHECKING:
+    from headrace.ports.fleet import Progress
+    from headrace.services.price_proposals import Comparison
+    from headrace.wire.price_sources import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,26 @@ class LocalVerbs(Protocol):
 
     def catalog_check(self, folder: Path) -> Sequence[Finding]:
         """Check the shipped catalog together with the files in a folder, which may be missing."""
+        ...
+
+    def price_diff(self, folder: Path, file: Path, form: Format) -> Comparison:
+        """Compare a file's prices with those in force; writes nothing."""
+        ...
+
+    def price_import(self, folder: Path, file: Path, form: Format) -> tuple[Comparison, tuple[Path, ...]]:
+        """Write a file's prices as proposals below the catalog folder; none is in force."""
+        ...
+
+    def price_apply(self, folder: Path, proposal: Path) -> Path:
+        """Add a reviewed proposal's prices to the operator's catalog file, which is returned."""
+        ...
+
+    def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
+        """Derive every figure of the home's books anew; changes nothing, also while a server runs."""
+        ...
+
+    def rebuild_usage(self, home: Path) -> None:
+        """Make the hourly sums of usage anew from the ledger, while no server runs in the home."""
         ...
 
     def backup(self, home: Path, destination: Path) -> str:

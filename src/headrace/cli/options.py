@@ -17,6 +17,7 @@ from headrace.domain.settings import Limits, LogFormat, ServeOptions
 T = TypeVar("T")
 DEFAULT_HOME = "~/.headrace"
 LOG_FORMATS = ("json", "pretty")
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+):[0-9]{1,5}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 
 
@@ -50,8 +51,19 @@ class ServeFlags:
             negative="",
         ),
     ] = None
+    webhook_host: Annotated[
+        tuple[str, ...] | None,
+        Parameter(
+            help="A private host:port that webhooks may go to; may be given again. [HEADRACE_WEBHOOK_HOST, comma"
+            " separated]",
+            negative="",
+        ),
+    ] = None
     idempotency: Annotated[
         bool | None, Parameter(help="Keep replies, sealed, for a repeated Idempotency-Key (1). [HEADRACE_IDEMPOTENCY]")
+    ] = None
+    response_cache: Annotated[
+        bool | None, Parameter(help="Let keys keep replies for the same request again (1). [HEADRACE_RESPONSE_CACHE]")
     ] = None
     pull: Annotated[
         bool | None, Parameter(help="Download the first models, with progress, and serve. [HEADRACE_PULL]")
@@ -125,7 +137,13 @@ def serve_options(flags: ServeFlags, environment: Environment) -> ServeOptions:
         cors_origins=_first(
             _given(flags.cors_origin), environment.names("cors_origin"), table and table.cors_origins, ()
         ),
+        webhook_hosts=_first(
+            _given(flags.webhook_host), environment.names("webhook_host"), table and table.webhook_hosts, ()
+        ),
         idempotency=_first(flags.idempotency, environment.switch("idempotency"), table and table.idempotency, True),
+        response_cache=_first(
+            flags.response_cache, environment.switch("response_cache"), table and table.response_cache, True
+        ),
         pull=_first(flags.pull, environment.switch("pull"), table and table.pull, False),
         log_format=cast("LogFormat", log),
         limits=file.limits if file is not None else Limits(),
@@ -178,6 +196,13 @@ def _check(options: ServeOptions) -> None:
                 f'"{origin}" is not an origin. Write it as browsers send it, like https://console.example.com, without '
                 "a path; there is no wildcard.",
                 param="cors_origins",
+            )
+    for host in options.webhook_hosts:
+        if _HOST_AND_PORT.fullmatch(host) is None:
+            raise ConfigInvalid(
+                f'"{host}" is no host and port. Write them exactly, in lower case, like 10.0.0.7:9000,'
+                " hooks.internal:443 or [::1]:9000; there is no wildcard.",
+                param="webhook_hosts",
             )
     if options.tls and options.tls_cert is not None:
         raise ConfigInvalid("--tls and --tls-cert exclude each other. Drop --tls to serve with your own certificate.")

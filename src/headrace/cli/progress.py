@@ -21,8 +21,9 @@ PLAIN_STEPS = 4
 class PullProgress:
     """Takes announcements and Progress values, from any thread, and shows them until it is closed."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, verb: str = "pulling") -> None:
         self._stream = stream
+        self._verb = verb
         self._bars: Bars | None = _bars(stream) if stream.isatty() else None
         self._tasks: dict[str, TaskID] = {}
         self._steps: dict[str, int] = {}
@@ -48,7 +49,7 @@ class PullProgress:
                 return
             self._labels[name] = label
             if self._bars is None:
-                self._line(f"pulling {label}")
+                self._line(f"{self._verb} {label}")
             else:
                 self._tasks[name] = self._bars.add_task(label, total=size_bytes)
 
@@ -70,7 +71,7 @@ class PullProgress:
         if step <= self._steps.get(progress.what, 0):
             return
         self._steps[progress.what] = step
-        self._line(f"pulling {progress.what}  {step * 100 // PLAIN_STEPS} %")
+        self._line(f"{self._verb} {progress.what}  {step * 100 // PLAIN_STEPS} %")
 
     def _line(self, text: str) -> None:
         self._stream.write(f"{text}\n")

@@ -44,6 +44,15 @@ def dollars(amount_nano: int) -> str:
     return f"{sign}${format_nano(abs(amount_nano))}"
 
 
+def short_dollars(item: JsonObject, name: str) -> str:
+    """Return the amount NAME_nano_usd of a reply with its cents, and with more places only where they say something."""
+    value = item.get(f"{name}_nano_usd")
+    if not isinstance(value, int):
+        return "-"
+    whole, _, places = format_nano(abs(value)).partition(".")
+    return f"{'-' if value < 0 else ''}${whole}.{places.rstrip('0').ljust(2, '0')}"
+
+
 def moment(iso: str) -> str:
     """Return an ISO time of UTC in words, to the second."""
     return f"{iso[:10]} {iso[11:19]} UTC" if len(iso) >= 19 else iso

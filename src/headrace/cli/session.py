@@ -62,6 +62,14 @@ class Session:
         self.stderr.write(f"{_CONTROL.sub(chr(0xFFFD), text) if self.stderr.isatty() else text}\n")
         self.stderr.flush()
 
+    def tell(self, value: JsonValue, words: str, *, as_json: bool) -> int:
+        """Write a result for machines or for people and return the status of success."""
+        if as_json:
+            self.say_json(value)
+        else:
+            self.say(words)
+        return 0
+
     def say_json(self, value: JsonValue) -> None:
         """Write a result for machines: one line of JSON."""
         self.stdout.write(encode(value).decode() + "\n")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from headrace.domain.access import Caller
 from headrace.domain.catalog import Capability
 from headrace.domain.json_value import JsonValue
+from headrace.domain.usage import Quantities
 
 
 class Operation(StrEnum):
@@ -31,11 +32,25 @@ class Dialect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """How many images, pieces of audio and files a prompt has; `inline_bytes` of the body are their own bytes."""
+
+    images: int = 0
+    audios: int = 0
+    files: int = 0
+    inline_bytes: int = 0
+
+
+NO_MEDIA = Media()
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """The fields of a request body that we own or must understand.
 
     `output_cap` is the caller's cap, or None. `body_bytes` bounds the prompt: a byte-level tokenizer cannot make
-    more tokens than bytes. `choices` is OpenAI's `n`.
+    more tokens than bytes, but for `media`. `choices` is OpenAI's `n`. `units` are the most that the call can use of
+    what is priced by the piece.
     """
 
     model: str
@@ -45,6 +60,8 @@ class Envelope:
     choices: int
     needs: frozenset[Capability]
     body_bytes: int
+    media: Media = NO_MEDIA
+    units: Quantities = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +69,8 @@ class Call:
     """One request of an identified caller; `body` is the validated body with everything the caller sent.
 
     `fallbacks` are the names that the caller lists after the model; `may_substitute` is False when only the model
-    that was asked for may answer.
+    that was asked for may answer. `passed_headers` are those that an upstream of the same dialect is told. `origin` is
+    the call as it came, where this one is its translation.
     """
 
     request_id: str
@@ -65,3 +83,5 @@ class Call:
     tags: tuple[str, ...] = field(default=())
     fallbacks: tuple[str, ...] = ()
     may_substitute: bool = True
+    passed_headers: tuple[tuple[str, str], ...] = ()
+    origin: Call | None = None

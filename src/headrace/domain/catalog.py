@@ -8,8 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from headrace.domain.credential import Credential
 from headrace.domain.price import PriceVersion
-from headrace.domain.secret import Secret
 
 
 class ModelKind(StrEnum):
@@ -78,7 +78,8 @@ class Quirks:
     `{model}` in a path stands for the model's upstream name. `cap_field` is the one name that an output cap goes
     under; None leaves the caller's, and the adapter's choice where there is none. `usage_unasked` says that streams
     carry usage without `stream_options`, which are not sent then. Fields are renamed, dropped (the caller is told),
-    or refused unless they have their default value. `reasoning_apart`: completion tokens leave reasoning tokens out.
+    or refused unless they have their default value; fields of messages may be dropped too. `reasoning_apart`:
+    completion tokens leave reasoning tokens out.
     """
 
     chat_path: str = "/chat/completions"
@@ -89,6 +90,7 @@ class Quirks:
     headers: tuple[tuple[str, str], ...] = ()
     renamed_fields: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     dropped_fields: frozenset[str] = frozenset()
+    dropped_message_fields: frozenset[str] = frozenset()
     refused_fields: frozenset[str] = frozenset()
 
 
@@ -99,7 +101,7 @@ NO_QUIRKS = Quirks()
 class Provider:
     """An outside service (or this machine, for embedded models) that serves models.
 
-    `adapter` names the translator of its wire format. `credential` is None until the operator sets one.
+    `adapter` names the translator of its wire format. `credentials` are those in force, if any.
     """
 
     name: str
@@ -111,7 +113,7 @@ class Provider:
     docs_url: str
     checked_on: str
     key_variable: str | None = None
-    credential: Secret | None = None
+    credentials: tuple[Credential, ...] = ()
     quirks: Quirks = NO_QUIRKS
 
     @property
@@ -120,13 +122,18 @@ class Provider:
         return self.auth != "none"
 
 
+# Of what the shipped catalog lists, few take more for one image; those say so.
+DEFAULT_IMAGE_TOKENS = 5_000
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A catalog entry: one model as one provider serves it.
 
     `prices` are in ascending order of their effective date. `local` is set for embedded models. What is
     in `best_effort` works without being reliable, and is not in `capabilities`. It is gone from `retired_on` on.
-    `refused_fields` are request fields that it takes only with their default value.
+    `refused_fields` are request fields that it takes only with their default value. `max_image_tokens` and so on are
+    the most input tokens that one image, one piece of audio or one file makes; None stands for the whole context.
     """
 
     id: str
@@ -150,6 +157,9 @@ class Model:
     local: LocalRunning | None = None
     retired_on: str | None = None
     refused_fields: frozenset[str] = frozenset()
+    max_image_tokens: int = DEFAULT_IMAGE_TOKENS
+    max_audio_tokens: int | None = None
+    max_file_tokens: int | None = None
 
     def price_on(self, day: str) -> PriceVersion | None:
         """Return the price in force on an ISO date, or None when there is none yet."""

@@ -8,7 +8,7 @@ HeadraceError
 │   ├── Forbidden              403   ├── MethodNotAllowed   405
 │   ├── NotFound               404   ├── Conflict           409
 │   ├── SlowRequest            408   ├── HeadersTooLarge    431
-│   └── Unprocessable          422
+│   └── Unprocessable          422   └── RateLimited        429
 ├── UpstreamError          the provider or engine that was asked
 │   ├── UpstreamRefused        400   (it named the caller's request as the fault)
 │   ├── UpstreamAuthFailed     502   ├── UpstreamTimeout    504
@@ -144,6 +144,14 @@ class Unprocessable(CallerError):
 
     status = 422
     default_code = "unprocessable"
+
+
+class RateLimited(CallerError):
+    """The caller, its team, the model or the platform has a limit that the request does not fit under now."""
+
+    status = 429
+    default_code = "rate_limit_exceeded"
+    retryable = True
 
 
 class SlowRequest(CallerError):

@@ -132,6 +132,11 @@ class Cooldown:
         return max(self.until - now, 0.0)
 
 
+def longer(one: Cooldown | None, other: Cooldown) -> Cooldown:
+    """Return the cool-down that ends later."""
+    return one if one is not None and one.until > other.until else other
+
+
 @dataclass(frozen=True, slots=True)
 class Resting:
     """Why a target gets no request now, and for how long."""
@@ -140,9 +145,34 @@ class Resting:
     wait_seconds: float
 
 
+class CredentialState(StrEnum):
+    """What a provider makes of a credential, as far as was heard last."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    RATE_LIMITED = "rate_limited"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialHealth:
+    """How a credential does; `since` and `until` are of its last refusal or of its longest rest.
+
+    `models` are those that rest with it, none when all of them do. It is refused until a provider takes it again.
+    """
+
+    state: CredentialState = CredentialState.OK
+    code: str | None = None
+    since: float | None = None
+    until: float | None = None
+    models: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """What is known of one target now; rates are moving averages, None until something was measured."""
+    """What is known of one target now; rates are moving averages, None until something was measured.
+
+    `resting` is the target's own rest: its credentials may rest apart.
+    """
 
     provider: str
     model_id: str

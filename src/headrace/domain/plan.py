@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.domain.catalog import Model, Provider
+from headrace.domain.credential import Credential
 from headrace.domain.price import PriceVersion
 from headrace.domain.secret import Secret
 
@@ -13,7 +14,8 @@ from headrace.domain.secret import Secret
 class Target:
     """The concrete thing one attempt is sent to, with the price it is held and settled at.
 
-    `deployment` is the deployment's id when the target runs on our own hardware, else None.
+    `deployment` is the deployment's id when the target runs on our own hardware, else None. `credential` is the one of
+    the provider's that this target is called with, None when it takes none.
     """
 
     model: Model
@@ -21,12 +23,26 @@ class Target:
     price: PriceVersion
     deployment: str | None
     reason: str
+    credential: Credential | None = None
 
     @property
     def adapter(self) -> str:
         """The name of the adapter that speaks to it: the engine's for local models, the provider's otherwise."""
         local = self.model.local
         return self.provider.adapter if local is None else local.engine
+
+    @property
+    def has_siblings(self) -> bool:
+        """Whether there are targets that differ from this one in nothing but the credential."""
+        return len(self.provider.credentials) > 1
+
+    def is_sibling_of(self, other: Target) -> bool:
+        """Whether both are the same model at the same provider, whatever the credential."""
+        return self.model.id == other.model.id and self.provider.name == other.provider.name
+
+    def in_service_tier(self, name: str | None) -> Target:
+        """Return the target at the price of a service tier that its price has; None is the standard one."""
+        return self if name is None else replace(self, price=self.price.service_tiers[name].price)
 
     @property
     def identity(self) -> str:

@@ -40,6 +40,7 @@ class ServeOptions:
 
     `config` is the file that was read, None when there is none. `tls_cert` and `tls_key` are both set or neither;
     with `tls` alone the home's own authority signs. `credential_files` maps a provider to the file of its key.
+    `webhook_hosts` are host:port pairs at private addresses that webhooks may go to.
     """
 
     home: Path
@@ -51,7 +52,9 @@ class ServeOptions:
     tls_key: Path | None = None
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    webhook_hosts: tuple[str, ...] = ()
     idempotency: bool = True
+    response_cache: bool = True
     pull: bool = False
     log_format: LogFormat = "pretty"
     limits: Limits = field(default_factory=Limits)

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from headrace.domain.access import AccessKey
 from headrace.domain.alias import Alias
+from headrace.domain.budget import Budget
 from headrace.domain.catalog import Listed, Provider
+from headrace.domain.rate_limit import ScopedLimits
+from headrace.domain.team import Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,6 @@ class Snapshot:
     providers: Mapping[str, Provider]
     keys: Mapping[str, AccessKey]
     aliases: Mapping[str, Alias] = field(default_factory=dict[str, Alias])
+    budgets: tuple[Budget, ...] = ()
+    teams: Mapping[str, Team] = field(default_factory=dict[str, Team])
+    limits: Mapping[str, ScopedLimits] = field(default_factory=dict[str, ScopedLimits])

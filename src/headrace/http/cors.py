@@ -9,13 +9,14 @@ from collections.abc import Collection
 
 from headrace.http.edge import Message, Receive, Scope, Send, headers_named
 from headrace.http.gateway import AsgiApp
+from headrace.wire.rate_headers import ANTHROPIC_NAMES, NAMES
 
 PREFLIGHT_SECONDS = b"600"
-METHODS = b"GET, HEAD, POST, PUT, DELETE"
+METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 EXPOSED = (
     b"x-request-id, retry-after, x-should-retry, etag, x-headrace-model, x-headrace-attempts, x-headrace-dropped, "
-    b"x-headrace-cost-usd, x-headrace-cost-nano-usd, idempotency-replayed"
-)
+    b"x-headrace-cost-usd, x-headrace-cost-nano-usd, idempotency-replayed, "
+) + ", ".join((*NAMES, *ANTHROPIC_NAMES)).encode()
 
 
 class CrossOrigin:

@@ -1,16 +1,14 @@
-"""The hot routes of the data plane: chat completions and embeddings as plain ASGI endpoints."""
+"""Serves the hot routes of the data plane as plain ASGI endpoints; which they are is hot_routes.py's."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from headrace.domain.call import Call, Dialect, Envelope, Operation
+from headrace.domain.call import Call, Dialect, Operation
 from headrace.domain.errors import HeadraceError
-from headrace.domain.json_value import JsonObject
 from headrace.domain.snapshot import Snapshot
 from headrace.http.edge import (
     OFFLOAD_BYTES,
@@ -25,6 +23,7 @@ from headrace.http.edge import (
     link_of,
     read_body,
 )
+from headrace.http.hot_routes import HotRoute
 from headrace.http.outcome import failure_of
 from headrace.http.replies import error_headers
 from headrace.http.sink import AsgiSink
@@ -35,27 +34,20 @@ from headrace.ports.sink import Sink
 from headrace.services.idempotency import HEADER as IDEMPOTENCY_HEADER
 from headrace.services.idempotency import Idempotency
 from headrace.services.identity import Identity
+from headrace.services.limits import Limits
 from headrace.services.resolve import plan_call
+from headrace.services.response_cache import CACHE_CONTROL, ResponseCache
 from headrace.services.responses import Responses
 from headrace.services.snapshots import Snapshots
 from headrace.services.turn import run_turn
 from headrace.services.turn_parts import TurnParts
-from headrace.wire import (
-    anthropic_messages,
-    images,
-    openai_chat,
-    openai_completions,
-    openai_embeddings,
-    openai_responses,
-    rerank,
-    speech,
-)
 from headrace.wire.dialect_errors import error_body, error_frame
+from headrace.wire.dialect_headers import passed_headers
 from headrace.wire.fallbacks import HEADER as FALLBACK_HEADER
 from headrace.wire.fallbacks import may_substitute, take_fallbacks
 from headrace.wire.json_strict import decode_object
-
-ReadEnvelope = Callable[[JsonObject, int], Envelope]
+from headrace.wire.tags import HEADER as TAGS_HEADER
+from headrace.wire.tags import tags_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +61,8 @@ class InferenceParts:
     offload: Offload
     responses: Responses
     idempotency: Idempotency
-
-
-@dataclass(frozen=True, slots=True)
-class HotRoute:
-    """One hot route: its path, its operation and the reader of its envelope."""
-
-    path: str
-    operation: Operation
-    read_envelope: ReadEnvelope
-    dialect: Dialect = Dialect.CHAT
-
-
-HOT_ROUTES = (
-    HotRoute("/v1/chat/completions", Operation.CHAT, openai_chat.read_envelope),
-    HotRoute("/v1/messages", Operation.CHAT, anthropic_messages.read_envelope, Dialect.MESSAGES),
-    HotRoute("/v1/responses", Operation.CHAT, openai_responses.read_envelope, Dialect.RESPONSES),
-    HotRoute("/v1/embeddings", Operation.EMBEDDINGS, openai_embeddings.read_envelope),
-    HotRoute("/v1/completions", Operation.COMPLETIONS, openai_completions.read_envelope),
-    HotRoute("/v1/rerank", Operation.RERANK, rerank.read_envelope),
-    HotRoute("/v1/images/generations", Operation.IMAGES, images.read_envelope),
-    HotRoute("/v1/audio/speech", Operation.SPEECH, speech.read_envelope),
-)
+    rates: Limits
+    cache: ResponseCache
 
 
 class InferenceEndpoint:
@@ -116,6 +88,7 @@ class _Request:
         self._out: Sink = sink
         self._call: Call | None = None
         self._asked: Asked | None = None
+        self._standing = parts.rates.unlimited
         self._began = parts.turn.clock.monotonic()
 
     async def serve(self, receive: Receive) -> None:
@@ -133,6 +106,8 @@ class _Request:
         parts, scope = self._parts, self._scope
         check_host(scope, parts.limits)
         caller = identify(scope, snapshot, parts.identity)
+        self._standing = parts.rates.standing(caller, self._route.dialect)
+        self._sink.more_headers = self._standing.headers
         check_json(scope)
         name = parts.idempotency.check(headers_named(scope, IDEMPOTENCY_HEADER))
         body = await read_body(scope, receive, parts.limits.max_body_bytes)
@@ -152,8 +127,10 @@ class _Request:
             body=fields,
             received_at_micros=parts.turn.clock.unix_micros(),
             dialect=self._route.dialect,
+            tags=tags_of(headers_named(scope, TAGS_HEADER), fields),
             fallbacks=fallbacks,
             may_substitute=may_substitute(headers_named(scope, FALLBACK_HEADER)),
+            passed_headers=passed_headers(self._route.dialect, functools.partial(headers_named, scope)),
         )
 
     async def _run_turn(self, call: Call, snapshot: Snapshot) -> None:
@@ -178,7 +155,13 @@ class _Request:
             await self._plan_and_run(snapshot, call, sink)
 
     async def _plan_and_run(self, snapshot: Snapshot, call: Call, sink: Sink) -> None:
-        await run_turn(self._parts.turn, call, plan_call(call, snapshot), sink)
+        with self._standing.admit(call, plan_call(call, snapshot)) as plan:
+            if call.caller.cache_seconds is None:
+                await run_turn(self._parts.turn, call, plan, sink)
+                return
+            run = functools.partial(run_turn, self._parts.turn, call, plan)
+            wishes = headers_named(self._scope, CACHE_CONTROL)
+            await self._parts.cache.serve(call, plan, wishes, sink, run)
 
     async def _refuse(self, error: HeadraceError) -> None:
         sink = self._sink

@@ -13,9 +13,9 @@ from headrace.domain.alias import Alias
 from headrace.domain.catalog import Capability, Listed
 from headrace.domain.errors import NotFound
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.domain.money import format_usd_per_mtok
 from headrace.domain.names import did_you_mean
 from headrace.domain.snapshot import Snapshot
+from headrace.wire.price_json import shown_rates
 
 
 def model_list(snapshot: Snapshot, caller: Caller) -> JsonObject:
@@ -24,14 +24,27 @@ def model_list(snapshot: Snapshot, caller: Caller) -> JsonObject:
     models = [
         model_object(entry) for entry in entries if entry.availability.available and caller.may_call(entry.model.id)
     ]
-    return {"object": "list", "data": [*models, *_alias_objects(snapshot, caller)]}
+    aliases = [alias_object(alias, entry) for alias, entry in callable_aliases(snapshot, caller)]
+    return {"object": "list", "data": [*models, *aliases]}
+
+
+def callable_aliases(snapshot: Snapshot, caller: Caller) -> Iterator[tuple[Alias, Listed]]:
+    """Yield aliases whose model this caller can call now; a name that is a model's id too means the model."""
+    for alias in snapshot.aliases.values():
+        for entry in snapshot.models.get(alias.points_to, ())[:1]:
+            if alias.name not in snapshot.models and entry.availability.available and caller.may_call(entry.model.id):
+                yield alias, entry
 
 
 def one_model(snapshot: Snapshot, caller: Caller, model_id: str) -> JsonObject:
     """Return one model; one that exists but cannot be called now says why."""
-    entry = listed_model(snapshot, caller, model_id)
-    alias = snapshot.aliases.get(model_id)
-    return model_object(entry) if alias is None or entry.model.id == model_id else alias_object(alias, entry)
+    entry, alias = listed_model(snapshot, caller, model_id), named_alias(snapshot, model_id)
+    return model_object(entry) if alias is None else alias_object(alias, entry)
+
+
+def named_alias(snapshot: Snapshot, name: str) -> Alias | None:
+    """Return the alias of this name, None when it is none or the id of a model too."""
+    return None if name in snapshot.models else snapshot.aliases.get(name)
 
 
 def listed_model(snapshot: Snapshot, caller: Caller, model_id: str) -> Listed:
@@ -39,10 +52,8 @@ def listed_model(snapshot: Snapshot, caller: Caller, model_id: str) -> Listed:
 
     Raises NotFound naming the closest.
     """
-    alias = snapshot.aliases.get(model_id)
-    entries = snapshot.models.get(
-        alias.points_to if alias is not None and model_id not in snapshot.models else model_id
-    )
+    alias = named_alias(snapshot, model_id)
+    entries = snapshot.models.get(model_id if alias is None else alias.points_to)
     if entries is None or not caller.may_call(entries[0].model.id):
         names = [name for name in snapshot.models if caller.may_call(name)]
         hint = did_you_mean(model_id, names)
@@ -54,23 +65,18 @@ def listed_model(snapshot: Snapshot, caller: Caller, model_id: str) -> Listed:
 
 def alias_object(alias: Alias, entry: Listed) -> JsonObject:
     """Return an alias as the model that it points at, under its own name."""
-    fallbacks: list[JsonValue] = list(alias.fallbacks)
-    return {
-        **model_object(entry),
-        "id": alias.name,
-        "name": alias.name,
-        "type": "alias",
-        "points_to": alias.points_to,
-        "fallbacks": fallbacks,
-    }
+    return {**model_object(entry), "id": alias.name, "name": alias.name, "type": "alias", **pointing(alias)}
+
+
+def pointing(alias: Alias) -> JsonObject:
+    """Return what an alias points at, and what is tried after that."""
+    return {"points_to": alias.points_to, "fallbacks": list[JsonValue](alias.fallbacks)}
 
 
 def model_object(entry: Listed) -> JsonObject:
     """Return OpenAI's model object with type, limits, capabilities, prices and availability."""
     model, price = entry.model, entry.price
-    prices: JsonObject | None = None
-    if price is not None:
-        prices = {name.value: format_usd_per_mtok(pico) for name, pico in price.rates_pico.items()}
+    prices: JsonObject = {} if price is None else shown_rates(price.rates_pico)
     return {
         "id": model.id,
         "object": "model",
@@ -83,22 +89,14 @@ def model_object(entry: Listed) -> JsonObject:
         "max_output_tokens": model.max_output_tokens,
         "capabilities": _names(model.capabilities),
         "best_effort_capabilities": _names(model.best_effort),
-        "prices_usd_per_mtok": prices,
+        "prices_usd_per_mtok": prices.get("usd_per_mtok"),
+        "prices_usd_each": prices.get("usd_each"),
         "price_version": None if price is None else price.id,
         "licence": model.licence or None,
         "available": entry.availability.available,
         "unavailable_reason": entry.availability.reason or None,
         "unavailable_fix": entry.availability.fix or None,
     }
-
-
-def _alias_objects(snapshot: Snapshot, caller: Caller) -> Iterator[JsonObject]:
-    """Aliases whose model this caller can call now; a name that is a model's id too means the model."""
-    for alias in snapshot.aliases.values():
-        entries = snapshot.models.get(alias.points_to, ())
-        for entry in entries[:1]:
-            if alias.name not in snapshot.models and entry.availability.available and caller.may_call(entry.model.id):
-                yield alias_object(alias, entry)
 
 
 def _names(capabilities: frozenset[Capability]) -> list[JsonValue]:

@@ -7,9 +7,14 @@ from typing import TypeAlias
 
 from headrace.domain.json_value import JsonObject
 from headrace.http.routing import NO_STORE, Audience, Reply, Request, RouteSpec, json_reply
+from headrace.wire.openapi import Entry
+from headrace.wire.openapi_control import Health, Readiness
 
 Check: TypeAlias = Callable[[], str | None]
 RenderMetrics: TypeAlias = Callable[[], tuple[str, bytes]]
+HEALTH_ENTRY = Entry("The process lives", Health)
+READY_ENTRY = Entry("Says whether it can serve, and what is wrong", Readiness, statuses=(200, 503))
+METRICS_ENTRY = Entry("Prometheus metrics; everybody's on a loopback address, else the admin's", media=("text/plain",))
 
 
 def operations_routes(
@@ -32,7 +37,7 @@ def operations_routes(
         return Reply(200, (("content-type", content_type), *NO_STORE), body)
 
     return (
-        RouteSpec("GET", "/healthz", health, Audience.PUBLIC),
-        RouteSpec("GET", "/readyz", ready, Audience.PUBLIC),
-        RouteSpec("GET", "/metrics", metrics, Audience.PUBLIC if metrics_public else Audience.ADMIN),
+        RouteSpec("GET", "/healthz", health, Audience.PUBLIC, HEALTH_ENTRY),
+        RouteSpec("GET", "/readyz", ready, Audience.PUBLIC, READY_ENTRY),
+        RouteSpec("GET", "/metrics", metrics, Audience.PUBLIC if metrics_public else Audience.ADMIN, METRICS_ENTRY),
     )

@@ -7,7 +7,9 @@ import math
 from headrace.domain.errors import HeadraceError
 from headrace.http.sink import Headers
 
-REPEAT_IS_USELESS = frozenset({"upstream_auth_failed", "upstream_quota_exhausted", "upstream_tls"})
+REPEAT_IS_USELESS = frozenset(
+    {"upstream_auth_failed", "upstream_quota_exhausted", "upstream_tls", "request_over_limit"}
+)
 JSON_HEADERS: Headers = (("content-type", "application/json"),)
 
 

@@ -10,8 +10,15 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.http.routing import Audience, Reply, Request, RouteSpec, json_reply
 from headrace.services.responses import Responses
 from headrace.wire.json_strict import is_object
+from headrace.wire.openapi import Entry
+from headrace.wire.openapi_responses import InputItems, InputItemsQuery, Response, ResponseDeleted, ResponseQuery
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
+ONE_ENTRY = Entry("Returns a kept response", Response, asks=ResponseQuery)
+DELETE_ENTRY = Entry("Forgets a kept response", ResponseDeleted)
+COMPACT_ENTRY = Entry("Refuses: conversations are not compacted", statuses=())
+CANCEL_ENTRY = Entry("Refuses: nothing runs in the background", statuses=())
+ITEMS_ENTRY = Entry("Lists what a response answered", InputItems, asks=InputItemsQuery)
 
 
 def response_routes(responses: Responses) -> tuple[RouteSpec, ...]:
@@ -31,15 +38,23 @@ def response_routes(responses: Responses) -> tuple[RouteSpec, ...]:
         await responses.cancel(request.who, request.part("id"))
         raise AssertionError("a kept response was cancelled")
 
+    async def compact(_: Request) -> Reply:
+        raise InvalidRequest(
+            "Conversations are not compacted here: only the provider that compacted one could read it again. Send the "
+            "items that still matter as `input`, or let `previous_response_id` name the conversation.",
+            code="compaction_unsupported",
+        )
+
     async def input_items(request: Request) -> Reply:
         items = await responses.input_of(request.who, request.part("id"))
         return json_reply(_page(request, items))
 
     return (
-        RouteSpec("GET", "/v1/responses/{id}", one, Audience.OWN),
-        RouteSpec("DELETE", "/v1/responses/{id}", delete, Audience.OWN),
-        RouteSpec("POST", "/v1/responses/{id}/cancel", cancel, Audience.OWN),
-        RouteSpec("GET", "/v1/responses/{id}/input_items", input_items, Audience.OWN),
+        RouteSpec("POST", "/v1/responses/compact", compact, Audience.OWN, COMPACT_ENTRY),
+        RouteSpec("GET", "/v1/responses/{id}", one, Audience.OWN, ONE_ENTRY),
+        RouteSpec("DELETE", "/v1/responses/{id}", delete, Audience.OWN, DELETE_ENTRY),
+        RouteSpec("POST", "/v1/responses/{id}/cancel", cancel, Audience.OWN, CANCEL_ENTRY),
+        RouteSpec("GET", "/v1/responses/{id}/input_items", input_items, Audience.OWN, ITEMS_ENTRY),
     )
 
 

@@ -47,6 +47,7 @@ class AsgiSink:
         self.ended = False
         self.status = 0
         self._link = link
+        self.more_headers: Callable[[], Headers] | None = None
 
     @property
     def departure(self) -> str | None:
@@ -56,9 +57,11 @@ class AsgiSink:
         return "slow_reader" if self._link is not None and self._link.is_slow else "client_closed"
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send status and headers, the request id under both of its names."""
+        """Send status and headers, the request id under both of its names, and what `more_headers` gives now."""
         self.started = True
         self.status = status
+        if self.more_headers is not None:
+            headers = (*headers, *self.more_headers())
         lines = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
         lines.append((b"x-request-id", self._request_id))
         lines.append((b"request-id", self._request_id))

@@ -12,7 +12,7 @@ from headrace.domain.usage import Usage
 class AttemptEnd:
     """How one attempt ended; durations in seconds, amounts in nano-dollars.
 
-    `ending` is a Settlement's ending, or "voided".
+    `ending` is a Settlement's ending, or "voided". `credential` is the label of the provider's that was used, if any.
     """
 
     request_id: str
@@ -27,6 +27,7 @@ class AttemptEnd:
     usage: Usage | None
     cost_nano: int
     charge_nano: int
+    credential: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from headrace.domain.access import AccessKey
 from headrace.domain.alias import Alias
+from headrace.domain.credential import DEFAULT_LABEL
 
 
 class KeyStore(Protocol):
@@ -14,6 +15,10 @@ class KeyStore(Protocol):
 
     async def add(self, key: AccessKey) -> None:
         """Store a new key; raises Conflict when its public id exists."""
+        ...
+
+    async def change(self, key: AccessKey) -> bool:
+        """Store the name and the cache of a key that is there; returns whether it is and was not revoked."""
         ...
 
     async def revoke(self, public_id: str, at_micros: int) -> bool:
@@ -33,21 +38,22 @@ class SealedCredential:
     sealed: bytes
     key_version: int
     set_at_micros: int
+    label: str = DEFAULT_LABEL
 
 
 class CredentialStore(Protocol):
     """Sealed provider credentials; the plain text never passes through here."""
 
     async def put(self, credential: SealedCredential) -> None:
-        """Store or replace a provider's credential."""
+        """Store a provider's credential, or replace the one of its label."""
         ...
 
-    async def remove(self, provider: str) -> bool:
-        """Forget a provider's credential; returns whether there was one."""
+    async def remove(self, provider: str, label: str) -> bool:
+        """Forget a provider's credential; returns whether there was one of this label."""
         ...
 
     async def list(self) -> tuple[SealedCredential, ...]:
-        """Return all stored credentials."""
+        """Return all stored credentials, by provider and label."""
         ...
 
 

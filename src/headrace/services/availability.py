@@ -41,7 +41,7 @@ def availability(model: Model, provider: Provider, price: PriceVersion | None, a
         )
     if price is None:
         return _no_price(model, around)
-    if provider.needs_credential and provider.credential is None:
+    if provider.needs_credential and not provider.credentials:
         return _no_credential(provider, around)
     if model.local is not None and not all(around.has_weights(each) for each in model.local.weights):
         size_mb = sum(each.size_bytes for each in model.local.weights) // 1_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from headrace.domain.catalog import (
+    DEFAULT_IMAGE_TOKENS,
     NO_QUIRKS,
     AuthScheme,
     Capability,
@@ -23,11 +23,9 @@ from headrace.domain.catalog import (
     WeightsFile,
 )
 from headrace.domain.finding import Finding, config_invalid
-from headrace.domain.money import parse_usd_per_mtok
 from headrace.domain.names import did_you_mean
-from headrace.domain.price import PriceVersion
-from headrace.domain.usage import TokenClass
 from headrace.ports.catalogs import CatalogSource
+from headrace.services.price_versions import price_version
 from headrace.wire.catalog_file import CatalogFile, CatalogText, read_catalog_file
 from headrace.wire.catalog_schema import LocalTable, ModelTable, PriceTable, ProviderTable, QuirksTable
 from headrace.wire.toml_lines import KeyPath
@@ -36,7 +34,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
 DEFAULT_OUTPUT_TOKENS = 4096
-DIGEST_DIGITS = 8
+READS_TOKENS = frozenset({ModelKind.CHAT, ModelKind.EMBEDDING})
 LOCAL_URL = "local:"
 RESERVED = ("router:",)
 CALLED_PATHS = ("/chat/completions", "/embeddings", "/models", "/completions")
@@ -222,6 +220,7 @@ def _check_model(entry: _Entry, on_this_machine: bool) -> Iterator[Finding]:
         yield entry.finding("context_length", f'"{table.id}" has no context_length', fix)
     if _kind(table) is ModelKind.CHAT:
         yield from _check_chat(entry)
+    yield from _check_priced(entry)
     if table.local is UNSET and on_this_machine:
         fix = f'Add [models.local] with an engine, or give the provider an address instead of "{LOCAL_URL}".'
         yield entry.finding("local", f'"{table.id}" is said to run on this machine, but not how', fix)
@@ -249,6 +248,18 @@ def _check_chat(entry: _Entry) -> Iterator[Finding]:
         if price.output is UNSET:
             problem = f"the price of {price.effective} has no output"
             yield entry.price_finding(price, problem, 'Write output = "…": a chat model answers.')
+
+
+def _check_priced(entry: _Entry) -> Iterator[Finding]:
+    table = entry.table
+    for price in table.prices or ():
+        if price.input is UNSET and _kind(table) in READS_TOKENS:
+            problem = f"the price of {price.effective} has no input"
+            yield entry.price_finding(price, problem, 'Write input = "…": what it reads is priced by tokens.')
+        draws = price.output is not UNSET or price.output_image is not UNSET
+        if draws and _kind(table) is ModelKind.IMAGE and table.max_output_tokens is UNSET:
+            fix = "Write max_output_tokens, the most tokens that one image is made of: a hold needs it."
+            yield entry.price_finding(price, f"images of {table.id} are priced by tokens without a limit", fix)
 
 
 def _check_shipped(entry: _Entry) -> Iterator[Finding]:
@@ -297,6 +308,7 @@ def _quirks(table: QuirksTable) -> Quirks:
         headers=tuple((name.lower(), value) for name, value in table.headers.items()),
         renamed_fields=MappingProxyType(table.renamed_fields),
         dropped_fields=frozenset(table.dropped_fields),
+        dropped_message_fields=frozenset(table.dropped_message_fields),
         refused_fields=frozenset(table.refused_fields),
     )
 
@@ -314,14 +326,17 @@ def _model(table: ModelTable, provider: Provider) -> Model:
         capabilities=frozenset(_or(table.capabilities, streaming)),
         context_length=_or(table.context_length, 0),
         max_output_tokens=limit,
-        default_output_tokens=_or(table.default_output_tokens, min(DEFAULT_OUTPUT_TOKENS, limit)),
+        default_output_tokens=_or(table.default_output_tokens, _default_cap(table, limit)),
         released_on=_day(table.released_on),
-        prices=tuple(_price(each, table.id, provider.name) for each in _or(table.prices, ())),
+        prices=tuple(price_version(each, table.id, provider.name) for each in _or(table.prices, ())),
         source=_or(table.source, provider.docs_url),
         checked_on=_day(table.checked_on) or provider.checked_on,
         description=_or(table.description, ""),
         licence=_or(table.licence, ""),
         dimensions=_or(table.dimensions, None),
+        max_image_tokens=_or(table.max_image_tokens, DEFAULT_IMAGE_TOKENS),
+        max_audio_tokens=_or(table.max_audio_tokens, None),
+        max_file_tokens=_or(table.max_file_tokens, None),
         best_effort=frozenset(_or(table.best_effort, ())),
         local=None if table.local is UNSET else _local(table.local),
         retired_on=None if table.retired_on is UNSET else _day(table.retired_on),
@@ -329,33 +344,16 @@ def _model(table: ModelTable, provider: Provider) -> Model:
     )
 
 
+def _default_cap(table: ModelTable, limit: int) -> int:
+    """An image takes no cap of the caller's, so nothing less than the limit is a bound."""
+    return limit if _kind(table) is ModelKind.IMAGE else min(DEFAULT_OUTPUT_TOKENS, limit)
+
+
 def _local(table: LocalTable) -> LocalRunning:
     weights = tuple(
         WeightsFile(each.name, each.sha256, each.size_bytes, each.licence, each.sources) for each in table.weights
     )
     return LocalRunning(table.engine, weights, table.memory_mib * 1024 * 1024, table.slots, table.idle_seconds)
-
-
-def _price(table: PriceTable, model_id: str, provider: str) -> PriceVersion:
-    fresh = parse_usd_per_mtok(table.input)
-    text = parse_usd_per_mtok(_or(table.output, "0"))
-    rates = {
-        TokenClass.INPUT_FRESH: fresh,
-        TokenClass.INPUT_CACHE_READ: _rate(table.cache_read, fresh),
-        TokenClass.INPUT_CACHE_WRITE_5M: _rate(table.cache_write_5m, fresh),
-        TokenClass.INPUT_CACHE_WRITE_1H: _rate(table.cache_write_1h, fresh),
-        TokenClass.OUTPUT_TEXT: text,
-        TokenClass.OUTPUT_REASONING: _rate(table.reasoning, text),
-    }
-    effective = table.effective.isoformat()
-    spelled = ",".join(f"{each}={rates[each]}" for each in TokenClass)
-    digest = hashlib.sha256(spelled.encode()).hexdigest()[:DIGEST_DIGITS]
-    identity = f"{provider}/{model_id}@{effective}#{digest}"
-    return PriceVersion(identity, provider, model_id, effective, table.source, MappingProxyType(rates))
-
-
-def _rate(text: str | UnsetType, fallback: int) -> int:
-    return fallback if text is UNSET else parse_usd_per_mtok(text)
 
 
 def _kind(table: ModelTable) -> ModelKind:

@@ -16,7 +16,7 @@ from headrace.domain.plan import Target
 from headrace.domain.price import price_lines
 from headrace.domain.usage import Usage
 from headrace.ports.observer import AttemptEnd
-from headrace.services.metering import estimated_usage
+from headrace.services.metering import completed_usage, estimated_usage
 
 CALLER_LEFT_STATUS = 499
 SHUT_DOWN_STATUS = 503
@@ -99,6 +99,7 @@ def attempt_end(state: AttemptState, closing: Settlement | Void) -> AttemptEnd:
         usage=None if settled is None else settled.usage,
         cost_nano=0 if settled is None else sum(line.cost_nano for line in settled.lines),
         charge_nano=0 if settled is None else sum(line.charge_nano for line in settled.lines),
+        credential=None if state.target.credential is None else state.target.credential.label,
     )
 
 
@@ -126,10 +127,12 @@ def _settlement(
     usage = state.usage
     if usage is None:
         usage = estimated_usage(state.call, state.target, state.output_tokens_seen)
+    elif state.call.envelope.units:
+        usage = completed_usage(state.call, state.target, usage)
     return Settlement(
         attempt_id=state.attempt_id,
         usage=usage,
-        lines=price_lines(usage, state.target.price, charged=charged),
+        lines=price_lines(usage, state.target.price, state.held_at_micros, charged=charged),
         ending=ending,
         timing=Timing(state.first_event_at_micros, state.ended_at_micros),
         delivered_bytes=state.delivered_bytes,

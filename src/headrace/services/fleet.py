@@ -31,9 +31,9 @@ def _provider_endpoint(target: Target) -> Endpoint:
     provider = target.provider
     if not provider.needs_credential:
         return Endpoint(provider.base_url)
-    if provider.credential is None:
+    if target.credential is None:
         raise UpstreamAuthFailed(f"The provider {provider.name} has no credential.", code="upstream_auth_failed")
-    secret = provider.credential.reveal()
+    secret = target.credential.secret.reveal()
     value = f"Bearer {secret}" if provider.auth == "bearer" else secret
     return Endpoint(provider.base_url, provider.auth_header, Secret(value))
 

@@ -9,23 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from headrace.domain.errors import (
-    HeadraceError,
-    UpstreamAuthFailed,
-    UpstreamError,
-    UpstreamQuota,
-    UpstreamRateLimited,
-    UpstreamRefused,
-)
-from headrace.domain.health import Breaker, BreakerRules, Cooldown, Resting, TargetState
+from headrace.domain.credential import Credential
+from headrace.domain.errors import HeadraceError, UpstreamError, UpstreamRefused
+from headrace.domain.health import Breaker, BreakerRules, Cooldown, CredentialHealth, Resting, TargetState, longer
 from headrace.domain.plan import Target
-from headrace.domain.secret import Secret
 from headrace.ports.observer import AttemptEnd, RequestEnd
+from headrace.services.credential_health import CREDENTIAL_ERRORS, CredentialsHealth
 
 MAX_TARGETS = 4096
-DEFAULT_COOLDOWN_SECONDS = 1.0
-REFUSED_CREDENTIAL_SECONDS = 60.0
-WHOLE_CREDENTIAL_STATUS = frozenset({401, 402})
 NEWEST_SHARE = 0.2
 BREAKER_OPEN = "breaker_open"
 
@@ -39,31 +30,32 @@ class _Record:
     tokens_per_second: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _RefusedCredential:
-    credential: Secret | None
-    cooldown: Cooldown
-
-
 class Trial:
     """One attempt as the health of its target sees it; `ended` is told once."""
 
-    def __init__(self, health: TargetHealth, target: Target, record: _Record, round_number: int) -> None:
-        self._health = health
+    def __init__(
+        self, credentials: CredentialsHealth, target: Target, record: _Record, began: float, round_number: int
+    ) -> None:
+        self._credentials = credentials
         self._target = target
         self._record = record
+        self._began = began
         self._round = round_number
+        self._used = credentials.began(target)
 
     def answered(self) -> None:
         """Note the first meaningful event: a probe has proved the target, however long the rest takes."""
         if self._round:
             self._record.breaker = self._record.breaker.succeeded(self._round)
             self._round = 0
+        self._credentials.taken(self._target, self._began)
 
     def ended(self, error: BaseException | None, status: int | None, now: float) -> None:
         """Note how it ended; `status` is the upstream's, None when it gave none."""
         record = self._record
         record.in_flight -= 1
+        if self._used is not None:
+            self._used.in_flight -= 1
         if error is None or isinstance(error, UpstreamRefused):
             record.breaker = record.breaker.succeeded(self._round)
         elif isinstance(error, UpstreamError):
@@ -73,21 +65,14 @@ class Trial:
 
     def _failed(self, error: HeadraceError, status: int | None, now: float) -> None:
         record = self._record
-        if isinstance(error, UpstreamAuthFailed | UpstreamQuota):
+        if isinstance(error, CREDENTIAL_ERRORS):
             record.breaker = record.breaker.abandoned(self._round)
-            if status is not None:
-                self._health.refuse_credential(
-                    self._target, Cooldown(now + REFUSED_CREDENTIAL_SECONDS, error.code), status
-                )
+            self._credentials.refused(self._target, error, status, now)
             return
-        wait = error.retry_after_seconds
-        if isinstance(error, UpstreamRateLimited):
-            record.breaker = record.breaker.abandoned(self._round)
-            wait = DEFAULT_COOLDOWN_SECONDS if wait is None else wait
-        elif self._target.deployment is None:
+        if self._target.deployment is None:
             record.breaker = record.breaker.failed(now, self._round)
-        if wait:
-            record.cooldown = _longer(record.cooldown, Cooldown(now + wait, error.code))
+        if error.retry_after_seconds:
+            record.cooldown = longer(record.cooldown, Cooldown(now + error.retry_after_seconds, error.code))
 
 
 class TargetHealth:
@@ -100,15 +85,13 @@ class TargetHealth:
         self._rules = rules if rules is not None else BreakerRules()
         self._max_targets = max_targets
         self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()
-        self._credentials: dict[str, _RefusedCredential] = {}
+        self._credentials = CredentialsHealth()
 
     def resting(self, target: Target, now: float) -> Resting | None:
         """Return why the target gets no request now, or None when it may have one."""
-        refused = self._credentials.get(target.provider.name)
-        if refused is not None:
-            if refused.credential is target.provider.credential and refused.cooldown.remaining_seconds(now):
-                return Resting(refused.cooldown.code, refused.cooldown.remaining_seconds(now))
-            del self._credentials[target.provider.name]
+        rest = self._credentials.resting(target, now)
+        if rest is not None:
+            return rest
         record = self._records.get((target.provider.name, target.model.id))
         return None if record is None else _resting(record, now)
 
@@ -117,15 +100,15 @@ class TargetHealth:
         record = self._record(target.provider.name, target.model.id)
         record.in_flight += 1
         record.breaker, round_number = record.breaker.began(now)
-        return Trial(self, target, record, round_number)
+        return Trial(self._credentials, target, record, now, round_number)
 
-    def refuse_credential(self, target: Target, cooldown: Cooldown, status: int) -> None:
-        """Leave alone what a provider refused: everything behind the credential, or on a 403 this one model."""
-        if status in WHOLE_CREDENTIAL_STATUS:
-            self._credentials[target.provider.name] = _RefusedCredential(target.provider.credential, cooldown)
-        else:
-            record = self._record(target.provider.name, target.model.id)
-            record.cooldown = _longer(record.cooldown, cooldown)
+    def spread(self, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Return the targets, those that differ in the credential only with the least busy of them first."""
+        return self._credentials.spread(targets)
+
+    def credential(self, provider: str, credential: Credential, now: float) -> CredentialHealth:
+        """Return how one of a provider's credentials does."""
+        return self._credentials.health(provider, credential, now)
 
     def states(self, now: float) -> tuple[TargetState, ...]:
         """Return what is known of every target that was used lately."""
@@ -182,10 +165,6 @@ def _resting(record: _Record, now: float) -> Resting | None:
     if record.breaker.admits(now):
         return None
     return Resting(BREAKER_OPEN, record.breaker.wait_seconds(now))
-
-
-def _longer(one: Cooldown | None, other: Cooldown) -> Cooldown:
-    return one if one is not None and one.until > other.until else other
 
 
 def _averaged(before: float | None, newest: float) -> float:

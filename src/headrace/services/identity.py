@@ -35,12 +35,14 @@ class Minted:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What the operator decides about a new credential."""
+    """What the operator decides about a new credential; `first_id` is as in AccessKey."""
 
     name: str
     role: Role
     account: str
     models: frozenset[str] | None
+    cache_seconds: int | None = None
+    first_id: str | None = None
 
 
 class Identity:
@@ -49,7 +51,8 @@ class Identity:
     def __init__(self, pepper: Secret, randomness: Randomness) -> None:
         if len(pepper.reveal()) < 32:
             raise ValueError("the pepper is too short")
-        self._pepper = pepper.reveal().encode()
+        # Copied for every digest: setting up a keyed hash costs more than the hash.
+        self._keyed = hmac.new(pepper.reveal().encode(), digestmod=hashlib.sha256)
         self._randomness = randomness
 
     def mint(self, wanted: NewKey, at_micros: int) -> Minted:
@@ -65,6 +68,8 @@ class Identity:
             digest=self._digest(text),
             models=wanted.models,
             created_at_micros=at_micros,
+            cache_seconds=wanted.cache_seconds,
+            first_id=wanted.first_id,
         )
         return Minted(key, Secret(text))
 
@@ -83,10 +88,19 @@ class Identity:
             raise Unauthenticated("The API key is not known here.", code="invalid_api_key")
         if key.revoked_at_micros is not None:
             raise Unauthenticated("The API key was revoked.", code="invalid_api_key")
-        return Caller(key.public_id, key.name, key.account, key.role, key.models)
+        return Caller(key.public_id, key.name, key.account, key.role, key.models, key.cache_seconds, key.first_id)
+
+    def fingerprint(self, content: bytes) -> str:
+        """Return a keyed digest of anything, in hexadecimal: who has no pepper cannot check a guess by it."""
+        return self._keyed_digest(b"fingerprint\0" + content).hex()
 
     def _digest(self, text: str) -> bytes:
-        return hmac.digest(self._pepper, text.encode(), hashlib.sha256)
+        return self._keyed_digest(text.encode())
+
+    def _keyed_digest(self, content: bytes) -> bytes:
+        keyed = self._keyed.copy()
+        keyed.update(content)
+        return keyed.digest()
 
 
 def require_admin(caller: Caller) -> None:

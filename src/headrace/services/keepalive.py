@@ -15,15 +15,16 @@ class KeepAlive:
     The timer costs nothing while the first event comes in time: a task exists only after the first silence.
     """
 
-    def __init__(self, sink: Sink, headers: tuple[tuple[str, str], ...], silence_seconds: float) -> None:
+    def __init__(self, sink: Sink, silence_seconds: float) -> None:
         self._sink = sink
-        self._headers = headers
+        self._headers: tuple[tuple[str, str], ...] = ()
         self._silence_seconds = silence_seconds
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        """Begin to count the silence."""
+    def start(self, headers: tuple[tuple[str, str], ...]) -> None:
+        """Begin to count the silence; `headers` are the reply's, should it have to start."""
+        self._headers = headers
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._silence_seconds, self._begin)
 

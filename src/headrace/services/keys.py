@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from headrace.domain.access import OPERATOR_ACCOUNT, AccessKey, Role
 from headrace.domain.errors import Conflict, InvalidRequest, NotFound
 from headrace.domain.names import did_you_mean
+from headrace.domain.team import DEFAULT_TEAM
 from headrace.ports.ambient import Clock
 from headrace.ports.stores import KeyStore
 from headrace.services.identity import Identity, Minted, NewKey
 from headrace.services.snapshots import Snapshots
 
 Check: TypeAlias = Callable[[AccessKey], None]
+Inherit: TypeAlias = Callable[[str, str], Awaitable[None]]
+Edit: TypeAlias = Callable[[AccessKey], AccessKey]
 
-DEFAULT_ACCOUNT = "default"
 NAME_CHARS = 64
+MAX_CACHE_SECONDS = 30 * 86_400
 
 
 class Keys:
-    """Changes the stored keys one change at a time; every change is in force before the caller is answered."""
+    """Changes the stored keys one change at a time; every change is in force before the caller is answered.
 
-    def __init__(self, store: KeyStore, identity: Identity, snapshots: Snapshots, clock: Clock) -> None:
+    Each of `heirs` is told of a regenerated key, old id and new, and passes on what it keeps under a key's id.
+    """
+
+    def __init__(
+        self,
+        store: KeyStore,
+        identity: Identity,
+        snapshots: Snapshots,
+        clock: Clock,
+        heirs: Sequence[Inherit] = (),
+    ) -> None:
         self._store = store
         self._identity = identity
         self._snapshots = snapshots
         self._clock = clock
+        self._heirs = tuple(heirs)
         self._turn = asyncio.Lock()
 
     async def create(self, wanted: NewKey) -> Minted:
-        """Make a key; raises InvalidRequest for a bad name, account or model."""
+        """Make a key; raises InvalidRequest for a bad name, team or model."""
         self._check_wanted(wanted)
         async with self._turn:
             minted = self._identity.mint(wanted, self._clock.unix_micros())
@@ -65,6 +79,20 @@ class Keys:
             await self._snapshots.publish_keys()
             return replace(key, revoked_at_micros=at_micros) if revoked else await self.find(public_id)
 
+    async def change(self, public_id: str, edit: Edit, check: Check | None = None) -> AccessKey:
+        """Change a key's name or cache; raises InvalidRequest, and Conflict when the key is revoked."""
+        async with self._turn:
+            key = await self.find(public_id)
+            if check is not None:
+                check(key)
+            changed = edit(key)
+            check_label(changed.name, "name")
+            check_cache(changed.cache_seconds)
+            if not await self._store.change(changed):
+                raise _revoked(key)
+            await self._snapshots.publish_keys()
+            return changed
+
     async def regenerate(self, public_id: str, check: Check | None = None) -> Minted:
         """Make a key of the same name and scope and revoke the old one; raises Conflict when it is revoked."""
         async with self._turn:
@@ -72,22 +100,30 @@ class Keys:
             if check is not None:
                 check(old)
             if old.revoked_at_micros is not None:
-                raise Conflict(f'The key "{old.name}" is revoked; create a new one.', code="key_revoked")
+                raise _revoked(old)
             at_micros = self._clock.unix_micros()
-            minted = self._identity.mint(NewKey(old.name, old.role, old.account, old.models), at_micros)
+            minted = self._identity.mint(
+                NewKey(old.name, old.role, old.account, old.models, old.cache_seconds, old.first_id or old.public_id),
+                at_micros,
+            )
             await self._store.add(minted.key)
+            for inherit in self._heirs:
+                await inherit(public_id, minted.key.public_id)
             await self._store.revoke(public_id, at_micros)
             await self._snapshots.publish_keys()
             return minted
 
     def _check_wanted(self, wanted: NewKey) -> None:
         check_label(wanted.name, "name")
-        check_label(wanted.account, "account")
+        check_cache(wanted.cache_seconds)
         if wanted.role is Role.KEY and wanted.account == OPERATOR_ACCOUNT:
             raise InvalidRequest(
-                f'The account "{OPERATOR_ACCOUNT}" belongs to the admin token; choose another.', param="account"
+                f'The team "{OPERATOR_ACCOUNT}" belongs to the admin token; choose another.', param="team"
             )
-        known = self._snapshots.current().models
+        snapshot = self._snapshots.current()
+        if wanted.role is Role.KEY:
+            _check_team(wanted.account, {*snapshot.teams, DEFAULT_TEAM})
+        known = snapshot.models
         for model in sorted(wanted.models or ()):
             if model not in known:
                 hint = did_you_mean(model, known)
@@ -108,9 +144,32 @@ class Keys:
             )
 
 
+def _check_team(name: str, known: Collection[str]) -> None:
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise InvalidRequest(
+            f'No team named "{name[:NAME_CHARS]}".{f" {hint}" if hint else ""} `headrace teams create` makes one.',
+            code="team_not_found",
+            param="team",
+        )
+
+
+def _revoked(key: AccessKey) -> Conflict:
+    return Conflict(f'The key "{key.name}" is revoked; create a new one.', code="key_revoked")
+
+
 def is_live_admin(key: AccessKey) -> bool:
     """Whether the key is an admin token that is not revoked."""
     return key.role is Role.ADMIN and key.revoked_at_micros is None
+
+
+def check_cache(seconds: int | None) -> None:
+    """Raise InvalidRequest unless replies are kept for one second to thirty days, or not at all."""
+    if seconds is not None and not 1 <= seconds <= MAX_CACHE_SECONDS:
+        raise InvalidRequest(
+            f'"ttl_seconds" must be 1 to {MAX_CACHE_SECONDS} (thirty days), not {seconds}.',
+            param="response_cache.ttl_seconds",
+        )
 
 
 def check_label(text: str, param: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from headrace.domain.call import Call, Operation
 from headrace.domain.plan import Target
 from headrace.wire import speech
 
 MAX_DROPPED_CHARS = 1000
+_NO_HEADER = re.compile(r"[^ -~]")
 
 
 def reply_headers(call: Call, target: Target, attempts: int, dropped: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -22,4 +25,6 @@ def reply_headers(call: Call, target: Target, attempts: int, dropped: tuple[str,
     )
     if not dropped:
         return headers
-    return (*headers, ("x-headrace-dropped", ", ".join(dropped)[:MAX_DROPPED_CHARS]))
+    # A field's name is the caller's own text: what no header may hold would break the reply off.
+    named = _NO_HEADER.sub("?", ", ".join(dropped)[:MAX_DROPPED_CHARS]).strip()
+    return (*headers, ("x-headrace-dropped", named))

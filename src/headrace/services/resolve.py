@@ -146,16 +146,17 @@ def _gather(candidate: _Candidate, call: Call, snapshot: Snapshot, gathered: _Ga
         for entry in entries:
             problem = _problem(entry, call)
             if problem is None:
-                gathered.targets.append(_target(entry, snapshot, candidate.reason))
+                gathered.targets.extend(_targets(entry, snapshot, candidate.reason))
             else:
                 gathered.leave_out(model_id, entry.model.provider, problem)
 
 
-def _target(entry: Listed, snapshot: Snapshot, reason: str) -> Target:
+def _targets(entry: Listed, snapshot: Snapshot, reason: str) -> list[Target]:
     model = entry.model
     price = cast("PriceVersion", entry.price)
     deployment = model.id if model.local is not None else None
-    return Target(model, snapshot.providers[model.provider], price, deployment, reason)
+    provider = snapshot.providers[model.provider]
+    return [Target(model, provider, price, deployment, reason, each) for each in provider.credentials or (None,)]
 
 
 def _problem(entry: Listed, call: Call) -> CallerError | None:

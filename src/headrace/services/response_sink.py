@@ -13,6 +13,7 @@ from headrace.domain.call import Call
 from headrace.domain.json_value import JsonObject
 from headrace.ports.sink import Sink
 from headrace.wire.json_strict import decode_trusted, encode, is_object
+from headrace.wire.responses_object import said_back
 from headrace.wire.sse import FrameSplitter, frame_data, named_frame
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
@@ -30,6 +31,8 @@ class ResponseSink:
     def __init__(self, sink: Sink, call: Call) -> None:
         self._sink = sink
         self._is_stream = call.envelope.stream
+        # Servers leave out of a response what its request said, and clients of the dialect expect all of it.
+        self._said = said_back(dict(call.body))
         self._previous = call.body.get("previous_response_id")
         self._id = f"resp_{call.request_id.removeprefix('req_')}"
         self._waiting: tuple[int, Headers] | None = None
@@ -103,7 +106,8 @@ class ResponseSink:
         return ours
 
     def _ours(self, response: JsonObject) -> JsonObject:
-        return {**response, "id": self._id, "store": self.keep is not None, "previous_response_id": self._previous}
+        ours: JsonObject = {"id": self._id, "store": self.keep is not None, "previous_response_id": self._previous}
+        return {**self._said, **response, **ours}
 
     def _numbered(self, frame: bytes) -> bytes:
         event = _event(frame)

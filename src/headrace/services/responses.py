@@ -67,6 +67,18 @@ class Responses:
         """Return the items that a kept response answered, oldest first; raises NotFound."""
         return (await self._find(caller, response_id)).input
 
+    async def conversation(self, caller: Caller, body: JsonObject) -> list[JsonValue]:
+        """Return the whole input of a request: what it continues, what it names, what it brings.
+
+        Raises InvalidRequest for what is not kept for this caller.
+        """
+        before: list[JsonValue] = []
+        previous = body.get("previous_response_id")
+        if isinstance(previous, str):
+            before = await self._continued(caller, previous, body.get("model"))
+        given = input_items(body)
+        return [*before, *[await self._resolved(caller, item, index) for index, item in enumerate(given)]]
+
     async def delete(self, caller: Caller, response_id: str) -> None:
         """Forget a kept response of this caller; raises NotFound."""
         kept = await self._load(caller.key_id, response_id)
@@ -102,19 +114,14 @@ class Responses:
 
     async def _expanded(self, call: Call) -> Call:
         body = dict(call.body)
-        given = input_items(body)
-        before: list[JsonValue] = []
-        previous = body.get("previous_response_id")
-        if isinstance(previous, str):
-            before = await self._conversation(call, previous)
-        elif not any(item_type(item) == "item_reference" for item in given):
+        given, previous = input_items(body), body.get("previous_response_id")
+        if not isinstance(previous, str) and not any(item_type(item) == "item_reference" for item in given):
             return call
-        items = [await self._resolved(call, item, index) for index, item in enumerate(given)]
-        body["input"] = [*before, *items]
+        body["input"] = await self.conversation(call.caller, body)
         return replace(call, body=body, envelope=read_envelope(body, len(encode(body))))
 
-    async def _conversation(self, call: Call, previous: str) -> list[JsonValue]:
-        kept = await self._load(call.caller.key_id, previous)
+    async def _continued(self, caller: Caller, previous: str, model: JsonValue) -> list[JsonValue]:
+        kept = await self._load(caller.key_id, previous)
         if kept is None:
             raise InvalidRequest(
                 f'No response with the id "{previous[:MAX_ID_CHARS]}" is kept for this key: it was never stored, '
@@ -124,14 +131,14 @@ class Responses:
             )
         output = kept.response.get("output")
         items = [*kept.input, *(output if isinstance(output, list) else [])]
-        if kept.requested_model == call.envelope.model:
+        if kept.requested_model == model:
             return items
         return [_unsealed(item) for item in items]
 
-    async def _resolved(self, call: Call, item: JsonObject, index: int) -> JsonObject:
+    async def _resolved(self, caller: Caller, item: JsonObject, index: int) -> JsonObject:
         if item_type(item) != "item_reference":
             return item
-        owner, item_id = call.caller.key_id, item.get("id")
+        owner, item_id = caller.key_id, item.get("id")
         named = item_id if isinstance(item_id, str) else ""
         response_id = await self._blobs.get(owner, ITEM, named[:MAX_ID_CHARS])
         kept = None if response_id is None else await self._load(owner, response_id.decode())

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from headrace.domain.errors import HeadraceError, InternalError, InvalidRequest, UpstreamRateLimited, UpstreamRefused
 from headrace.domain.plan import Plan, Target
 from headrace.services.closing import may_go_on
-from headrace.services.health import DEFAULT_COOLDOWN_SECONDS, TargetHealth
+from headrace.services.credential_health import CREDENTIAL_ERRORS, DEFAULT_COOLDOWN_SECONDS
+from headrace.services.health import TargetHealth
 from headrace.services.resolve import nobody_well, without_resting
 
 SHARE_OF_IN_FLIGHT = 0.2
@@ -79,16 +80,19 @@ class Step:
 class Course:
     """The way of one request through its plan; asked after every failure, it gives one answer for each.
 
-    A target whose dialect cannot express the request is passed over at no one's expense: nothing was sent.
+    A target whose dialect cannot express the request is passed over at no one's expense: nothing was sent. Another
+    credential of the same provider is asked when the failure is about the credential, and only then.
     """
 
     def __init__(self, plan: Plan, health: TargetHealth, retries: Retries, began: float, total_seconds: float) -> None:
+        self.route = plan.route
         self._targets = plan.targets
         self._health = health
         self._retries = retries
         self._ends = began + total_seconds
         self._plan = without_resting(plan, lambda target: health.resting(target, began))
-        self._left = list(self._plan.targets)
+        self.excluded = self._plan.excluded
+        self._left = list(health.spread(self._plan.targets))
         self._target = self._left.pop(0) if self._left else None
         self._judged: BaseException | None = None
         self._step: Step | None = None
@@ -119,7 +123,7 @@ class Course:
         return error
 
     def _next(self, error: HeadraceError, now: float) -> Step | None:
-        step = self._same_again(error) or self._elsewhere(error, now)
+        step = self._other_credential(error, now) or self._same_again(error) or self._elsewhere(error, now)
         if step is None or now + step.wait_seconds >= self._ends:
             return None
         if not isinstance(error, InvalidRequest) and not self._retries.take():
@@ -127,6 +131,15 @@ class Course:
         self._repeated = step.target is self._target
         self._target = step.target
         return step
+
+    def _other_credential(self, error: HeadraceError, now: float) -> Step | None:
+        present = self._target
+        if present is None or not present.has_siblings or not isinstance(error, CREDENTIAL_ERRORS):
+            return None
+        for index, target in enumerate(self._left):
+            if target.is_sibling_of(present) and self._health.resting(target, now) is None:
+                return Step(self._left.pop(index))
+        return None
 
     def _same_again(self, error: HeadraceError) -> Step | None:
         if self._target is None or self._repeated:
@@ -146,6 +159,8 @@ class Course:
             return None
         while self._left:
             target = self._left.pop(0)
+            if target.has_siblings and self._target is not None and target.is_sibling_of(self._target):
+                continue
             if target.model.context_length >= least_context and self._health.resting(target, now) is None:
                 return Step(target)
         return None

@@ -10,44 +10,57 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from headrace.domain.access import AccessKey
-from headrace.domain.alias import Alias
+from headrace.domain.alias import Alias, WrittenAlias
+from headrace.domain.budget import Budget
 from headrace.domain.catalog import Listed, Provider, WeightsFile
+from headrace.domain.credential import DEFAULT_LABEL, Credential
 from headrace.domain.errors import StoreUnusable
+from headrace.domain.rate_limit import ScopedLimits
 from headrace.domain.secret import Secret
 from headrace.domain.snapshot import Snapshot
+from headrace.domain.team import Team
 from headrace.ports.ambient import Clock
-from headrace.ports.catalogs import CatalogSource
+from headrace.ports.catalogs import CatalogSource, WrittenAliases
+from headrace.ports.limits import LimitStore
+from headrace.ports.money import BudgetStore, TeamStore
 from headrace.ports.stores import AliasStore, CredentialStore, KeyStore, Secrets
+from headrace.services.alias_rules import check_written
 from headrace.services.availability import Surroundings, list_model
 from headrace.services.catalog import Catalog, load_catalog
 
 Listener: TypeAlias = Callable[[Snapshot], None]
-GivenCredential: TypeAlias = Callable[[Provider], Secret | None]
+GivenCredentials: TypeAlias = Callable[[Provider], tuple[Credential, ...]]
 
 MICROS_PER_SECOND = 1_000_000
 
 
-def credential_context(provider: str) -> str:
+def credential_context(provider: str, label: str = DEFAULT_LABEL) -> str:
     """Return the context that a provider's credential is sealed to."""
-    return f"provider-credential:{provider}"
+    return f"provider-credential:{provider}{'' if label == DEFAULT_LABEL else f'/{label}'}"
 
 
-def given_credentials(by_provider: Mapping[str, str], by_variable: Mapping[str, str]) -> GivenCredential:
-    """Return a look-up in what the configuration (by provider) and the environment (by variable) hold."""
+def given_credentials(by_provider: Mapping[str, str], by_variable: Mapping[str, str]) -> GivenCredentials:
+    """Return a look-up in what the configuration (by provider) and the environment (by variable) hold.
 
-    def find(provider: Provider) -> Secret | None:
+    Several credentials stand apart by spaces or line ends; the first is `default`, the next ones are `2`, `3`, ….
+    """
+
+    def find(provider: Provider) -> tuple[Credential, ...]:
         text = by_provider.get(provider.name) or by_variable.get(provider.key_variable or "") or ""
-        return Secret(text.strip()) if text.strip() else None
+        return tuple(
+            Credential(DEFAULT_LABEL if number == 1 else str(number), Secret(each), "environment")
+            for number, each in enumerate(text.split(), 1)
+        )
 
     return find
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotSources:
-    """What snapshots are built from; a stored credential goes before a given one.
+    """What snapshots are built from; a stored credential goes before a given one of the same label.
 
     `adapters` are the names of adapters and engines that exist; with None they are not checked. Without a store of
-    aliases there are none.
+    aliases (of budgets, of teams, of limits) there are none. `written_aliases` are those of the configuration file.
     """
 
     catalog: CatalogSource
@@ -56,10 +69,34 @@ class SnapshotSources:
     secrets: Secrets
     clock: Clock
     has_weights: Callable[[WeightsFile], bool]
-    given: GivenCredential
+    given: GivenCredentials
     catalog_folder: str = "HOME/catalog"
     adapters: frozenset[str] | None = None
     aliases: AliasStore | None = None
+    budgets: BudgetStore | None = None
+    teams: TeamStore | None = None
+    limits: LimitStore | None = None
+    written_aliases: WrittenAliases | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What the operator named and stored, beside keys and credentials."""
+
+    aliases: tuple[Alias, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    teams: tuple[Team, ...] = ()
+    limits: tuple[ScopedLimits, ...] = ()
+
+    def within(self, snapshot: Snapshot) -> Snapshot:
+        """Return the snapshot with these in place of its own."""
+        return replace(
+            snapshot,
+            aliases=MappingProxyType({each.name: each for each in self.aliases}),
+            budgets=self.budgets,
+            teams=MappingProxyType({each.name: each for each in self.teams}),
+            limits=MappingProxyType({each.scope: each for each in self.limits}),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +105,11 @@ class _Parts:
 
     catalog: Catalog
     keys: tuple[AccessKey, ...]
-    credentials: Mapping[str, Secret]
+    credentials: Mapping[str, tuple[Credential, ...]]
     unreadable: frozenset[str]
     today: str
-    aliases: tuple[Alias, ...] = ()
+    named: _Named
+    written: tuple[WrittenAlias, ...] = ()
 
 
 class Snapshots:
@@ -117,8 +155,8 @@ class Snapshots:
             return self.current()
 
     async def reload_if_changed(self) -> bool:
-        """Reload when the catalog's files changed since the last try; returns whether they had."""
-        if await asyncio.to_thread(self._sources.catalog.digest) == self._digest:
+        """Reload when files of the operator changed since the last try; returns whether they had."""
+        if await asyncio.to_thread(self._files_digest) == self._digest:
             return False
         await self.reload()
         return True
@@ -129,8 +167,8 @@ class Snapshots:
             parts = self._known_parts()
             credentials, unreadable = await self._open_credentials()
             keys = await self._sources.keys.list()
-            aliases = await self._read_aliases()
-            return self._swap(_Parts(parts.catalog, keys, credentials, unreadable, self._today(), aliases))
+            named, written = await self._read_named(parts.written), parts.written
+            return self._swap(_Parts(parts.catalog, keys, credentials, unreadable, self._today(), named, written))
 
     async def publish_keys(self) -> Snapshot:
         """Renew the access keys only."""
@@ -141,14 +179,14 @@ class Snapshots:
             self._parts = replace(parts, keys=keys)
             return self._publish(replace(current, version=current.version + 1, keys=_by_id(keys)))
 
-    async def publish_aliases(self) -> Snapshot:
-        """Renew the aliases only."""
+    async def publish_named(self) -> Snapshot:
+        """Renew what the operator named only: aliases, budgets, teams, limits."""
         async with self._turn:
             parts = self._known_parts()
-            aliases = await self._read_aliases()
+            named = await self._read_named(parts.written)
             current = self.current()
-            self._parts = replace(parts, aliases=aliases)
-            return self._publish(replace(current, version=current.version + 1, aliases=_by_name(aliases)))
+            self._parts = replace(parts, named=named)
+            return self._publish(named.within(replace(current, version=current.version + 1)))
 
     async def refresh_if_day_changed(self, today: str | None = None) -> bool:
         """Put the prices of a new UTC day in force; returns whether the day had changed."""
@@ -161,38 +199,59 @@ class Snapshots:
             return True
 
     async def _read_and_swap(self) -> None:
-        self._digest = await asyncio.to_thread(self._sources.catalog.digest)
+        self._digest = await asyncio.to_thread(self._files_digest)
+        file = self._sources.written_aliases
+        written = () if file is None else await asyncio.to_thread(file.read)
         catalog = await asyncio.to_thread(load_catalog, self._sources.catalog, self._sources.adapters)
         credentials, unreadable = await self._open_credentials()
         keys = await self._sources.keys.list()
-        aliases = await self._read_aliases()
-        self._swap(_Parts(catalog, keys, credentials, unreadable, self._today(), aliases))
+        named = await self._read_named(written)
+        self._swap(_Parts(catalog, keys, credentials, unreadable, self._today(), named, written), anew=True)
 
-    async def _read_aliases(self) -> tuple[Alias, ...]:
-        return () if self._sources.aliases is None else await self._sources.aliases.list()
+    def _files_digest(self) -> str:
+        file = self._sources.written_aliases
+        return f"{self._sources.catalog.digest()} {'' if file is None else file.digest()}"
 
-    async def _open_credentials(self) -> tuple[Mapping[str, Secret], frozenset[str]]:
-        opened: dict[str, Secret] = {}
+    async def _read_named(self, written: tuple[WrittenAlias, ...]) -> _Named:
+        sources = self._sources
+        stored = () if sources.aliases is None else await sources.aliases.list()
+        return _Named(
+            aliases=(*(each.alias for each in written), *stored),
+            budgets=() if sources.budgets is None else await sources.budgets.list(),
+            teams=() if sources.teams is None else await sources.teams.list(),
+            limits=() if sources.limits is None else await sources.limits.list(),
+        )
+
+    async def _open_credentials(self) -> tuple[Mapping[str, tuple[Credential, ...]], frozenset[str]]:
+        opened: dict[str, list[Credential]] = {}
         unreadable: set[str] = set()
         for stored in await self._sources.credentials.list():
             try:
-                plain = self._sources.secrets.open(credential_context(stored.provider), stored.sealed)
+                context = credential_context(stored.provider, stored.label)
+                plain = self._sources.secrets.open(context, stored.sealed)
             except StoreUnusable:
                 unreadable.add(stored.provider)
             else:
-                opened[stored.provider] = Secret(plain.decode("utf-8"))
-        return MappingProxyType(opened), frozenset(unreadable)
+                credential = Credential(stored.label, Secret(plain.decode("utf-8")))
+                opened.setdefault(stored.provider, []).append(credential)
+        return MappingProxyType({name: tuple(each) for name, each in opened.items()}), frozenset(unreadable)
 
     def _known_parts(self) -> _Parts:
         if self._parts is None:
             raise LookupError("no snapshot was built yet: await reload() first")
         return self._parts
 
-    def _swap(self, parts: _Parts) -> Snapshot:
+    def _swap(self, parts: _Parts, *, anew: bool = False) -> Snapshot:
         version = 1 if self._current is None else self._current.version + 1
-        snapshot = compile_snapshot(version, parts.catalog, parts.keys, self._surroundings(parts), self._find(parts))
+        known: Mapping[str, Provider] = {} if anew or self._current is None else self._current.providers
+        find = self._find(parts, known)
+        snapshot = compile_snapshot(version, parts.catalog, parts.keys, self._surroundings(parts), find)
+        snapshot = parts.named.within(snapshot)
+        if anew:
+            stored = frozenset(each.name for each in parts.named.aliases if each.source == "api")
+            check_written(parts.written, stored, snapshot)
         self._parts = parts
-        return self._publish(replace(snapshot, aliases=_by_name(parts.aliases)))
+        return self._publish(snapshot)
 
     def _publish(self, snapshot: Snapshot) -> Snapshot:
         self._current = snapshot
@@ -200,9 +259,11 @@ class Snapshots:
             listener(snapshot)
         return snapshot
 
-    def _find(self, parts: _Parts) -> GivenCredential:
-        def find(provider: Provider) -> Secret | None:
-            return parts.credentials.get(provider.name) or self._sources.given(provider)
+    def _find(self, parts: _Parts, known: Mapping[str, Provider]) -> GivenCredentials:
+        def find(provider: Provider) -> tuple[Credential, ...]:
+            stored = parts.credentials.get(provider.name, ())
+            before = known.get(provider.name, provider).credentials
+            return credentials_in_force(stored, self._sources.given(provider), before)
 
         return find
 
@@ -219,15 +280,35 @@ def compile_snapshot(
     catalog: Catalog,
     keys: Sequence[AccessKey],
     around: Surroundings,
-    credential: GivenCredential,
+    credentials: GivenCredentials,
 ) -> Snapshot:
     """Return the snapshot of a catalog; entries that can be called come first under each model id."""
     providers = {
-        name: replace(each, credential=credential(each)) if each.needs_credential else each
+        name: replace(each, credentials=credentials(each)) if each.needs_credential else each
         for name, each in catalog.providers.items()
     }
     models = {name: _listed(name, catalog, providers, around) for name in catalog.models}
     return Snapshot(version, MappingProxyType(models), MappingProxyType(providers), _by_id(keys))
+
+
+def credentials_in_force(
+    stored: Sequence[Credential], given: Sequence[Credential], before: Sequence[Credential] = ()
+) -> tuple[Credential, ...]:
+    """Return a provider's credentials, `default` first: one for each label, stored before given, no secret twice.
+
+    What was in force before stays the same object, by which its health is known.
+    """
+    by_label = {each.label: each for each in (*given, *stored)}
+    found: list[Credential] = []
+    for label in sorted(by_label, key=lambda label: (label != DEFAULT_LABEL, label)):
+        wanted = by_label[label]
+        if not any(each.secret.is_same_as(wanted.secret) for each in found):
+            found.append(next((each for each in before if _is_unchanged(each, wanted)), wanted))
+    return tuple(found)
+
+
+def _is_unchanged(before: Credential, now: Credential) -> bool:
+    return (before.label, before.source) == (now.label, now.source) and before.secret.is_same_as(now.secret)
 
 
 def _listed(name: str, catalog: Catalog, providers: Mapping[str, Provider], around: Surroundings) -> tuple[Listed, ...]:
@@ -237,7 +318,3 @@ def _listed(name: str, catalog: Catalog, providers: Mapping[str, Provider], arou
 
 def _by_id(keys: Sequence[AccessKey]) -> Mapping[str, AccessKey]:
     return MappingProxyType({each.public_id: each for each in keys})
-
-
-def _by_name(aliases: Sequence[Alias]) -> Mapping[str, Alias]:
-    return MappingProxyType({each.name: each for each in aliases})

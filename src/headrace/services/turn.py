@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
-from headrace.domain.books import Opening, Progress, Refused, Settlement
+from headrace.domain.books import Progress, Settlement
 from headrace.domain.call import Call
 from headrace.domain.errors import HeadraceError, InternalError, UpstreamTimeout
 from headrace.domain.plan import Plan, Target
@@ -18,10 +18,10 @@ from headrace.ports.fleet import Lease
 from headrace.ports.sink import Sink
 from headrace.ports.upstream import Exchange, Prepared, Reader
 from headrace.services.answers import check_status, first_event, upstream_request_id
-from headrace.services.budgets import budget_refusal, scopes_of
 from headrace.services.closing import AttemptState, attempt_end, settlement_at_end, settlement_or_void
+from headrace.services.holding import AttemptPlace, take_hold
 from headrace.services.keepalive import KeepAlive
-from headrace.services.metering import bound_of, money_fields, money_headers, request_start
+from headrace.services.metering import money_fields, money_headers
 from headrace.services.reply_headers import reply_headers
 from headrace.services.resolve import authorise
 from headrace.services.retries import Course, Step
@@ -45,7 +45,7 @@ async def run_turn(parts: TurnParts, call: Call, plan: Plan, sink: Sink, turn_in
             if step.wait_seconds:
                 await parts.sleep(step.wait_seconds)
             attempt = _Attempt(parts, call, step.target, sink, (turn_index, index), course)
-            error = await attempt.failure(plan.route)
+            error = await attempt.failure()
             if error is None:
                 return
             next_step = attempt.next_step(error)
@@ -62,26 +62,27 @@ class _Attempt:
     ) -> None:
         self._parts = parts
         self._call = call
-        self._target = target
+        self._target = self._priced = target
         self._sink = sink
-        self._place = place
+        self._place = AttemptPlace(parts.ids.new("att"), *place, course.route, course.excluded)
         self._course = course
         self._trial = parts.health.began(target, parts.clock.monotonic())
-        self._id = parts.ids.new("att")
         self._adapter = parts.adapters[target.adapter]
+        self._keepalive = KeepAlive(sink, parts.limits.keepalive_seconds)
+        self._prepared: Prepared | None = None
         self._first_event_at: int | None = None
         self._status: int | None = None
         self._upstream_id: str | None = None
         self._reader: Reader | None = None
-        self._dropped: tuple[str, ...] = ()
+        self._clamped_to: int | None = None
         self._is_sent = self._is_closed = False
         self._held_at = self._delivered_bytes = 0
 
-    async def failure(self, route: str | None) -> HeadraceError | None:
+    async def failure(self) -> HeadraceError | None:
         """Serve the call by this target; returns what it failed with, after the books are closed."""
         ended_by: BaseException | None = None
         try:
-            await self._lease_and_serve(route)
+            await self._lease_and_serve()
         except HeadraceError as error:
             ended_by = error
             return error
@@ -96,82 +97,71 @@ class _Attempt:
         """Return where the request goes after this failure, or None when it is the last word."""
         return self._course.after(error, self._parts.clock.monotonic(), is_delivered=bool(self._delivered_bytes))
 
-    async def _lease_and_serve(self, route: str | None) -> None:
+    async def _lease_and_serve(self) -> None:
         authorise(self._call, self._target)
-        prepared = self._adapter.prepare(self._call, self._target).labelled(self._call.request_id, self._id)
-        self._dropped = prepared.dropped
-        keepalive = KeepAlive(self._sink, self._headers(), self._parts.limits.keepalive_seconds)
+        self._prepare(self._call)
         if self._call.envelope.stream:
-            keepalive.start()
+            self._keepalive.start(self._headers())
         try:
             lease = await self._parts.fleet.acquire(self._target, self._parts.limits.engine_wait_seconds)
             try:
-                await self._hold_and_serve(route, lease, prepared, keepalive)
+                await self._hold_and_serve(lease)
             finally:
                 lease.release()
         finally:
-            await keepalive.stop()
+            await self._keepalive.stop()
 
-    async def _hold_and_serve(self, route: str | None, lease: Lease, prepared: Prepared, keepalive: KeepAlive) -> None:
+    def _prepare(self, call: Call) -> Prepared:
+        known = self._prepared
+        if known is None or call is not self._call:
+            known = self._adapter.prepare(call, self._target).labelled(call.request_id, self._place.attempt_id)
+            self._call, self._prepared = call, known
+            self._priced = self._target.in_service_tier(known.service_tier)
+        return known
+
+    async def _hold_and_serve(self, lease: Lease) -> None:
         try:
-            await self._hold(route, len(prepared.body))
-            await self._serve(lease, prepared, keepalive)
+            try:
+                taken = await take_hold(self._parts, self._place, self._call, self._priced, self._prepare)
+            except (HeadraceError, asyncio.CancelledError):
+                self._is_closed = True
+                raise
+            self._held_at, self._clamped_to = taken.held_at_micros, taken.clamped_to
+            await self._finish(await self._serve(lease, taken.prepared))
         except (HeadraceError, asyncio.CancelledError) as error:
             await self._close_failed(error)
             raise
         finally:
             await self._close_failed(InternalError("The attempt ended without a word."))
 
-    async def _hold(self, route: str | None, prepared_bytes: int) -> None:
-        call, target = self._call, self._target
-        self._held_at = self._parts.clock.unix_micros()
-        opening = Opening(
-            attempt_id=self._id,
-            request=request_start(call, route),
-            turn_index=self._place[0],
-            attempt_index=self._place[1],
-            model_id=target.model.id,
-            provider=target.provider.name,
-            deployment=target.deployment,
-            identity=target.identity,
-            price=target.price,
-            bound=bound_of(call, target, prepared_bytes),
-            scopes=scopes_of(call.caller),
-            at_micros=self._held_at,
-        )
-        try:
-            answer = await self._parts.ledger.hold(opening)
-        except (HeadraceError, asyncio.CancelledError):
-            self._is_closed = True
-            raise
-        if isinstance(answer, Refused):
-            self._is_closed = True
-            raise budget_refusal(call, target, opening.bound, answer)
-
-    async def _serve(self, lease: Lease, prepared: Prepared, keepalive: KeepAlive) -> None:
+    async def _serve(self, lease: Lease, prepared: Prepared) -> Reader:
         deadlines = self._parts.limits.deadlines
         first_seconds = deadlines.first_event_seconds if prepared.stream else deadlines.total_seconds
-        durable = self._parts.ledger.sent(self._id, self._parts.clock.unix_micros())
+        durable = self._parts.ledger.sent(self._place.attempt_id, self._parts.clock.unix_micros())
         self._is_sent = True
-        reader = self._reader = self._adapter.reader(self._call, self._target)
+        reader = self._reader = self._adapter.reader(prepared.call or self._call, self._target)
         try:
             async with asyncio.timeout(first_seconds) as limit:
                 exchange = await self._adapter.open(self._parts.transport, lease.endpoint, prepared, deadlines)
                 try:
-                    self._status, self._upstream_id = exchange.status, upstream_request_id(exchange.headers)
-                    await check_status(exchange, self._adapter)
-                    out = await first_event(exchange, reader)
-                    self._first_event_at = self._parts.clock.unix_micros()
-                    self._trial.answered()
-                    limit.reschedule(asyncio.get_running_loop().time() + deadlines.total_seconds)
-                    await keepalive.stop()
+                    out = await self._begin(exchange, reader)
+                    if prepared.stream:
+                        limit.reschedule(asyncio.get_running_loop().time() + deadlines.total_seconds)
                     await self._relay(exchange, reader, out, durable)
-                    limit.reschedule(None)
-                    await self._finish(reader)
                 finally:
                     await exchange.close()
         except TimeoutError:
             raise UpstreamTimeout(f"{self._target.model.id} did not answer in time.") from None
+        return reader
+
+    async def _begin(self, exchange: Exchange, reader: Reader) -> bytes:
+        self._status, self._upstream_id = exchange.status, upstream_request_id(exchange.headers)
+        await check_status(exchange, self._adapter)
+        out = await first_event(exchange, reader)
+        self._first_event_at = self._parts.clock.unix_micros()
+        self._trial.answered()
+        await self._keepalive.stop()
+        return out
 
     async def _relay(self, exchange: Exchange, reader: Reader, out: bytes, durable: Awaitable[None]) -> None:
         clock = self._parts.clock
@@ -189,7 +179,9 @@ class _Attempt:
             tokens, now = reader.output_tokens_seen, clock.monotonic()
             if tokens - noted_tokens >= CHECKPOINT_TOKENS or now - noted_at >= CHECKPOINT_SECONDS:
                 noted_tokens, noted_at = tokens, now
-                self._parts.ledger.checkpoint(self._id, Progress(tokens, self._delivered_bytes, clock.unix_micros()))
+                self._parts.ledger.checkpoint(
+                    self._place.attempt_id, Progress(tokens, self._delivered_bytes, clock.unix_micros())
+                )
             block = await exchange.read()
             if block is None:
                 reader.close()
@@ -206,7 +198,10 @@ class _Attempt:
             await self._parts.ledger.settle(settlement)
         finally:
             self._parts.observer.attempt_ended(attempt_end(state, settlement))
-        tail = reader.finish(settlement.usage, money_fields(self._call, self._target, settlement, self._place[1] + 1))
+        told = money_fields(self._call, self._target, settlement, self._place.attempt_index + 1)
+        if self._clamped_to is not None:
+            told["clamped_output_tokens"] = self._clamped_to
+        tail = reader.finish(settlement.usage, told)
         if not self._sink.started:
             size = (("content-length", str(len(tail))),)
             await self._sink.start(200, self._headers() + money_headers(settlement) + size)
@@ -227,9 +222,9 @@ class _Attempt:
     def _state(self, error: BaseException | None) -> AttemptState:
         reader = self._reader
         return AttemptState(
-            attempt_id=self._id,
+            attempt_id=self._place.attempt_id,
             call=self._call,
-            target=self._target,
+            target=self._priced,
             is_sent=self._is_sent,
             is_last=error is None or self.next_step(error) is None,
             departure=self._sink.departure,
@@ -245,4 +240,8 @@ class _Attempt:
         )
 
     def _headers(self) -> Headers:
-        return reply_headers(self._call, self._target, self._place[1] + 1, self._dropped)
+        dropped = () if self._prepared is None else self._prepared.dropped
+        headers = reply_headers(self._call, self._target, self._place.attempt_index + 1, dropped)
+        if self._clamped_to is None:
+            return headers
+        return (*headers, ("x-headrace-clamped", f"max_tokens={self._clamped_to}"))

@@ -12,6 +12,7 @@ from headrace.ports.fleet import Fleet
 from headrace.ports.ledger import Ledger
 from headrace.ports.observer import Observer
 from headrace.ports.upstream import Adapter, Transport
+from headrace.services.budgets import Budgets
 from headrace.services.health import TargetHealth
 from headrace.services.retries import RetryBudget
 
@@ -39,4 +40,5 @@ class TurnParts:
     limits: TurnLimits
     health: TargetHealth = field(default_factory=TargetHealth)
     retries: RetryBudget = field(default_factory=RetryBudget)
+    budgets: Budgets = field(default_factory=Budgets)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

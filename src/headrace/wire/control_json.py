@@ -10,13 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from headrace.domain.access import OPERATOR_ACCOUNT, AccessKey, Caller
 from headrace.domain.catalog import Capability, Listed, ModelKind, Provider
+from headrace.domain.credential import Credential
 from headrace.domain.deployment import Replica
+from headrace.domain.health import CredentialHealth
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.domain.money import format_usd_per_mtok
+from headrace.domain.money import format_usd_each, format_usd_per_mtok
 from headrace.domain.price import PriceVersion
 from headrace.domain.secret import Secret
 from headrace.domain.usage import TokenClass
 from headrace.wire.iso_time import iso_time, iso_time_or_none
+from headrace.wire.price_json import PER_MILLION
 
 _INPUT_KINDS = (
     (Capability.IMAGE_INPUT, "image"),
@@ -49,6 +52,7 @@ def list_object(plural: str, entries: Iterable[JsonObject], meta: JsonObject | N
 def me_object(caller: Caller) -> JsonObject:
     """Return who is asking and what they may call."""
     return {
+        "team": caller.team,
         "account": caller.account,
         "role": caller.role.value,
         "key_id": caller.key_id,
@@ -66,8 +70,10 @@ def key_info(key: AccessKey, secret: Secret | None = None) -> JsonObject:
         "created_by": OPERATOR_ACCOUNT,
         "deleted_at": iso_time_or_none(key.revoked_at_micros),
         "models": _names(key.models),
+        "team": key.account,
         "account": key.account,
         "role": key.role.value,
+        "response_cache": None if key.cache_seconds is None else {"ttl_seconds": key.cache_seconds},
     }
     if secret is not None:
         info["secret_key"] = secret.reveal()
@@ -75,18 +81,36 @@ def key_info(key: AccessKey, secret: Secret | None = None) -> JsonObject:
 
 
 def provider_object(provider: Provider, credential_source: str | None, models: int) -> JsonObject:
-    """Return a provider; whether its credential is set and where it comes from, never the credential."""
+    """Return a provider; which credentials it has and where they come from, never a credential."""
     return {
         "name": provider.name,
         "display_name": provider.display_name,
         "base_url": provider.base_url,
         "wire_format": provider.adapter,
         "needs_credential": provider.needs_credential,
-        "credential_set": provider.credential is not None,
+        "credential_set": bool(provider.credentials),
         "credential_source": credential_source,
+        "credentials": [{"label": each.label, "source": each.source} for each in provider.credentials],
         "key_variable": provider.key_variable,
         "docs_url": provider.docs_url,
         "models": models,
+    }
+
+
+def credential_object(
+    credential: Credential, health: CredentialHealth, since_micros: int | None, until_micros: int | None
+) -> JsonObject:
+    """Return how one of a provider's credentials does, by its label."""
+    return {
+        "label": credential.label,
+        "source": credential.source,
+        "health": {
+            "state": health.state.value,
+            "code": health.code,
+            "since": iso_time_or_none(since_micros),
+            "until": iso_time_or_none(until_micros),
+            "models": _sorted(health.models),
+        },
     }
 
 
@@ -125,9 +149,10 @@ def catalog_entry(entries: Sequence[Listed], weights_present: bool) -> JsonObjec
         "benchmark_score": {},
         "hugging_face_id": None,
         "pricing": _pricing(first.price),
-        "scaled_pricing_enabled": False,
+        "scaled_pricing_enabled": first.price is not None and bool(first.price.tiers),
         "created_at": f"{model.released_on}T00:00:00.000000Z" if model.released_on else None,
         "prices": _prices(first.price),
+        "prices_usd_each": _prices_each(first.price),
         "price_version": None if first.price is None else first.price.id,
         "weights": _weights(first, weights_present),
         "dimensions": model.dimensions,
@@ -144,6 +169,7 @@ def _offer(entry: Listed) -> JsonObject:
         "provider": entry.model.provider,
         "availability": _availability(entry),
         "prices": _prices(entry.price),
+        "prices_usd_each": _prices_each(entry.price),
         "price_version": None if entry.price is None else entry.price.id,
     }
 
@@ -168,13 +194,20 @@ def _modalities(entry: Listed) -> JsonObject:
 def _prices(price: PriceVersion | None) -> JsonObject | None:
     if price is None:
         return None
-    return {name.value: format_usd_per_mtok(pico) for name, pico in price.rates_pico.items()}
+    return {name.value: format_usd_per_mtok(pico) for name, pico in price.rates_pico.items() if name in PER_MILLION}
+
+
+def _prices_each(price: PriceVersion | None) -> JsonObject | None:
+    if price is None:
+        return None
+    return {name.value: format_usd_each(pico) for name, pico in price.rates_pico.items() if name not in PER_MILLION}
 
 
 def _pricing(price: PriceVersion | None) -> JsonObject | None:
     if price is None:
         return None
-    return {name: format_usd_per_mtok(price.rates_pico[each]) for name, each in _PRICE_FIELDS}
+    rates = price.rates_pico
+    return {name: format_usd_per_mtok(rates[each]) for name, each in _PRICE_FIELDS if each in rates}
 
 
 def _weights(entry: Listed, present: bool) -> JsonObject | None:

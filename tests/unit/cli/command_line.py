@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,14 @@ from headrace.cli.command import run
 from headrace.cli.environment import Environment
 from headrace.cli.local import MadeHome
 from headrace.cli.session import Session
+from headrace.domain.audit import AuditReport
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.finding import Finding
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.settings import ServeOptions
+from headrace.ports.fleet import Progress
+from headrace.services.price_proposals import Comparison
+from headrace.wire.price_sources import Format
 
 URL = "http://127.0.0.1:8080"
 KEY, ADMIN = "hr_key", "hr_admin"
@@ -75,6 +79,10 @@ class FakeLocal:
 
     findings: Sequence[Finding] = ()
     checks: Sequence[DoctorFinding] = ()
+    comparison: Comparison = field(default_factory=lambda: Comparison((), 0, 0))
+    proposals: tuple[Path, ...] = ()
+    audited: AuditReport = AuditReport({}, 0, ())
+    progress: Sequence[Progress] = ()
     done: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
 
     def serve(self, options: ServeOptions) -> int:
@@ -92,6 +100,27 @@ class FakeLocal:
     def catalog_check(self, folder: Path) -> Sequence[Finding]:
         self.done.append(("catalog check", folder))
         return self.findings
+
+    def price_diff(self, folder: Path, file: Path, form: Format) -> Comparison:
+        self.done.append(("price diff", folder, file, form))
+        return self.comparison
+
+    def price_import(self, folder: Path, file: Path, form: Format) -> tuple[Comparison, tuple[Path, ...]]:
+        self.done.append(("price import", folder, file, form))
+        return self.comparison, self.proposals
+
+    def price_apply(self, folder: Path, proposal: Path) -> Path:
+        self.done.append(("price apply", folder, proposal))
+        return folder / proposal.name
+
+    def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
+        self.done.append(("audit", home))
+        for each in self.progress:
+            watch(each)
+        return self.audited
+
+    def rebuild_usage(self, home: Path) -> None:
+        self.done.append(("rebuild usage", home))
 
     def backup(self, home: Path, destination: Path) -> str:
         self.done.append(("backup", home, destination))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.config import LARGEST_BYTES, decode_config, read_config
+from headrace.cli.config import LARGEST_BYTES, AliasFile, decode_config, read_config
+from headrace.domain.alias import Alias
 from headrace.domain.errors import ConfigInvalid
 
 
@@ -20,6 +21,12 @@ from headrace.domain.errors import ConfigInvalid
         ("[limits]\nx_y_z = 0\n", ("no such key", "Known keys: max_body_bytes")),
         ("server = 1\n", ("c.toml:1: server: expected `object`",)),
         ("[credentials]\nopenai = 5\n", ("c.toml:2: credentials.openai: expected a path, not 5", "never the key")),
+        ("[aliases]\ndaily = 'one'\n", ("c.toml:2: aliases.daily: expected a table, not 'one'", '[aliases."daily"]')),
+        ("[aliases.daily]\n", ("c.toml:1: aliases.daily: points_to is missing",)),
+        ("[aliases.daily]\npoints_to = 5\n", ("c.toml:2: aliases.daily.points_to: expected `str`, got `int`, not 5",)),
+        ("[aliases.daily]\npoint_to = 'a'\n", ("c.toml:2: aliases.daily.point_to: no such key", '"points_to"')),
+        ("[aliases.'a/b']\npoints_to = 'a'\nfallbacks = 'b'\n", ("c.toml:3: aliases.a/b.fallbacks: expected",)),
+        ("aliases = 1\n", ("c.toml:1: aliases: expected `object`",)),
         ("a = \n", ("c.toml:1: not valid TOML",)),
         ("[server\n", ("c.toml:1: not valid TOML",)),
     ],
@@ -56,3 +63,21 @@ def test_a_file_that_is_too_large(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (LARGEST_BYTES + 1))
     with pytest.raises(ConfigInvalid, match="larger"):
         read_config(path)
+
+
+def test_aliases_are_read_as_the_file_stands_now(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    file = AliasFile(path)
+    assert file.digest() == ""
+    with pytest.raises(ConfigInvalid, match="cannot be read"):
+        file.read()
+    path.write_text("[server]\r\nport = 1\r\n")
+    assert file.read() == ()
+    before = file.digest()
+    path.write_text(
+        '[aliases]\r\na = { points_to = "one" }\r\n\r\n[aliases."b/c"]\r\npoints_to = "two"\r\nfallbacks = ["one"]\r\n'
+    )
+    first, second = file.read()
+    assert (first.alias, first.file, first.line) == (Alias("a", "one", (), 0, 0, "file"), str(path), 2)
+    assert (second.alias, second.line) == (Alias("b/c", "two", ("one",), 0, 0, "file"), 4)
+    assert file.digest() not in ("", before)

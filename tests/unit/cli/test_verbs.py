@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx2
@@ -11,7 +12,7 @@ import pytest
 
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.finding import Finding
-from headrace.domain.json_value import JsonObject
+from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.settings import ServeOptions
 from tests.unit.cli.command_line import ADMIN, KEY, URL, CommandLine, FakeLocal, Stream
 
@@ -22,6 +23,7 @@ INFO: JsonObject = {
     "created_at": "2026-11-24T14:03:11.123456Z",
     "deleted_at": None,
     "models": ["smollm2-135m"],
+    "team": "shop",
     "role": "key",
 }
 LISTED: JsonObject = {
@@ -80,6 +82,12 @@ def test_a_key_is_made_and_only_the_key_is_the_result() -> None:
     assert line.api.credentials == [ADMIN]
 
 
+def test_a_key_belongs_to_the_team_that_is_named() -> None:
+    line = CommandLine().answers(f"POST {KEYS}", {"api_key_info": INFO})
+    line("keys", "create", "web", "--team", "shop")
+    assert line.api.last_body == {"name": "web", "team": "shop"}
+
+
 def test_a_key_for_every_model_names_none() -> None:
     line = CommandLine().answers(f"POST {KEYS}", {"api_key_info": INFO})
     line("keys", "create", "web")
@@ -87,12 +95,15 @@ def test_a_key_for_every_model_names_none() -> None:
 
 
 def test_keys_are_listed() -> None:
-    infos = [INFO, INFO | {"name": "old", "uuid": "k_22", "deleted_at": "2026-11-24T15:00:00.000000Z", "models": None}]
-    ran = CommandLine().answers(f"GET {KEYS}", {"api_key_infos": list(infos)})("keys", "list")
+    infos: list[JsonValue] = [
+        {**INFO, "response_cache": {"ttl_seconds": 60}},
+        INFO | {"name": "old", "uuid": "k_22", "deleted_at": "2026-11-24T15:00:00.000000Z", "models": None},
+    ]
+    ran = CommandLine().answers(f"GET {KEYS}", {"api_key_infos": infos})("keys", "list")
     assert ran.out == (
-        "NAME  ID    CREATED     STATE    MODELS\n"
-        "web   k_1   2026-11-24  active   smollm2-135m\n"
-        "old   k_22  2026-11-24  revoked  all\n"
+        "NAME  ID    TEAM  CREATED     STATE    CACHE  MODELS\n"
+        "web   k_1   shop  2026-11-24  active   60 s   smollm2-135m\n"
+        "old   k_22  shop  2026-11-24  revoked  off    all\n"
     )
 
 
@@ -293,13 +304,59 @@ def test_providers_are_listed() -> None:
         },
         {"name": "embedded", "models": 4, "needs_credential": False, "base_url": "local:"},
     ]
-    ran = CommandLine().answers("GET /v2/providers", {"providers": list(providers)})("providers", "list")
-    assert ran.out == (
-        "NAME      MODELS  KEY                ADDRESS\n"
-        "openai        12  not set            https://a/v1\n"
-        "x              3  set (environment)  https://b/v1\n"
-        "embedded       4  none needed        local:\n"
+    reports: list[JsonValue] = [
+        report("default", "ok"),
+        report("spare", "refused", since="2026-11-24T14:03:11.123456Z", until="2026-11-24T14:04:11.123456Z"),
+        report("third", "rate_limited", until="2026-11-24T14:05:00.000000Z", models=["a", "b"]),
+        report("4", "refused", until="2026-11-24T14:05:00.000000Z", models=["a"]),
+    ]
+    line = CommandLine().answers("GET /v2/providers", {"providers": list(providers)})
+    line.answers("GET /v2/providers/x/credentials", {"credentials": reports})
+    shown = [re.split(r" {2,}", each.strip()) for each in line("providers", "list").out.splitlines()]
+    assert shown == [
+        ["NAME", "MODELS", "KEY", "STATE", "ADDRESS"],
+        ["openai", "12", "not set", "https://a/v1"],
+        ["x", "3", "default (environment)", "ok", "https://b/v1"],
+        ["spare (environment)", "refused since 2026-11-24 14:03:11 UTC"],
+        ["third (environment)", "rate limited until 2026-11-24 14:05:00 UTC for a, b"],
+        ["4 (environment)", "refused until 2026-11-24 14:05:00 UTC for a"],
+        ["embedded", "4", "none needed", "local:"],
+    ]
+
+
+def test_the_json_of_the_providers_has_their_keys() -> None:
+    provider: JsonObject = {"name": "x", "credential_set": True}
+    reports: list[JsonValue] = [report("default", "ok")]
+    line = CommandLine().answers("GET /v2/providers", {"providers": [provider]})
+    line.answers("GET /v2/providers/x/credentials", {"credentials": reports})
+    assert line("providers", "list", "--json").json == {"providers": [{**provider, "credentials": reports}]}
+
+
+def report(
+    label: str, state: str, *, since: str | None = None, until: str | None = None, models: Sequence[str] = ()
+) -> JsonObject:
+    health: JsonObject = {"state": state, "code": None, "since": since, "until": until, "models": [*models]}
+    return {"label": label, "source": "environment", "health": health}
+
+
+def test_a_label_names_one_of_a_providers_keys() -> None:
+    path = "/v2/providers/openai/credentials/spare"
+    provider: JsonObject = {"display_name": "OpenAI", "credentials": [{"label": "default", "source": "environment"}]}
+    line = CommandLine(stdin=Stream("sk-1\n"))
+    line.answers(f"PUT {path}", {"provider": provider}).answers(f"DELETE {path}", {"provider": provider})
+    assert line("providers", "set-key", "openai", "--label", "spare").out == (
+        'The key "spare" of OpenAI is set and sealed.\n'
     )
+    gone = line("providers", "remove-key", "openai", "--label", "spare")
+    assert gone.out.endswith('\nThe stored key "spare" of OpenAI is gone.\n')
+    assert "environment" not in gone.err
+    assert line.api.asked == [f"PUT {path}", f"DELETE {path}"]
+
+
+def test_a_key_is_made_with_a_cache() -> None:
+    line = CommandLine().answers(f"POST {KEYS}", {"api_key_info": INFO})
+    assert line("keys", "create", "web", "--cache-ttl", "60").status == 0
+    assert line.api.last_body == {"name": "web", "response_cache": {"ttl_seconds": 60}}
 
 
 @pytest.mark.parametrize(("stdin", "typed"), [(Stream("sk-1\n"), ""), (Stream(terminal=True), "sk-1")])
@@ -326,7 +383,8 @@ def test_a_providers_key_is_never_an_argument() -> None:
 
 
 def test_a_providers_key_is_removed() -> None:
-    reply: JsonObject = {"provider": {"display_name": "OpenAI", "credential_source": "environment"}}
+    left: JsonObject = {"label": "default", "source": "environment"}
+    reply: JsonObject = {"provider": {"display_name": "OpenAI", "credentials": [left]}}
     ran = CommandLine().answers("DELETE /v2/providers/openai/credential", reply)("providers", "remove-key", "openai")
     assert ran.out == "The stored key of OpenAI is gone.\n"
     assert "environment" in ran.err
@@ -437,6 +495,9 @@ def test_a_reader_that_left_is_no_crash() -> None:
         ("aliases list", "GET /v2/aliases"),
         ("aliases set daily tiny", "PUT /v2/aliases/daily"),
         ("aliases delete daily", "DELETE /v2/aliases/daily"),
+        ("limits list", "GET /v2/limits"),
+        ("limits set platform --requests-per-day 9", "PUT /v2/limits/platform"),
+        ("limits remove platform", "DELETE /v2/limits/platform"),
         ("models", "GET /v1/models"),
         ("providers list", "GET /v2/providers"),
         ("providers set-key openai", "PUT /v2/providers/openai/credential"),

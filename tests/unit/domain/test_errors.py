@@ -19,6 +19,7 @@ STABLE = {
     "UnsupportedMedia": ("unsupported_content_type", 415, "caller", False),
     "WrongHost": ("wrong_host", 421, "caller", False),
     "Unprocessable": ("unprocessable", 422, "caller", False),
+    "RateLimited": ("rate_limit_exceeded", 429, "caller", True),
     "SlowRequest": ("request_timeout", 408, "caller", False),
     "HeadersTooLarge": ("headers_too_large", 431, "caller", False),
     "UpstreamError": ("upstream_error", 502, "upstream", True),

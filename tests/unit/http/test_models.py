@@ -51,6 +51,7 @@ def test_a_model_in_the_public_shape_with_additive_fields() -> None:
             "output_text": "0.004",
             "output_reasoning": "0.004",
         },
+        "prices_usd_each": None,
         "price_version": "acme/one@2026-11-01#1",
         "licence": None,
         "available": True,

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.domain.catalog import LocalRunning, Model, ModelKind, Provider, WeightsFile
+from headrace.domain.credential import Credential
 from headrace.domain.price import PriceVersion
 from headrace.domain.secret import Secret
 from headrace.domain.usage import TokenClass
@@ -14,7 +15,7 @@ PROVIDER = Provider(
 )
 PRICE = PriceVersion("acme/one@2026-11-01#0", "acme", "one", "2026-11-01", "", dict.fromkeys(TokenClass, 1))
 MODEL = Model("one", "acme", "one", "One", "acme", ModelKind.CHAT, frozenset(), 4096, 1024, 1024, "", (PRICE,), "", "")
-LIVE = replace(PROVIDER, credential=Secret("sk"))
+LIVE = replace(PROVIDER, credentials=(Credential("default", Secret("sk")),))
 NO_KEY_NEEDED = replace(PROVIDER, auth="none")
 LOCAL = replace(MODEL, local=LocalRunning("llamacpp", (WEIGHTS,), 1))
 

@@ -238,6 +238,7 @@ usage_unasked = true
 headers = { "X-Title" = "Headrace" }
 renamed_fields = { seed = "random_seed" }
 dropped_fields = ["user"]
+dropped_message_fields = ["name"]
 refused_fields = ["logprobs"]
 
 [[models]]
@@ -257,6 +258,7 @@ def test_quirks_are_read_and_are_none_by_default() -> None:
         headers=(("x-title", "Headrace"),),
         renamed_fields={"seed": "random_seed"},
         dropped_fields=frozenset({"user"}),
+        dropped_message_fields=frozenset({"name"}),
         refused_fields=frozenset({"logprobs"}),
     )
     assert one(catalog).refused_fields == {"temperature"}

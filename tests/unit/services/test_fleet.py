@@ -9,10 +9,9 @@ import pytest
 from headrace.domain.deployment import DeploymentSpec, Replica
 from headrace.domain.errors import UpstreamAuthFailed
 from headrace.domain.plan import Endpoint, Target
-from headrace.domain.secret import Secret
 from headrace.ports.fleet import Lease
 from headrace.services.fleet import TargetFleet
-from tests.fakes.nouns import LOCAL, PROVIDER, a_model, a_target
+from tests.fakes.nouns import LOCAL, PROVIDER, a_credential, a_model, a_target
 
 pytestmark = pytest.mark.anyio
 
@@ -38,9 +37,8 @@ class FakeCompute:
 
 
 def of_provider(auth: Literal["none", "bearer", "header"], credential: str | None) -> Target:
-    secret = None if credential is None else Secret(credential)
-    provider = replace(PROVIDER, auth=auth, auth_header="x-key", credential=secret)
-    return replace(a_target(), provider=provider)
+    found = None if credential is None else a_credential(credential)
+    return replace(a_target(), provider=replace(PROVIDER, auth=auth, auth_header="x-key"), credential=found)
 
 
 @pytest.mark.parametrize(("auth", "value"), [("bearer", "Bearer sk-1"), ("header", "sk-1")])

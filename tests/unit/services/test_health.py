@@ -1,7 +1,6 @@
 """What target health learns of attempts, and what planning reads from it."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -15,13 +14,13 @@ from headrace.domain.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from headrace.domain.health import BreakerRules, BreakerState, Resting
+from headrace.domain.health import BreakerRules, BreakerState, CredentialState, Resting
 from headrace.domain.plan import Target
-from headrace.domain.secret import Secret
 from headrace.domain.usage import Usage
 from headrace.ports.observer import AttemptEnd, RequestEnd
-from headrace.services.health import BREAKER_OPEN, REFUSED_CREDENTIAL_SECONDS, TargetHealth
-from tests.fakes.nouns import LOCAL, PROVIDER, a_model, a_target
+from headrace.services.credential_health import REFUSED_CREDENTIAL_SECONDS
+from headrace.services.health import BREAKER_OPEN, TargetHealth
+from tests.fakes.nouns import LOCAL, a_credential, a_model, a_target, targets_of
 
 ONE, TWO = a_target(a_model("one")), a_target(a_model("two"))
 LIMITED = "upstream_rate_limited"
@@ -121,16 +120,17 @@ def test_a_probe_whose_caller_leaves_is_made_by_the_next() -> None:
 def test_a_refused_credential_rests_until_it_is_renewed(
     error: HeadraceError, status: int, code: str, is_whole: bool
 ) -> None:
-    old = replace(PROVIDER, credential=Secret("old"))
-    one, two = replace(ONE, provider=old), replace(TWO, provider=old)
+    old = a_credential("old")
+    [one], [two] = targets_of(ONE, old), targets_of(TWO, old)
     health = TargetHealth()
     attempt(health, one, error, status=status)
     assert health.resting(one, 0.0) == Resting(code, REFUSED_CREDENTIAL_SECONDS)
     assert (health.resting(two, 0.0) is not None) is is_whole
     assert health.resting(one, REFUSED_CREDENTIAL_SECONDS) is None
     attempt(health, one, error, status=status)
-    renewed = replace(two, provider=replace(old, credential=Secret("new")))
+    [renewed] = targets_of(TWO, a_credential("new"))
     assert health.resting(renewed, 0.0) is None
+    assert health.credential("acme", old, 0.0).state is CredentialState.REFUSED
 
 
 def test_a_missing_credential_is_no_news_of_the_provider() -> None:

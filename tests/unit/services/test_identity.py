@@ -109,3 +109,10 @@ def test_only_the_admin_token_opens_the_control_plane() -> None:
     with pytest.raises(Forbidden) as caught:
         require_admin(IDENTITY.identify(KEY.text.reveal(), KEYS))
     assert caught.value.code == "admin_required"
+
+
+def test_a_fingerprint_says_nothing_to_who_has_no_pepper() -> None:
+    assert IDENTITY.fingerprint(b"one") == Identity(PEPPER, FakeRandom(2)).fingerprint(b"one")
+    assert IDENTITY.fingerprint(b"one") != IDENTITY.fingerprint(b"two")
+    assert IDENTITY.fingerprint(b"one") != Identity(Secret("q" * 32), FakeRandom(1)).fingerprint(b"one")
+    assert re.fullmatch(r"[0-9a-f]{64}", IDENTITY.fingerprint(b""))

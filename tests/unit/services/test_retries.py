@@ -11,6 +11,7 @@ from headrace.domain.errors import (
     InvalidRequest,
     MeteringUnavailable,
     UpstreamAuthFailed,
+    UpstreamQuota,
     UpstreamRateLimited,
     UpstreamRefused,
     UpstreamResting,
@@ -19,7 +20,7 @@ from headrace.domain.errors import (
 from headrace.domain.plan import Target
 from headrace.services.health import TargetHealth
 from headrace.services.retries import CONNECTION_REUSED, Course, RetryBudget, Step, is_too_long
-from tests.fakes.nouns import a_model, a_plan, a_target
+from tests.fakes.nouns import a_credential, a_model, a_plan, a_target, targets_of
 
 ONE, TWO, THREE = (a_target(a_model(name)) for name in ("one", "two", "three"))
 BIG = a_target(replace(a_model("big"), context_length=100_000))
@@ -116,6 +117,70 @@ def test_without_budget_or_time_the_failure_stands() -> None:
     assert after(a_course(ONE), UpstreamRateLimited("x", retry_after_seconds=2.0), now=98.5) is None
 
 
+KEYS = (a_credential("sk-1", "default"), a_credential("sk-2", "spare"), a_credential("sk-3", "third"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamAuthFailed("x"),
+        UpstreamQuota("x"),
+        UpstreamRateLimited("x"),
+        UpstreamRateLimited("x", retry_after_seconds=1.0),
+    ],
+)
+def test_a_failure_of_the_credential_is_answered_by_the_providers_next_one(error: HeadraceError) -> None:
+    first, second, _ = targets = targets_of(ONE, *KEYS)
+    course = a_course(TWO, *targets, TWO)
+    course.first(0.0)
+    assert after(course, DOWN) == Step(first)
+    assert after(course, error) == Step(second)
+
+
+def test_a_short_wait_is_waited_for_when_no_credential_is_left() -> None:
+    course = a_course(*targets_of(ONE, *KEYS[:2]), TWO)
+    limited = [UpstreamRateLimited("x", retry_after_seconds=1.0) for _ in range(3)]
+    first, second, third = (after(course, each) for each in limited)
+    assert first is not None and first.target.credential is KEYS[1]
+    assert second == Step(first.target, 1.0)
+    assert third == Step(TWO)
+
+
+def test_another_credential_is_no_help_against_a_failing_upstream() -> None:
+    targets = targets_of(ONE, *KEYS)
+    assert after(a_course(*targets, TWO), DOWN) == Step(TWO)
+    assert after(a_course(*targets), DOWN) is None
+
+
+def test_a_credential_that_rests_is_passed_over() -> None:
+    health = TargetHealth()
+    first, second, third = targets_of(ONE, *KEYS)
+    rest(health, second, UpstreamAuthFailed("x"), 401)
+    course = a_course(first, second, third, health=health)
+    assert course.first(0.0) == Step(first)
+    assert after(course, UpstreamAuthFailed("x")) == Step(third)
+    assert after(course, UpstreamAuthFailed("x")) is None
+
+
+def test_requests_are_spread_over_the_credentials() -> None:
+    health = TargetHealth()
+    targets = targets_of(ONE, *KEYS)
+
+    def chosen() -> Target:
+        return a_course(*targets, health=health).first(0.0).target
+
+    for expected in (*targets, *targets):
+        assert chosen() is expected
+        health.began(expected, 0.0).ended(None, 200, 0.0)
+    busy = [health.began(targets[0], 0.0), health.began(targets[1], 0.0), health.began(targets[0], 0.0)]
+    assert chosen() is targets[2]
+    busy.append(health.began(targets[2], 0.0))
+    assert chosen() is targets[1]
+    for trial in busy:
+        trial.ended(None, 200, 0.0)
+    assert chosen() is targets[1]
+
+
 def rest(health: TargetHealth, target: Target, error: HeadraceError, status: int | None = None) -> None:
     health.began(target, 0.0).ended(error, status, 0.0)
 
@@ -125,6 +190,9 @@ def test_a_resting_target_is_passed_over_at_every_step() -> None:
     rest(health, ONE, UpstreamRateLimited("x", retry_after_seconds=50.0))
     course = a_course(ONE, TWO, THREE, health=health)
     assert course.first(0.0) == Step(TWO)
+    [excluded] = course.excluded
+    assert (excluded.model_id, excluded.code) == (ONE.model.id, "upstream_rate_limited")
+    assert excluded.reason == "It is left alone for 50.0 s more."
     rest(health, THREE, UpstreamRateLimited("x", retry_after_seconds=5.0))
     assert after(course, DOWN) is None
 

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from headrace.domain.access import AccessKey, Role
-from headrace.domain.alias import Alias
+from headrace.domain.alias import Alias, WrittenAlias
 from headrace.domain.catalog import Provider, WeightsFile
+from headrace.domain.credential import DEFAULT_LABEL
 from headrace.domain.errors import ConfigInvalid, StoreUnusable
 from headrace.domain.snapshot import Snapshot
 from headrace.ports.stores import SealedCredential
@@ -94,6 +95,9 @@ class Keys:
     async def add(self, key: AccessKey) -> None:
         self.stored = (*self.stored, key)
 
+    async def change(self, key: AccessKey) -> bool:
+        raise NotImplementedError
+
     async def revoke(self, public_id: str, at_micros: int) -> bool:
         raise NotImplementedError
 
@@ -108,16 +112,29 @@ class Credentials:
     """A credential store in memory."""
 
     def __init__(self) -> None:
-        self.stored: dict[str, SealedCredential] = {}
+        self.stored: dict[tuple[str, str], SealedCredential] = {}
 
     async def put(self, credential: SealedCredential) -> None:
-        self.stored[credential.provider] = credential
+        self.stored[credential.provider, credential.label] = credential
 
-    async def remove(self, provider: str) -> bool:
-        return self.stored.pop(provider, None) is not None
+    async def remove(self, provider: str, label: str) -> bool:
+        return self.stored.pop((provider, label), None) is not None
 
     async def list(self) -> tuple[SealedCredential, ...]:
         return tuple(self.stored.values())
+
+
+class Written:
+    """Aliases of a configuration file that a test replaces."""
+
+    def __init__(self) -> None:
+        self.aliases: tuple[WrittenAlias, ...] = ()
+
+    def read(self) -> tuple[WrittenAlias, ...]:
+        return self.aliases
+
+    def digest(self) -> str:
+        return repr(self.aliases)
 
 
 class AliasRows:
@@ -162,6 +179,7 @@ class World:
         self.clock = FakeClock(NOON_MICROS)
         self.weights: set[str] = set()
         self.aliases = AliasRows()
+        self.written = Written()
         self.snapshots = Snapshots(
             SnapshotSources(
                 self.files,
@@ -172,15 +190,16 @@ class World:
                 self.has_weights,
                 given_credentials({}, environment or {}),
                 aliases=self.aliases,
+                written_aliases=self.written,
             )
         )
 
     def has_weights(self, file: WeightsFile) -> bool:
         return file.name in self.weights
 
-    async def set_key(self, provider: str, secret: str, context: str | None = None) -> None:
-        sealed = self.seals.seal(context or credential_context(provider), secret.encode())
-        await self.credentials.put(SealedCredential(provider, sealed, 1, 0))
+    async def set_key(self, provider: str, secret: str, context: str | None = None, label: str = DEFAULT_LABEL) -> None:
+        sealed = self.seals.seal(context or credential_context(provider, label), secret.encode())
+        await self.credentials.put(SealedCredential(provider, sealed, 1, 0, label))
 
 
 def codes(snapshot: Snapshot) -> dict[str, str]:
@@ -209,11 +228,9 @@ async def test_a_stored_credential_makes_its_provider_live_after_a_refresh() -> 
     before = await world.snapshots.reload()
     await world.set_key("acme", "sk-1")
     after = await world.snapshots.refresh()
-    credential = after.providers["acme"].credential
-    assert credential is not None
-    assert credential.reveal() == "sk-1"
+    assert revealed(after.providers["acme"]) == {"default": "sk-1"}
     assert codes(after)["acme"] == "available"
-    assert before.providers["acme"].credential is None
+    assert before.providers["acme"].credentials == ()
     assert (after.version, world.files.reads) == (2, 1)
 
 
@@ -221,14 +238,47 @@ async def test_a_stored_credential_goes_before_the_environment_and_falls_back_to
     world = World({"ACME_API_KEY": " sk-env\n"})
     await world.set_key("acme", "sk-stored")
     snapshot = await world.snapshots.reload()
-    assert revealed(snapshot.providers["acme"]) == "sk-stored"
-    await world.credentials.remove("acme")
-    assert revealed((await world.snapshots.refresh()).providers["acme"]) == "sk-env"
+    assert revealed(snapshot.providers["acme"]) == {"default": "sk-stored"}
+    await world.credentials.remove("acme", DEFAULT_LABEL)
+    assert revealed((await world.snapshots.refresh()).providers["acme"]) == {"default": "sk-env"}
 
 
-def revealed(provider: Provider) -> str:
-    assert provider.credential is not None
-    return provider.credential.reveal()
+async def test_several_credentials_are_in_force_together_each_secret_once_and_the_default_first() -> None:
+    world = World({"ACME_API_KEY": "sk-env sk-second\nsk-third"})
+    await world.set_key("acme", "sk-stored", label="another")
+    await world.set_key("acme", "sk-env", label="again")
+    await world.set_key("acme", "sk-own", label="2")
+    snapshot = await world.snapshots.reload()
+    assert revealed(snapshot.providers["acme"]) == {
+        "default": "sk-env",
+        "2": "sk-own",
+        "3": "sk-third",
+        "another": "sk-stored",
+    }
+    assert [each.source for each in snapshot.providers["acme"].credentials] == [
+        "environment",
+        "stored",
+        "environment",
+        "stored",
+    ]
+    assert snapshot.providers["here"].credentials == ()
+
+
+async def test_a_credential_that_stays_is_the_same_object_until_all_is_read_anew() -> None:
+    world = World({"ACME_API_KEY": "sk-env"})
+    await world.set_key("acme", "sk-stored", label="spare")
+    before = (await world.snapshots.reload()).providers["acme"].credentials
+    await world.set_key("acme", "sk-new", label="third")
+    after = (await world.snapshots.refresh()).providers["acme"].credentials
+    assert [each.label for each in after] == ["default", "spare", "third"]
+    assert (after[0] is before[0], after[1] is before[1]) == (True, True)
+    await world.set_key("acme", "sk-other", label="spare")
+    assert (await world.snapshots.refresh()).providers["acme"].credentials[1] is not before[1]
+    assert (await world.snapshots.reload()).providers["acme"].credentials[0] is not before[0]
+
+
+def revealed(provider: Provider) -> dict[str, str]:
+    return {each.label: each.secret.reveal() for each in provider.credentials}
 
 
 async def test_a_credential_sealed_elsewhere_counts_as_none_and_says_so() -> None:
@@ -346,11 +396,10 @@ async def test_a_listener_hears_every_swap_until_it_stops() -> None:
 
 def test_a_given_credential_is_looked_up_by_provider_then_by_variable() -> None:
     provider = Provider("acme", "", "", "", "bearer", "", "", "", "ACME_API_KEY")
-    assert given_credentials({}, {"OTHER": "x"})(provider) is None
-    assert given_credentials({"acme": "  "}, {})(provider) is None
-    found = given_credentials({"acme": "sk-file"}, {"ACME_API_KEY": "sk-env"})(provider)
-    assert found is not None
-    assert found.reveal() == "sk-file"
+    assert given_credentials({}, {"OTHER": "x"})(provider) == ()
+    assert given_credentials({"acme": "  "}, {})(provider) == ()
+    [found] = given_credentials({"acme": "sk-file"}, {"ACME_API_KEY": "sk-env"})(provider)
+    assert (found.label, found.source, found.secret.reveal()) == ("default", "environment", "sk-file")
 
 
 async def test_aliases_are_published_alone_and_stay_through_every_other_change() -> None:
@@ -359,7 +408,7 @@ async def test_aliases_are_published_alone_and_stay_through_every_other_change()
     assert first.aliases == {}
     alias = Alias("daily", "one", (), 1, 1)
     await world.aliases.put(alias)
-    second = await world.snapshots.publish_aliases()
+    second = await world.snapshots.publish_named()
     assert (second.aliases, second.version, second.models) == ({"daily": alias}, 2, first.models)
     for snapshot in (
         await world.snapshots.publish_keys(),
@@ -370,3 +419,34 @@ async def test_aliases_are_published_alone_and_stay_through_every_other_change()
     assert await world.snapshots.refresh_if_day_changed("2030-01-01")
     assert world.snapshots.current().aliases == {"daily": alias}
     assert first.aliases == {}
+
+
+async def test_aliases_of_the_file_stand_beside_stored_ones_and_stay_through_every_other_change() -> None:
+    world = World()
+    stored, written = Alias("daily", "one", (), 1, 1), WrittenAlias("weekly", "one", (), "h.toml", 2)
+    await world.aliases.put(stored)
+    world.written.aliases = (written,)
+    expected = {"daily": stored, "weekly": written.alias}
+    for snapshot in (
+        await world.snapshots.reload(),
+        await world.snapshots.publish_keys(),
+        await world.snapshots.publish_named(),
+        await world.snapshots.refresh(),
+    ):
+        assert snapshot.aliases == expected
+    assert await world.snapshots.refresh_if_day_changed("2030-01-01")
+    assert world.snapshots.current().aliases == expected
+
+
+async def test_a_changed_file_of_aliases_is_noticed_and_a_bad_one_is_refused() -> None:
+    world = World()
+    await world.snapshots.reload()
+    assert not await world.snapshots.reload_if_changed()
+    world.written.aliases = (WrittenAlias("weekly", "one", (), "h.toml", 2),)
+    assert await world.snapshots.reload_if_changed()
+    before = world.snapshots.current()
+    world.written.aliases = (WrittenAlias("weekly", "nobody", (), "h.toml", 2),)
+    with pytest.raises(ConfigInvalid, match=r"h\.toml:2: aliases\.weekly\.points_to"):
+        await world.snapshots.reload_if_changed()
+    assert world.snapshots.current() is before
+    assert (await world.snapshots.publish_named()).aliases == before.aliases

@@ -63,10 +63,10 @@ async def test_a_stream_takes_its_steps_in_this_order() -> None:
         "start",
         "write",
         "write",
+        "close",
         "settle queued",
         "settle durable",
         "end",
-        "close",
         "release",
     ]
     assert world.sink.blocks[-1].endswith(DONE)
@@ -80,7 +80,7 @@ async def test_a_whole_answer_leaves_after_it_is_settled_with_its_cost_in_the_he
     world.answer_reply(chat_reply(Chat("one two", model="theirs")))
     await run_turn(world.parts, a_call(), a_plan(), world.sink)
     world.check_books()
-    assert world.events[-6:] == ["settle queued", "settle durable", "start", "end", "close", "release"]
+    assert world.events[-6:] == ["close", "settle queued", "settle durable", "start", "end", "release"]
     assert world.sink.status == 200
     assert world.sink.headers == {
         "content-type": "application/json",
@@ -105,7 +105,7 @@ async def test_what_is_booked_of_a_complete_answer() -> None:
     assert (settlement.upstream_status, settlement.upstream_request_id) == (200, "up_1")
     [opening] = world.ledger.openings
     assert (opening.turn_index, opening.attempt_index, opening.model_id) == (3, 0, "one")
-    assert opening.scopes == ("platform", "key:key1")
+    assert opening.scopes == ("key:key1", "platform")
     assert opening.bound.output_tokens == 256
     assert opening.request.key_name == "web"
     [end] = world.observer.attempts
@@ -544,6 +544,9 @@ async def test_a_target_that_rests_is_not_asked_until_it_is_back() -> None:
         again.answer_reply(chat_reply("x"))
         await run_turn(again.parts, a_call(), TWO, again.sink)
         assert (again.sink.headers["x-headrace-model"], again.sink.headers["x-headrace-attempts"]) == (model, "1")
+        [opening] = again.ledger.openings
+        left_out = [(each.model_id, each.code) for each in opening.request.excluded]
+        assert left_out == ([("one", "upstream_rate_limited")] if model == "two" else [])
 
 
 async def test_when_every_target_rests_nothing_is_sent_and_the_wait_is_told() -> None:

@@ -8,69 +8,91 @@ from cyclopts import Parameter
 
 from headrace.cli.client import open_client, segment
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
-from headrace.cli.replies import part, parts, text
+from headrace.cli.replies import moment, part, parts, text, words
 from headrace.cli.session import Session, columns
+from headrace.domain.credential import DEFAULT_LABEL
 from headrace.domain.errors import ConfigInvalid
-from headrace.domain.json_value import JsonObject
+from headrace.domain.json_value import JsonObject, JsonValue
 
 LONGEST_KEY = 16 * 1024
 
 
 def list_providers(*, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, Parameter(parse=False)]) -> int:
-    """List the providers and whether their keys are set."""
+    """List the providers, their keys by label, and how these do."""
+    as_json = wants_json(flags.json, session.environment)
     with open_client(session, flags) as client:
         reply = client.get("/v2/providers", "admin")
-    if wants_json(flags.json, session.environment):
+        providers = parts(reply, "providers")
+        for each in providers:
+            if each.get("credential_set"):
+                found = client.get(f"/v2/providers/{segment(text(each, 'name'))}/credentials", "admin")
+                each["credentials"] = list[JsonValue](parts(found, "credentials"))
+    if as_json:
         session.say_json(reply)
         return 0
-    rows = [("NAME", "MODELS", "KEY", "ADDRESS")]
-    rows += [
-        (text(each, "name"), text(each, "models", "0"), _key_state(each), text(each, "base_url"))
-        for each in parts(reply, "providers")
-    ]
+    rows = [("NAME", "MODELS", "KEY", "STATE", "ADDRESS")]
+    for each in providers:
+        (key, state), *more = _keys_of(each)
+        rows.append((text(each, "name"), text(each, "models", "0"), key, state, text(each, "base_url")))
+        rows += [("", "", key, state, "") for key, state in more]
     session.say(columns(rows, frozenset({1})))
     return 0
 
 
-def set_key(name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, Parameter(parse=False)]) -> int:
-    """Set a provider's key, read from standard input; it is sealed and live at once.
+def set_key(
+    name: str,
+    /,
+    *,
+    label: str = DEFAULT_LABEL,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Set one of a provider's keys, read from standard input; it is sealed and live at once.
 
     Parameters
     ----------
     name:
         The provider, as `headrace providers list` shows it.
+    label:
+        What to call the key among the provider's keys; one of the same label is replaced.
     """
     credential = _read_key(name, session)
     with open_client(session, flags) as client:
-        path = f"/v2/providers/{segment(name)}/credential"
-        reply = client.send("PUT", path, "admin", {"credential": credential})
+        reply = client.send("PUT", _path(name, label), "admin", {"credential": credential})
     if wants_json(flags.json, session.environment):
         session.say_json(reply)
         return 0
     provider = part(reply, "provider")
-    session.say(f"The key of {text(provider, 'display_name', name)} is set and sealed.")
+    session.say(f"The key{_named(label)} of {text(provider, 'display_name', name)} is set and sealed.")
     session.note("  See what can be called now: headrace models")
     return 0
 
 
 def remove_key(
-    name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, Parameter(parse=False)]
+    name: str,
+    /,
+    *,
+    label: str = DEFAULT_LABEL,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
 ) -> int:
-    """Forget a provider's stored key.
+    """Forget one of a provider's stored keys.
 
     Parameters
     ----------
     name:
         The provider, as `headrace providers list` shows it.
+    label:
+        Which of the provider's keys.
     """
     with open_client(session, flags) as client:
-        reply = client.send("DELETE", f"/v2/providers/{segment(name)}/credential", "admin")
+        reply = client.send("DELETE", _path(name, label), "admin")
     if wants_json(flags.json, session.environment):
         session.say_json(reply)
         return 0
     provider = part(reply, "provider")
-    session.say(f"The stored key of {text(provider, 'display_name', name)} is gone.")
-    if provider.get("credential_source") == "environment":
+    session.say(f"The stored key{_named(label)} of {text(provider, 'display_name', name)} is gone.")
+    if any(text(each, "label") == label for each in parts(provider, "credentials")):
         session.note("  One from the environment is in its place.")
     return 0
 
@@ -87,9 +109,31 @@ def _read_key(name: str, session: Session) -> str:
     return key
 
 
-def _key_state(provider: JsonObject) -> str:
+def _path(name: str, label: str) -> str:
+    path = f"/v2/providers/{segment(name)}/credential"
+    return path if label == DEFAULT_LABEL else f"{path}s/{segment(label)}"
+
+
+def _named(label: str) -> str:
+    return "" if label == DEFAULT_LABEL else f' "{label}"'
+
+
+def _keys_of(provider: JsonObject) -> list[tuple[str, str]]:
     if not provider.get("needs_credential"):
-        return "none needed"
-    if provider.get("credential_set"):
-        return f"set ({text(provider, 'credential_source', 'stored')})"
-    return "not set"
+        return [("none needed", "")]
+    found = parts(provider, "credentials")
+    return [(f"{text(each, 'label')} ({text(each, 'source')})", _state(each)) for each in found] or [("not set", "")]
+
+
+def _state(credential: JsonObject) -> str:
+    health = part(credential, "health")
+    state, until = text(health, "state"), moment(text(health, "until"))
+    models = ", ".join(words(health.get("models")))
+    of_models = f" for {models}" if models else ""
+    if state == "rate_limited":
+        return f"rate limited until {until}{of_models}"
+    if state == "refused" and health.get("since") is not None:
+        return f"refused since {moment(text(health, 'since'))}"
+    if state == "refused":
+        return f"refused until {until}{of_models}"
+    return state

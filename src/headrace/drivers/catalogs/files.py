@@ -31,7 +31,7 @@ class CatalogFiles:
 
     def read(self) -> tuple[CatalogText, ...]:
         """Return all files, shipped ones first; raises ConfigInvalid for a file that cannot be read."""
-        return (*shipped_files(), *(_read(path) for path in self._paths()))
+        return (*shipped_files(), *(read_file(path) for path in self._paths()))
 
     def digest(self) -> str:
         """Return a digest of names, sizes and times of change of the operator's files."""
@@ -50,7 +50,8 @@ class CatalogFiles:
         return tuple(sorted(each for each in self._folder.glob("*.toml") if not each.name.startswith(".")))
 
 
-def _read(path: Path) -> CatalogText:
+def read_file(path: Path) -> CatalogText:
+    """Return one of the operator's files; raises ConfigInvalid for one that cannot be read."""
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= LARGEST_BYTES else b""

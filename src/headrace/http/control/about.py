@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from headrace.http.control.parts import About
-from headrace.http.routing import Audience, Reply, Request, RouteSpec, resource_reply
+from headrace.http.routing import READ, TAGGED, Audience, Reply, Request, RouteSpec, resource_reply
 from headrace.wire.control_json import me_object
+from headrace.wire.openapi import Entry
+from headrace.wire.openapi_control import Me, Version
+
+ME_ENTRY = Entry("Says who is asking", Me, sends=TAGGED, reads=READ)
+VERSION_ENTRY = Entry("Says what is running", Version, sends=TAGGED, reads=READ)
 
 
 def routes(about: About) -> tuple[RouteSpec, ...]:
@@ -28,6 +33,6 @@ def routes(about: About) -> tuple[RouteSpec, ...]:
         )
 
     return (
-        RouteSpec("GET", "/v2/me", me, Audience.OWN),
-        RouteSpec("GET", "/v2/version", version, Audience.OWN),
+        RouteSpec("GET", "/v2/me", me, Audience.OWN, ME_ENTRY),
+        RouteSpec("GET", "/v2/version", version, Audience.OWN, VERSION_ENTRY),
     )

@@ -6,13 +6,32 @@ from collections.abc import Iterable
 
 from starlette.routing import Route, Router
 
-from headrace.http.control import about, aliases, api_keys, catalog, fleet, providers, pulls, requests
+from headrace.http.control import (
+    about,
+    alerts,
+    aliases,
+    api_keys,
+    breakeven,
+    budgets,
+    callable_models,
+    catalog,
+    fleet,
+    limits,
+    prices,
+    providers,
+    pulls,
+    requests,
+    teams,
+    webhooks,
+    usage,
+)
 from headrace.http.control.parts import ControlParts
-from headrace.http.count_tokens import count_routes
+from headrace.http.count_tokens import TokenCounts, count_routes
 from headrace.http.data_models import model_routes
 from headrace.http.door import DoorParts, NoRoute, PathDoor
 from headrace.http.gateway import AsgiApp
-from headrace.http.inference import HOT_ROUTES
+from headrace.http.hot_routes import HOT_ROUTES
+from headrace.http.openapi import openapi_routes
 from headrace.http.operations import operations_routes
 from headrace.http.responses import response_routes
 from headrace.http.routing import Audience, RouteSpec
@@ -25,20 +44,30 @@ def control_app(parts: ControlParts) -> AsgiApp:
 
 def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
     """Return every route in the order in which paths are matched."""
-    return (
+    described = (
         *operations_routes(parts.checks, parts.render_metrics, metrics_public=parts.metrics_public),
         *model_routes(parts.door.snapshots),
-        *count_routes(parts.door.snapshots, parts.door.limits, parts.offload),
+        *count_routes(TokenCounts(parts.door.snapshots, parts.door.limits, parts.offload, parts.responses)),
         *response_routes(parts.responses),
         *about.routes(parts.about),
         *requests.routes(parts.receipts),
+        *usage.routes(parts.usage, parts.door.clock, parts.offload),
+        *breakeven.routes(parts.breakeven),
         *catalog.routes(parts.door.snapshots, parts.weights),
+        *callable_models.routes(parts.door.snapshots),
         *api_keys.routes(parts.keys),
         *providers.routes(parts.credentials),
         *aliases.routes(parts.aliases),
+        *alerts.routes(parts.alerts),
+        *webhooks.routes(parts.webhooks, parts.alerts.require_unused),
+        *teams.routes(parts.teams),
+        *budgets.routes(parts.budgets),
+        *limits.routes(parts.limits),
+        *prices.routes(parts.door.snapshots),
         *pulls.routes(parts.pulls),
         *fleet.routes(parts.compute, parts.reload),
     )
+    return (*described, *openapi_routes(described))
 
 
 def build_app(door: DoorParts, specs: Iterable[RouteSpec], posted_elsewhere: frozenset[str]) -> AsgiApp:

@@ -9,14 +9,24 @@ from headrace.domain.catalog import Listed
 from headrace.domain.errors import NotFound
 from headrace.domain.json_value import JsonObject
 from headrace.domain.names import did_you_mean
-from headrace.http.routing import Audience, Reply, Request, RouteSpec, resource_reply
+from headrace.http.routing import READ, TAGGED, Audience, Reply, Request, RouteSpec, resource_reply
 from headrace.ports.fleet import Weights
 from headrace.services.snapshots import Snapshots
 from headrace.wire.control_json import catalog_entry, list_object
+from headrace.wire.openapi import Entry
+from headrace.wire.openapi_catalog import CatalogModel, CatalogPage, CatalogQuery
 
 PATH = "/v2/gen-ai/models/catalog"
 PAGE_LIMIT = 200
 MAX_PAGE = 1_000_000
+PAGE_ENTRY = Entry(
+    "Lists every model, those that cannot be called with the reason",
+    CatalogPage,
+    asks=CatalogQuery,
+    sends=TAGGED,
+    reads=READ,
+)
+ONE_ENTRY = Entry("Shows one model of the catalog", CatalogModel, sends=TAGGED, reads=READ)
 
 
 def routes(snapshots: Snapshots, weights: Weights) -> tuple[RouteSpec, ...]:
@@ -48,8 +58,8 @@ def routes(snapshots: Snapshots, weights: Weights) -> tuple[RouteSpec, ...]:
         return resource_reply(entry(snapshots.current().models[name]))
 
     return (
-        RouteSpec("GET", PATH, page, Audience.OWN),
-        RouteSpec("GET", PATH + "/{id:path}", one, Audience.OWN),
+        RouteSpec("GET", PATH, page, Audience.OWN, PAGE_ENTRY),
+        RouteSpec("GET", PATH + "/{id:path}", one, Audience.OWN, ONE_ENTRY),
     )
 
 

@@ -10,12 +10,19 @@ from headrace.http.door import DoorParts
 from headrace.http.operations import Check, RenderMetrics
 from headrace.ports.ambient import Offload
 from headrace.ports.fleet import Compute, Weights
+from headrace.services.alerts import Alerts
 from headrace.services.aliases import Aliases
+from headrace.services.breakeven import Breakeven
+from headrace.services.budget_book import BudgetBook
 from headrace.services.keys import Keys
+from headrace.services.limit_changes import LimitChanges
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
 from headrace.services.responses import Responses
+from headrace.services.teams import Teams
+from headrace.services.webhooks import Webhooks
+from headrace.services.usage import UsageReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,16 @@ class ControlParts:
     keys: Keys
     credentials: ProviderCredentials
     aliases: Aliases
+    alerts: Alerts
+    webhooks: Webhooks
+    limits: LimitChanges
+    teams: Teams
+    budgets: BudgetBook
     responses: Responses
     pulls: Pulls
     receipts: ReceiptReader
+    usage: UsageReader
+    breakeven: Breakeven
     weights: Weights
     compute: Compute
     about: About

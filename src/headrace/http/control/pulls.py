@@ -6,14 +6,18 @@ from collections.abc import AsyncGenerator, Sequence
 
 from headrace.domain.catalog import WeightsFile
 from headrace.domain.json_value import JsonObject
-from headrace.http.routing import NO_STORE, Audience, Reply, Request, RouteSpec, Stream, resource_reply
+from headrace.http.routing import NO_STORE, READ, TAGGED, Audience, Reply, Request, RouteSpec, Stream, resource_reply
 from headrace.services.pulls import Pull, Pulls, PullState
 from headrace.wire.control_json import list_object
 from headrace.wire.errors import control_error_object
 from headrace.wire.json_strict import encode
+from headrace.wire.openapi import EVENTS, Entry
+from headrace.wire.openapi_control import PullList
 from headrace.wire.sse import data_frame
 
 STREAM_HEADERS = (("content-type", "text/event-stream; charset=utf-8"), *NO_STORE)
+START_ENTRY = Entry("Downloads an embedded model's weights, or joins a download", media=(EVENTS,))
+LIST_ENTRY = Entry("Shows the last state of every download", PullList, sends=TAGGED, reads=READ)
 
 
 def routes(pulls: Pulls) -> tuple[RouteSpec, ...]:
@@ -28,8 +32,8 @@ def routes(pulls: Pulls) -> tuple[RouteSpec, ...]:
         return resource_reply(list_object("pulls", map(_object, pulls.states())))
 
     return (
-        RouteSpec("POST", "/v2/models/{id:path}/pull", start, Audience.ADMIN),
-        RouteSpec("GET", "/v2/models/pulls", all_pulls, Audience.ADMIN),
+        RouteSpec("POST", "/v2/models/{id:path}/pull", start, Audience.ADMIN, START_ENTRY),
+        RouteSpec("GET", "/v2/models/pulls", all_pulls, Audience.ADMIN, LIST_ENTRY),
     )
 
 

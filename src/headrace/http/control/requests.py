@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from headrace.http.routing import Audience, Reply, Request, RouteSpec, resource_reply
+from headrace.http.routing import READ, TAGGED, Audience, Reply, Request, RouteSpec, resource_reply
 from headrace.services.receipts import ReceiptReader
 from headrace.wire.control_json import list_object
+from headrace.wire.openapi import Entry
+from headrace.wire.openapi_receipts import Receipt, ReceiptList, ReceiptQuery
 from headrace.wire.receipt_json import receipt_object, receipt_summary
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
+LIST_ENTRY = Entry("Lists the newest requests first", ReceiptList, asks=ReceiptQuery, sends=TAGGED, reads=READ)
+ONE_ENTRY = Entry("Shows the receipt of one request", Receipt, sends=TAGGED, reads=READ)
 
 
 def routes(receipts: ReceiptReader) -> tuple[RouteSpec, ...]:
@@ -21,6 +25,6 @@ def routes(receipts: ReceiptReader) -> tuple[RouteSpec, ...]:
         return resource_reply(receipt_object(await receipts.get(request.part("id"), request.who)))
 
     return (
-        RouteSpec("GET", "/v2/requests", recent, Audience.OWN),
-        RouteSpec("GET", "/v2/requests/{id}", one, Audience.OWN),
+        RouteSpec("GET", "/v2/requests", recent, Audience.OWN, LIST_ENTRY),
+        RouteSpec("GET", "/v2/requests/{id}", one, Audience.OWN, ONE_ENTRY),
     )
