@@ -13,12 +13,11 @@ from headrace.domain.books import Opening, Settlement, Timing
 from headrace.domain.price import price_lines
 from headrace.domain.usage import Usage
 from headrace.domain.usage_hour import UsageHour
-from headrace.drivers.stores.database import open_database
 from headrace.drivers.stores.usage_hours import SqliteUsageHours
 from headrace.ports.ledger import Ledger
 from headrace.ports.usage import UsageHours
 from headrace.testing.clock import FakeClock
-from tests.contract.ledger_books import PRICE, new_ledger, opening, settlement, void
+from tests.contract.ledger_books import PRICE, OpenStore, new_ledger, opening, settlement, void
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
@@ -66,23 +65,18 @@ class Books:
 OpenUsage = Callable[[Path], AbstractAsyncContextManager[Books]]
 
 
-@asynccontextmanager
-async def open_sqlite(home: Path) -> AsyncGenerator[Books]:
-    clock = FakeClock(START)
-    database = open_database(home, clock)
-    try:
-        yield Books(new_ledger(database, clock), SqliteUsageHours(database))
-    finally:
-        database.close()
+@pytest.fixture
+def open_usage(open_store: OpenStore) -> OpenUsage:
+    @asynccontextmanager
+    async def opened(home: Path) -> AsyncGenerator[Books]:
+        clock = FakeClock(START)
+        database = open_store(home, clock)
+        try:
+            yield Books(new_ledger(database, clock), SqliteUsageHours(database))
+        finally:
+            database.close()
 
-
-DRIVERS: tuple[OpenUsage, ...] = (open_sqlite,)
-
-
-@pytest.fixture(params=DRIVERS)
-def open_usage(request: pytest.FixtureRequest) -> OpenUsage:
-    factory: OpenUsage = request.param
-    return factory
+    return opened
 
 
 def attempt_id(number: int, begun: int) -> str:

@@ -27,7 +27,7 @@ def read_usage(block: JsonValue) -> Usage | None:
     thinking = _detail(block, "output_tokens_details", "thinking_tokens") or 0
     output = output or 0
     anomaly: str | None = None
-    if any([block.get(name) is not None and _count(block, name) is None for name in COUNTS]):
+    if any(block.get(name) is not None and _count(block, name) is None for name in COUNTS):
         anomaly = "invalid_count"
     elif split_differs:
         anomaly = "cache_write_mismatch"

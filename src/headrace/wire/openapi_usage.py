@@ -75,7 +75,7 @@ class UsageReportQuery(Struct, kw_only=True):
 
     from_: str | UnsetType = field(default=UNSET, name="from")
     to: str | UnsetType = UNSET
-    interval: Interval = Interval.DAY
+    interval: Literal["hour", "day", "month", "total"] = "day"
     zone: str = "UTC"
     group_by: list[str] | UnsetType = UNSET
     key: list[str] | UnsetType = UNSET

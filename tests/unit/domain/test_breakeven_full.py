@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.domain.breakeven import Report
+from headrace.domain.breakeven import Outcome, Report, verdict
 from headrace.domain.breakeven_full import Discounts, FullQuestion, SimpleQuestion, full_report, simple_report
 from headrace.domain.breakeven_request import Rates, Shape, Speed, cached_at, request_pico
-from headrace.domain.breakeven_traffic import NANOS, Dedicated, Never
+from headrace.domain.breakeven_traffic import NANOS, BreakEven, Dedicated, Never
 from headrace.domain.money import PPM, parse_usd_per_mtok
 
 HOUR_OF_MI300X, TODAY, DEAREST = 1_990_000_000, 2_590_000_000, 7_990_000_000
@@ -63,6 +63,27 @@ def test_the_simple_form_says_what_both_cost() -> None:
     assert report.answer == "Dedicated costs $1.99 instead of $2.5515 an hour; it wins from 234 requests an hour on."
     assert report.outcome.dedicated_wins
     assert not simple("5", HOUR_OF_MI300X, requests=233).outcome.dedicated_wins
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            BreakEven(Fraction(5), None),
+            "it wins from 5 requests an hour on, but loses again at some loads above, where a further replica starts.",
+        ),
+        (BreakEven(Fraction(5), Fraction(9)), "it wins from 5 requests an hour on, and at every load from 9 on."),
+        (
+            BreakEven(None, None, Never.TOO_FAR),
+            "it cannot win, because no load was found at which it does: starts and idle hours eat what it saves.",
+        ),
+        (BreakEven(None, None, Never.NO_TRAFFIC), "it cannot win, because there was no traffic."),
+    ],
+)
+def test_the_answer_has_words_for_every_outcome(found: BreakEven, said: str) -> None:
+    outcome = Outcome(1_000_000_000, 2_500_000_000, (), found, Fraction(1))
+    answer = verdict(outcome, "Dedicated costs", "an hour")
+    assert answer == f"Dedicated costs $2.50 instead of $1.00 an hour; {said}"
 
 
 def test_a_free_model_is_never_beaten() -> None:
@@ -208,7 +229,7 @@ def test_every_formula_is_made_of_figures_and_inputs(report: Report) -> None:
         assert set(FORMULA_WORDS.findall(each.formula)) <= names
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(st.integers(1, 10_000), st.integers(100, 100_000_000), st.integers(1, 10**11), st.integers(0, 3))
 def test_at_an_even_rate_the_search_is_the_formula(load: int, milli: int, nano: int, spare: int) -> None:
     question = replace(QUESTION, speed=Speed(milli), fleet=Dedicated(nano, spare=spare), requests_per_hour=load)

@@ -100,7 +100,7 @@ def test_without_a_price_another_share_of_the_cache_changes_nothing() -> None:
     assert {each.outcome.serverless_nano for each in report.sensitivity if "cached" in each.input} == {one.cost_nano}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(
     st.lists(st.integers(0, 5_000), min_size=1, max_size=24),
     st.integers(0, 2),

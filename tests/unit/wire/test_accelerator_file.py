@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -200,3 +202,11 @@ def test_a_right_file_is_valid_under_the_schema(text: str) -> None:
 def test_the_schema_refuses_what_the_reader_refuses(old: str, new: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(as_json(BOX.replace(old, new)), schema())
+
+
+def test_the_example_of_the_page_is_read() -> None:
+    page = (Path(__file__).parents[3] / "docs/breakeven.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    book = accelerator_book((AcceleratorText("own", example.encode()),))
+    assert [each.slug for each in book.accelerators] == ["our-h100"]
+    assert [each.output_milli_tokens_per_second for each in book.measurements] == [2_500_000]

@@ -27,6 +27,7 @@ class SqliteUsageHours:
         values = (since_micros, until_micros, model_id)
 
         def read(cursor: Cursor) -> tuple[UsageHour, ...]:
-            return tuple(UsageHour(*row) for row in cursor.execute(HOURS, values).fetchall())
+            rows = cursor.execute(HOURS, values).fetchall()
+            return tuple(UsageHour(*row[:3], *(int(each) for each in row[3:])) for row in rows)
 
         return await self._database.read(read)

@@ -1,0 +1,114 @@
+"""Owns answering questions about usage from the hourly sums; writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from headrace.domain.usage_report import Dimension, UsageQuestion, UsageReport, UsageRow, UsageSums
+from headrace.drivers.stores.database import Database
+from headrace.drivers.stores.sqlite import Cursor
+
+Value: TypeAlias = "str | int"
+
+COLUMNS: Mapping[Dimension, str] = MappingProxyType(
+    {
+        Dimension.KEY: "key_id",
+        Dimension.TEAM: "account",
+        Dimension.MODEL: "model_id",
+        Dimension.PROVIDER: "provider",
+        Dimension.DEPLOYMENT: "deployment",
+        Dimension.ROUTE: "route",
+        Dimension.TAG: "tag",
+        Dimension.STATUS: "status",
+    }
+)
+COUNTERS = tuple(UsageSums.__slots__)
+SUMS = ", ".join(f"coalesce(sum({each}), 0)" for each in COUNTERS)
+FIRST_SPAN, FURTHER_SPAN = "(CAST(? AS BIGINT), CAST(? AS BIGINT))", "(?, ?)"
+NAMES = "SELECT public_id, name FROM access_key WHERE public_id IN"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What rows are summed from: a table joined with the spans, and what they must fulfil."""
+
+    text: str
+    values: tuple[Value, ...]
+
+
+class SqliteUsageReports:
+    """Reports from `usage_hour`, and from `tag_hour` where tags are asked about."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def report(self, question: UsageQuestion) -> UsageReport:
+        """Return the rows that are wanted and the totals, read in one transaction."""
+        return await self._database.read(lambda cursor: _report(cursor, question))
+
+
+def _report(cursor: Cursor, question: UsageQuestion) -> UsageReport:
+    by_tag = Dimension.TAG in question.group_by
+    source = _source(question, by_tag=by_tag)
+    columns = ", ".join(("span.starts", "span.ends", *(COLUMNS[each] for each in question.group_by)))
+    selected = f"SELECT {columns}, {SUMS} {source.text} GROUP BY {columns}"
+    spans = _spans(question)
+    # Everything that a caller gave is bound: what stands in the text is columns, tables and marks of ours.
+    counted = f"{spans} SELECT count(*) FROM ({selected}) AS report"  # noqa: S608 - what was given is bound
+    count = cursor.execute(counted, source.values).fetchone()
+    page = (*source.values, question.most_rows, question.first_row)
+    found = cursor.execute(f"{spans} {selected} ORDER BY {columns} LIMIT ? OFFSET ?", page).fetchall()
+    whole = _source(question, by_tag=False)
+    totals = cursor.execute(f"{spans} SELECT {SUMS} {whole.text}", whole.values).fetchone()
+    rows = tuple(_row(row, len(question.group_by)) for row in found)
+    return UsageReport(question, rows, int(count[0]), _sums(totals), _key_names(cursor, question, rows))
+
+
+def _spans(question: UsageQuestion) -> str:
+    further = f", {FURTHER_SPAN}" * (len(question.spans) - 1)
+    return f"WITH span (starts, ends) AS (VALUES {FIRST_SPAN}{further})"
+
+
+def _source(question: UsageQuestion, *, by_tag: bool) -> _Source:
+    """Without a group or a filter by tag every attempt counts, and once, with tags or without."""
+    wants_tags = by_tag or any(dimension is Dimension.TAG for dimension, _ in question.filters)
+    table = "tag_hour" if wants_tags else "usage_hour"
+    conditions: list[str] = []
+    values: list[Value] = [moment for span in question.spans for moment in span]
+    for dimension, wanted in question.filters:
+        conditions.append(f"{COLUMNS[dimension]} IN ({_marks(wanted)})")
+        values += wanted
+    if question.key_id is not None:
+        conditions.append("key_id = ?")
+        values.append(question.key_id)
+    if by_tag and question.tag_name is not None:
+        conditions.append(f"substr(tag, 1, {len(question.tag_name) + 1}) = ?")
+        values.append(f"{question.tag_name}=")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    joined = f"FROM span JOIN {table} ON hour_start_micros >= span.starts AND hour_start_micros < span.ends"
+    return _Source(f"{joined}{where}", tuple(values))
+
+
+def _row(row: Sequence[Value], groups: int) -> UsageRow:
+    group = tuple(str(each) for each in row[2 : 2 + groups])
+    return UsageRow((int(row[0]), int(row[1])), group, _sums(row[2 + groups :]))
+
+
+def _sums(numbers: Sequence[Value]) -> UsageSums:
+    return UsageSums(*(int(each) for each in numbers))
+
+
+def _key_names(cursor: Cursor, question: UsageQuestion, rows: Sequence[UsageRow]) -> dict[str, str]:
+    if Dimension.KEY not in question.group_by:
+        return {}
+    place = question.group_by.index(Dimension.KEY)
+    ids = sorted({row.group[place] for row in rows})
+    found = cursor.execute(f"{NAMES} ({_marks(ids)})", ids).fetchall() if ids else []
+    return {str(public_id): str(name) for public_id, name in found}
+
+
+def _marks(values: Sequence[Value]) -> str:
+    return ", ".join("?" * len(values))
