@@ -53,6 +53,7 @@ class ErrorRates:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._counts: dict[str, _Counts] = {}
+        self._places: dict[tuple[str, str], tuple[_Counts, ...]] = {}
 
     def count(self, scope: str, window_seconds: int) -> tuple[int, int]:
         """Return the attempts and the failures among them of a scope in the last seconds, to ten seconds."""
@@ -69,13 +70,20 @@ class ErrorRates:
         if end.error_code == NOT_COUNTED:
             return
         bucket, failed = self._bucket(), is_failure(end.error_code)
-        for scope in ("platform", f"model:{end.model_id}", f"provider:{end.provider}"):
-            counts = self._counts.get(scope)
-            if counts is None:
-                if len(self._counts) >= MOST_SCOPES:
-                    continue
-                counts = self._counts[scope] = _Counts()
+        place = (end.model_id, end.provider)
+        places = self._places.get(place) or self._find(place)
+        for counts in places:
             counts.add(bucket, failed)
+
+    def _find(self, place: tuple[str, str]) -> tuple[_Counts, ...]:
+        model_id, provider = place
+        found = list[_Counts]()
+        for scope in ("platform", f"model:{model_id}", f"provider:{provider}"):
+            if scope in self._counts or len(self._counts) < MOST_SCOPES:
+                found.append(self._counts.setdefault(scope, _Counts()))
+        if len(self._places) < MOST_SCOPES:
+            self._places[place] = tuple(found)
+        return tuple(found)
 
     def _bucket(self) -> int:
         return int(self._clock.monotonic() // BUCKET_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -23,7 +24,8 @@ class EgressSender:
     """Posts small messages; open it inside the running loop.
 
     `allowed` are the host:port pairs at private addresses that the operator permits. A name is looked up at every
-    connection, every address that it has must be good, and those very addresses are connected to.
+    connection, every address that it has must be good, and those very addresses are connected to. `tls` is what hosts
+    are trusted by; making it takes a while, so another transport's is shared.
     """
 
     def __init__(
@@ -31,13 +33,13 @@ class EgressSender:
         user_agent: str,
         allowed: frozenset[str],
         look_up: LookUp = addresses_of,
-        ca_file: str | None = None,
+        tls: ssl.SSLContext | None = None,
         total_seconds: float = TOTAL_SECONDS,
     ) -> None:
         self._allowed = allowed
         self._look_up = look_up
         self._total_seconds = total_seconds
-        self._transport = Http1Transport(user_agent, ca_file, self._look_up_public)
+        self._transport = Http1Transport(user_agent, look_up=self._look_up_public, tls=tls)
 
     async def __aenter__(self) -> EgressSender:
         await self._transport.__aenter__()

@@ -1,0 +1,164 @@
+"""`headrace alerts`: thresholds on figures, made, listed and deleted, and what they have done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from headrace.cli.client import open_client, segment
+from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.replies import moment, part, parts, text, words
+from headrace.cli.session import Session, columns
+from headrace.domain.alert import Metric
+from headrace.domain.errors import ConfigInvalid
+from headrace.domain.json_value import JsonObject
+
+PATH = "/v2/alerts"
+EVENTS = PATH + "/events"
+Running = Annotated[Session, Parameter(parse=False)]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFlags:
+    """What `headrace alerts create` takes beside a name, a metric and a scope."""
+
+    percent: Annotated[int | None, Parameter(help="The threshold of budget_used and error_rate.")] = None
+    usd: Annotated[str | None, Parameter(help='The threshold of balance_left and cost_per_hour, like "5".')] = None
+    window_seconds: Annotated[int | None, Parameter(help="Of an error rate: what counts (300).")] = None
+    min_attempts: Annotated[int | None, Parameter(help="Of an error rate: with fewer it says nothing (20).")] = None
+    webhook: Annotated[
+        tuple[str, ...] | None, Parameter(help="A webhook's ID to send to; may be given again.", negative="")
+    ] = None
+    revoke_key: Annotated[str | None, Parameter(help="The ID of a key to revoke when it fires.")] = None
+    repoint_alias: Annotated[str | None, Parameter(help="ALIAS=MODEL to point an alias elsewhere when it fires.")] = (
+        None
+    )
+
+
+NO_ALERT_FLAGS = AlertFlags()
+
+
+def create(
+    name: str,
+    metric: str,
+    scope: str,
+    /,
+    *,
+    alert: AlertFlags = NO_ALERT_FLAGS,
+    flags: ClientFlags = NO_FLAGS,
+    session: Running,
+) -> int:
+    """Make an alert; it watches from now on.
+
+    Parameters
+    ----------
+    name:
+        What to call it.
+    metric:
+        budget_used, balance_left, error_rate or cost_per_hour.
+    scope:
+        budget:ID, team:NAME, key:ID, model:ID, provider:NAME or platform, as the metric allows.
+    """
+    body: JsonObject = {"name": name, "metric": metric, "scope": scope, "webhooks": list(alert.webhook or ())}
+    optional: JsonObject = {
+        "threshold_percent": alert.percent,
+        "threshold_usd": alert.usd,
+        "window_seconds": alert.window_seconds,
+        "min_attempts": alert.min_attempts,
+        "action": _action(alert),
+    }
+    body.update({field: value for field, value in optional.items() if value is not None})
+    with open_client(session, flags) as client:
+        reply = client.send("POST", PATH, "admin", body)
+    made = part(reply, "alert")
+    line = f'{text(made, "id")}: "{text(made, "name")}" fires when {_condition(made)}.'
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def list_alerts(*, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+    """List the alerts and whether they have fired."""
+    with open_client(session, flags) as client:
+        reply = client.get(PATH, "admin")
+    rows = [("ID", "NAME", "FIRES WHEN", "STATE", "ACTION", "WEBHOOKS")]
+    rows += [_row(each) for each in parts(reply, "alerts")]
+    empty = "There is no alert. Make one: headrace alerts create NAME budget_used budget:ID --percent 80"
+    line = columns(rows) if len(rows) > 1 else empty
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def delete(alert_id: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+    """Delete an alert; its events stay.
+
+    Parameters
+    ----------
+    alert_id:
+        The ID that `headrace alerts list` shows.
+    """
+    with open_client(session, flags) as client:
+        reply = client.send("DELETE", f"{PATH}/{segment(alert_id)}", "admin")
+    line = f'The alert "{text(part(reply, "alert"), "name", alert_id)}" is deleted.'
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def events(*, limit: int = 20, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+    """List what alerts have done, the newest first.
+
+    Parameters
+    ----------
+    limit:
+        How many to show, at most 1000.
+    """
+    with open_client(session, flags) as client:
+        reply = client.get(f"{EVENTS}?limit={limit}", "admin")
+    rows = [("AT", "ALERT", "WAS", "ACTION", "DELIVERIES")]
+    rows += [_event_row(each) for each in parts(reply, "events")]
+    line = columns(rows) if len(rows) > 1 else "No alert has fired."
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def _action(alert: AlertFlags) -> JsonObject | None:
+    if alert.revoke_key is not None and alert.repoint_alias is not None:
+        raise ConfigInvalid("An alert does one thing: give --revoke-key or --repoint-alias, not both.", code="usage")
+    if alert.revoke_key is not None:
+        return {"kind": "revoke_key", "key": alert.revoke_key}
+    if alert.repoint_alias is None:
+        return None
+    name, equals, model = alert.repoint_alias.partition("=")
+    if not (name and equals and model):
+        raise ConfigInvalid(
+            f'--repoint-alias takes ALIAS=MODEL, like daily=gpt-oss-120b, not "{alert.repoint_alias}".', code="usage"
+        )
+    return {"kind": "repoint_alias", "alias": name, "points_to": model}
+
+
+def _condition(alert: JsonObject) -> str:
+    is_below = text(alert, "metric") == Metric.BALANCE_LEFT
+    amount = (
+        f"${text(alert, 'threshold_usd')}" if alert.get("threshold_usd") else f"{text(alert, 'threshold_percent')}%"
+    )
+    return f"{text(alert, 'metric')} of {text(alert, 'scope')} is {'at most' if is_below else 'at least'} {amount}"
+
+
+def _row(alert: JsonObject) -> tuple[str, ...]:
+    webhooks = ", ".join(words(alert.get("webhooks"))) or "-"
+    doing = _doing(part(alert, "action")) or "-"
+    return text(alert, "id"), text(alert, "name"), _condition(alert), text(alert, "state"), doing, webhooks
+
+
+def _doing(action: JsonObject) -> str:
+    if text(action, "kind") == "revoke_key":
+        return f"revoke key {text(action, 'key')}"
+    return f"point {text(action, 'alias')} at {text(action, 'points_to')}" if action else ""
+
+
+def _event_row(event: JsonObject) -> tuple[str, ...]:
+    was = f"${text(event, 'value_usd')}" if event.get("value_usd") else f"{text(event, 'value_percent')}%"
+    doing = _doing(part(event, "action"))
+    if doing:
+        result = part(event, "result")
+        doing += ": done" if result.get("done") is True else f": {text(result, 'code', 'not yet')}"
+    sent = ", ".join(text(each, "state") for each in parts(event, "deliveries")) or "-"
+    return moment(text(event, "at")), text(part(event, "alert"), "name"), was, doing or "-", sent
