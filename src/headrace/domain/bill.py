@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
@@ -9,6 +10,7 @@ from typing import Literal, TypeAlias
 from headrace.domain.money import PICO_PER_NANO, divide_half_even
 
 BillFormat: TypeAlias = Literal["openai", "anthropic", "openrouter", "generic"]
+EPOCH = datetime.date(1970, 1, 1)
 HOUR_MICROS = 3_600_000_000
 DAY_MICROS = 24 * HOUR_MICROS
 
@@ -43,7 +45,6 @@ class Figures:
 
 FIELDS = tuple(each.name for each in fields(Figures))
 NOTHING = Figures()
-ZERO = Figures(0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +105,13 @@ def add_up(many: Iterable[Figures]) -> Figures:
             if value is not None:
                 sums[name] = (sums[name] or 0) + value
     return Figures(**sums)
+
+
+def day_of(at_micros: int) -> str:
+    """Return the ISO date of a moment, in UTC."""
+    return (EPOCH + datetime.timedelta(days=at_micros // DAY_MICROS)).isoformat()
+
+
+def start_of(day: str) -> int:
+    """Return when a day begins in UTC, in microseconds since 1970; raises ValueError for what is no ISO date."""
+    return (datetime.date.fromisoformat(day) - EPOCH).days * DAY_MICROS
