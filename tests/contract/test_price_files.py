@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.app.price_files import PriceFiles
+from headrace.app.price_files import LARGEST_LIST_BYTES, PriceFiles
 from headrace.domain.errors import ConfigInvalid
-from headrace.drivers.catalogs.files import CatalogFiles
+from headrace.drivers.catalogs.files import LARGEST_BYTES, CatalogFiles
 from headrace.services.catalog import build_catalog
 from headrace.testing.clock import FakeClock
 
@@ -100,3 +100,42 @@ def test_a_folder_that_cannot_be_written_is_said(files: PriceFiles, tmp_path: Pa
 def test_a_list_that_is_not_there_is_said(files: PriceFiles, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="cannot be read"):
         files.compare(tmp_path / "none.json", "genai-prices")
+
+
+def test_a_providers_own_list_is_compared_with_its_models(files: PriceFiles, tmp_path: Path) -> None:
+    listed = {"data": [{"id": "one", "pricing": {"prompt": "0.0000015", "completion": "0.000004"}}]}
+    (tmp_path / "list.json").write_text(json.dumps(listed))
+    found, (proposal,) = files.propose(tmp_path / "list.json", "provider", "acme")
+    assert found.proposed[0].changes[0].what == "input_fresh"
+    assert f'source = "provider acme, list.json, read {DAY}"' in proposal.read_text()
+    files.apply(proposal)
+    assert prices(files) == [("2025-01-01", 1_000_000), (DAY, 1_500_000)]
+
+
+def test_a_list_of_a_provider_that_does_not_exist_is_refused(files: PriceFiles, tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r'No provider is named "acmee". Did you mean "acme"\?'):
+        files.propose(tmp_path / "list.json", "provider", "acmee")
+    assert not (files.folder / "proposals").exists()
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [("NaN", "is not a price"), ("-1", "is not a price"), ("1e30", "is not a price"), ("1500000", "micro-dollars")],
+)
+def test_what_is_no_price_is_never_applied(files: PriceFiles, tmp_path: Path, price: str, said: str) -> None:
+    (tmp_path / "list.json").write_text('{"acme":{"models":{"one":{"cost":{"input":' + price + ',"output":4}}}}}')
+    found, (proposal,) = files.propose(tmp_path / "list.json", "models.dev")
+    assert any(said in each for each in found.proposed[0].warnings)
+    with pytest.raises(ConfigInvalid, match=said):
+        files.apply(proposal)
+    assert (files.folder / "acme.toml").read_text() == OWN
+    assert proposal.exists()
+
+
+def test_a_list_may_be_longer_than_a_catalog_file(files: PriceFiles, tmp_path: Path) -> None:
+    (tmp_path / "list.json").write_text(json.dumps(LIST) + " " * LARGEST_BYTES)
+    assert len(files.compare(tmp_path / "list.json", "genai-prices").proposed) == 1
+    with (tmp_path / "long.json").open("wb") as long:
+        long.truncate(LARGEST_LIST_BYTES + 1)
+    with pytest.raises(ConfigInvalid, match=r"such a file may have"):
+        files.compare(tmp_path / "long.json", "genai-prices")

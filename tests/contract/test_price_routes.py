@@ -41,6 +41,7 @@ async def test_a_models_prices_are_shown_with_their_source(plane: Plane) -> None
                             "tiers": [],
                             "windows": [],
                             "batch_multiplier": None,
+                            "service_tiers": {},
                             "markup_ppm": 1_000_000,
                             "in_force": True,
                         }

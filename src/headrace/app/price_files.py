@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.app.platform import ADAPTERS
+from headrace.domain.errors import ConfigInvalid
 from headrace.domain.finding import config_invalid
+from headrace.domain.names import did_you_mean
 from headrace.drivers.catalogs.files import CatalogFiles, read_file
 from headrace.drivers.catalogs.proposals import replace_file, write_proposals
 from headrace.ports.ambient import Clock
@@ -16,6 +18,8 @@ from headrace.wire.catalog_file import CatalogFile, CatalogText, read_catalog_fi
 from headrace.wire.iso_time import iso_time
 from headrace.wire.price_sources import Format, catalog_of, read_source
 
+LARGEST_LIST_BYTES = 64 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class PriceFiles:
@@ -24,16 +28,23 @@ class PriceFiles:
     folder: Path
     clock: Clock
 
-    def compare(self, file: Path, form: Format) -> Comparison:
-        """Return what a file's prices would change; nothing is written."""
-        day = self._day()
-        offered = read_source(str(file), read_file(file).data, form, day)
-        catalog = build_catalog(CatalogFiles(self.folder).read(), ADAPTERS)
-        return compare(catalog, offered, day, f"{form}, {file.name}, read {day}")
+    def compare(self, file: Path, form: Format, provider: str | None = None) -> Comparison:
+        """Return what a file's prices would change; nothing is written.
 
-    def propose(self, file: Path, form: Format) -> tuple[Comparison, tuple[Path, ...]]:
+        `provider` is whose list it is, in the format that does not say it. Raises ConfigInvalid.
+        """
+        day = self._day()
+        catalog = build_catalog(CatalogFiles(self.folder).read(), ADAPTERS)
+        if provider is not None and provider not in catalog.providers:
+            hint = did_you_mean(provider, list(catalog.providers))
+            raise ConfigInvalid(f'No provider is named "{provider}". {hint} `headrace providers list` shows them.')
+        offered = read_source(str(file), read_file(file, LARGEST_LIST_BYTES).data, form, day, provider)
+        whose = form if provider is None else f"{form} {provider}"
+        return compare(catalog, offered, day, f"{whose}, {file.name}, read {day}")
+
+    def propose(self, file: Path, form: Format, provider: str | None = None) -> tuple[Comparison, tuple[Path, ...]]:
         """Write what a file's prices would change as proposals, one for each provider; none is in force."""
-        found = self.compare(file, form)
+        found = self.compare(file, form, provider)
         return found, write_proposals(self.folder, self._day(), proposal_texts(found))
 
     def apply(self, proposal: Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
-from headrace.domain.money import PPM, divide_half_even, line_nano
+from headrace.domain.money import PICO_PER_NANO, PPM, divide_half_even, line_nano
 from headrace.domain.usage import (
     INPUT_CLASSES,
     OUTPUT_CLASSES,
@@ -86,8 +86,9 @@ class PriceVersion:
 
     `rates_pico` are pico-dollars per token or unit. A class that it leaves out takes the nearest: see `rate_of`.
     `tiers` are in ascending order, `windows` never overlap, `batch_ppm` is what a batch pays of the rates. `markup_ppm`
-    turns cost into charge. `service_tiers` are versions of their own, by the name that requests say. `id` names provider, model, date and a digest of the rates, so an edited price is another
-    version. The dearest rates are over all tiers and windows: every bound needs them.
+    turns cost into charge. `service_tiers` are versions of their own, by the name that requests say. `id` names
+    provider, model, date and a digest of the rates, so an edited price is another version. The dearest rates are over
+    all tiers and windows: every bound needs them.
     """
 
     id: str
@@ -105,6 +106,7 @@ class PriceVersion:
     dearest_media_pico: int = field(init=False, compare=False)
     dearest_output_pico: int = field(init=False, compare=False)
     dearest_units_pico: Mapping[UnitClass, int] = field(init=False, compare=False)
+    rounding_nano: int = field(init=False, compare=False)
     is_plain: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -116,7 +118,14 @@ class PriceVersion:
         object.__setattr__(self, "dearest_media_pico", _dearest(tables, INPUT_CLASSES))
         object.__setattr__(self, "dearest_output_pico", _dearest(tables, OUTPUT_CLASSES))
         object.__setattr__(self, "dearest_units_pico", priced)
+        object.__setattr__(self, "rounding_nano", MOST_LINES if self._rounds() else 0)
         object.__setattr__(self, "is_plain", not (self.tiers or self.windows or UnitClass.CALL in priced))
+
+    def _rounds(self) -> bool:
+        """Whether lines can be rounded up: one at a rate below a whole one is never over it after rounding."""
+        dearest = (self.dearest_input_pico, self.dearest_media_pico, self.dearest_output_pico)
+        charged = (pico * self.markup_ppm for pico in (*dearest, *self.dearest_units_pico.values()))
+        return any(each % (PICO_PER_NANO * PPM) for each in charged)
 
     @property
     def is_free(self) -> bool:
@@ -135,20 +144,18 @@ class Line:
     charge_nano: int
 
 
-def in_service_tier(price: PriceVersion, name: str, multiplier_ppm: int) -> ServiceTier:
-    """Return a service tier of a price: tokens at the multiplier, what is priced by the piece as it is."""
+def in_service_tier(price: PriceVersion, multiplier_ppm: int) -> PriceVersion:
+    """Return a price in a service tier: tokens at the multiplier, what is priced by the piece as it is; no new id."""
 
     def times(rates: Rates) -> Rates:
-        tokens = {each: pico for each, pico in rates.items() if isinstance(each, TokenClass)}
+        tokens: Rates = {each: pico for each, pico in rates.items() if isinstance(each, TokenClass)}
         return MappingProxyType({**rates, **_times(tokens, multiplier_ppm)})
 
     tiers = tuple(replace(each, rates_pico=times(each.rates_pico)) for each in price.tiers)
     windows = tuple(
         each if each.rates_pico is None else replace(each, rates_pico=times(each.rates_pico)) for each in price.windows
     )
-    rates = times(price.rates_pico)
-    tiered = replace(price, id=f"{price.id}+{name}", rates_pico=rates, tiers=tiers, windows=windows, service_tiers={})
-    return ServiceTier(multiplier_ppm, tiered)
+    return replace(price, rates_pico=times(price.rates_pico), tiers=tiers, windows=windows, service_tiers={})
 
 
 def rates_at(price: PriceVersion, input_total: int, at_micros: int, *, batch: bool = False) -> Rates:
@@ -204,14 +211,14 @@ def bound_nano(
 ) -> int:
     """Return the most that a request can be charged, in nano-dollars.
 
-    `prompt_tokens` are text, `media_tokens` may be of any input class. A nano-dollar is added for every line that
-    there can be: a hold may never be under the bill.
+    `prompt_tokens` are text, `media_tokens` may be of any input class. A hold may never be under the bill, so what
+    rounding its lines can add is added.
     """
     if price.is_free:
         return 0
     markup = price.markup_ppm
     dearest = line_nano(prompt_tokens, price.dearest_input_pico, markup)
-    dearest += line_nano(output_tokens, price.dearest_output_pico, markup) + MOST_LINES
+    dearest += line_nano(output_tokens, price.dearest_output_pico, markup) + price.rounding_nano
     if media_tokens:
         dearest += line_nano(media_tokens, price.dearest_media_pico, markup)
     if price.dearest_units_pico:

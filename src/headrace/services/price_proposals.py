@@ -14,7 +14,7 @@ import msgspec
 from headrace.domain.catalog import Model
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.money import PPM, format_usd_each, format_usd_per_mtok
-from headrace.domain.price import PriceVersion, Rates, rate_of
+from headrace.domain.price import PriceVersion, Rates, ServiceTier, rate_of
 from headrace.domain.usage import UsageClass
 from headrace.services.catalog import Catalog
 from headrace.services.price_versions import price_version
@@ -157,9 +157,13 @@ def _propose(model: Model, offer: Offered, day: str, source: str) -> Proposed:
 
 
 def _unsaid(current: PriceVersion, offer: Offered) -> Table:
-    """Return what stays of a price because a source says nothing of it: the operator's markup, what a batch pays."""
+    """Return what stays because a source says nothing of it: the markup, what a batch pays, service tiers."""
     kept = {"markup": current.markup_ppm, "batch_multiplier": PPM if offer.says_batch else current.batch_ppm}
-    return {key: format_usd_per_mtok(ppm) for key, ppm in kept.items() if ppm != PPM}
+    unsaid: dict[str, object] = {key: format_usd_per_mtok(ppm) for key, ppm in kept.items() if ppm != PPM}
+    tiers = {name: format_usd_per_mtok(each.multiplier_ppm) for name, each in current.service_tiers.items()}
+    if tiers and not offer.says_service_tiers:
+        unsaid["service_tiers"] = tiers
+    return unsaid
 
 
 def _next_day(model: Model, day: str) -> datetime.date:
@@ -208,6 +212,12 @@ def _changes(before: PriceVersion | None, after: PriceVersion) -> Iterator[Chang
     if batch[0] != batch[1]:
         shown = [f"times {format_usd_per_mtok(ppm)}" for ppm in batch]
         yield Change("in a batch", shown[0], shown[1])
+    nothing: Mapping[str, ServiceTier] = {}
+    asked = [nothing if each is None else each.service_tiers for each in (before, after)]
+    for name in sorted({*asked[0], *asked[1]}):
+        paid = [f"times {format_usd_per_mtok(each[name].multiplier_ppm)}" if name in each else None for each in asked]
+        if paid[0] != paid[1]:
+            yield Change(f"service tier {name}", paid[0], paid[1])
 
 
 def _rate_changes(suffix: str, before: Rates, after: Rates) -> Iterator[Change]:
@@ -252,8 +262,8 @@ def _end_of(own: CatalogFile | None, index: int | None, lines: Sequence[str]) ->
 
 def _table_of(price: PriceTable) -> Table:
     given: dict[str, object] = {"effective": price.effective, "source": price.source, **rates_given(price)}
-    for key in ("currency", "markup", "batch_multiplier", "tiers", "windows"):
+    for key in ("currency", "markup", "batch_multiplier", "service_tiers", "tiers", "windows"):
         value = getattr(price, key)
         if value:
-            given[key] = value if isinstance(value, str) else [plain_table(each) for each in value]
+            given[key] = value if isinstance(value, str | dict) else [plain_table(each) for each in value]
     return given

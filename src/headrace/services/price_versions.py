@@ -10,7 +10,7 @@ from types import MappingProxyType
 from msgspec import UNSET, UnsetType
 
 from headrace.domain.money import PPM, parse_ppm, parse_usd_each, parse_usd_per_minute, parse_usd_per_mtok
-from headrace.domain.price import PriceTier, PriceVersion, PriceWindow, Rates
+from headrace.domain.price import PriceTier, PriceVersion, PriceWindow, Rates, ServiceTier, in_service_tier
 from headrace.domain.usage import TEXT_CLASSES, TokenClass, UnitClass, UsageClass
 from headrace.wire.catalog_prices import TOKEN_KEYS, UNIT_KEYS, rates_given, window_of
 from headrace.wire.catalog_schema import PriceTable, RatesTable, WindowTable
@@ -48,7 +48,12 @@ def price_version(table: PriceTable, model_id: str, provider: str) -> PriceVersi
         windows=tuple(_window(each) for each in windows),
         batch_ppm=_ppm(table.batch_multiplier),
     )
-    return replace(price, id=f"{provider}/{model_id}@{effective}#{rates_digest(price)}")
+    asked = {} if table.service_tiers is UNSET else {name: _ppm(text) for name, text in table.service_tiers.items()}
+    price = _named(price)
+    if not asked:
+        return price
+    in_tiers = {name: ServiceTier(ppm, _named(in_service_tier(price, ppm))) for name, ppm in asked.items()}
+    return replace(price, service_tiers=MappingProxyType(in_tiers))
 
 
 def rates_of(table: RatesTable) -> Rates:
@@ -72,6 +77,10 @@ def _window(table: WindowTable) -> PriceWindow:
     window = window_of(table)
     own = rates_of(table)
     return replace(window, multiplier_ppm=_ppm(table.multiplier), rates_pico=own or None)
+
+
+def _named(price: PriceVersion) -> PriceVersion:
+    return replace(price, id=f"{price.provider}/{price.model_id}@{price.effective}#{rates_digest(price)}")
 
 
 def rates_digest(price: PriceVersion) -> str:

@@ -90,6 +90,9 @@ Multiplier = Annotated[
 TierName = Annotated[
     str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="What a request writes as its service_tier, like flex.")
 ]
+ServiceTiers = Annotated[
+    dict[TierName, Multiplier], Meta(description='Multipliers in quotes by name, like { flex = "0.5" }.')
+]
 TimeOfDay = Annotated[
     str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", description='A time of day in UTC in quotes, like "16:30".')
 ]
@@ -179,10 +182,7 @@ class PriceTable(RatesTable, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     source: Text
     currency: Text | UnsetType = UNSET
     batch_multiplier: Multiplier | UnsetType = UNSET
-    service_tiers: (
-        Annotated[dict[TierName, Multiplier], Meta(description='Multipliers by name, like { flex = "0.5" }.')]
-        | UnsetType
-    ) = UNSET
+    service_tiers: ServiceTiers | UnsetType = UNSET
     markup: Multiplier | UnsetType = UNSET
     tiers: tuple[TierTable, ...] | UnsetType = UNSET
     windows: tuple[WindowTable, ...] | UnsetType = UNSET

@@ -50,6 +50,7 @@ class PriceVersion(PriceVariants, kw_only=True):
     source: str
     usd_per_mtok: Rates
     usd_each: RatesEach | UnsetType = UNSET
+    service_tiers: Annotated[dict[str, Multiplier], Meta(description="What tokens pay in a service tier, by its name.")]
     markup_ppm: Annotated[int, Meta(description="Charge over cost in parts per million.")]
     in_force: bool
 

@@ -111,6 +111,7 @@ def version_object(price: PriceVersion) -> JsonObject:
         "source": price.source,
         **shown_rates(price.rates_pico),
         **_variants_object(price.tiers, price.windows, price.batch_ppm),
+        "service_tiers": {name: format_usd_per_mtok(each.multiplier_ppm) for name, each in price.service_tiers.items()},
         "markup_ppm": price.markup_ppm,
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast
 
 from headrace.domain.errors import ConfigInvalid
@@ -20,6 +21,7 @@ from headrace.wire.catalog_schema import RatesTable
 from headrace.wire.genai_package import read_package
 from headrace.wire.offered import Offered, decimal_text, multiplier_of
 from headrace.wire.provider_prices import provider_offers
+from headrace.wire.service_tier import STANDARD
 from headrace.wire.toml_text import Table
 
 Format: TypeAlias = Literal["genai-prices", "models.dev", "provider", "catalog"]
@@ -55,7 +57,9 @@ _MODELS_DEV_RATES: tuple[tuple[str, str], ...] = (
     ("output_audio", "output_audio"),
 )
 _LONG, _LONG_TOKENS = "context_over_200k", 200_000
-_BATCH = {"processing": "batch"}
+_BATCH = (("processing", "batch"),)
+_TIERS = ("service_tier", "speed")
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 def read_source(name: str, data: bytes, form: Format, day: str, provider: str | None = None) -> tuple[Offered, ...]:
@@ -87,10 +91,9 @@ def _genai(providers: Sequence[Mapping[str, Any]], day: str) -> Iterator[Offered
         for model in provider["models"]:
             names = frozenset({str(model["id"]), *_equal_names(model.get("match", {}))})
             table, left_out = _genai_table(model["prices"], day)
-            variants, unsaid = _variants(table, model.get("price_variants") or (), day)
-            yield Offered(
-                str(provider["id"]), names, {**table, **variants}, (*left_out, *unsaid), "batch_multiplier" in variants
-            )
+            said, unsaid = _variants(table, model.get("price_variants") or (), day)
+            known = ("batch_multiplier" in said, "service_tiers" in said)
+            yield Offered(str(provider["id"]), names, {**table, **said}, (*left_out, *unsaid), *known)
 
 
 def _equal_names(match: Mapping[str, Any]) -> Iterator[str]:
@@ -121,20 +124,35 @@ def _genai_table(prices: Any, day: str) -> tuple[Table, tuple[str, ...]]:
 
 
 def _variants(table: Table, variants: Sequence[Mapping[str, Any]], day: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return what batches pay of a price; the first variant that has begun counts."""
-    said: dict[str, Any] = {}
-    unsaid: set[str] = set()
+    """Return what a batch and service tiers pay, and what is no single multiplier; the first that has begun counts."""
+    paid: dict[tuple[tuple[str, str], ...], str | None] = {}
     for variant in variants:
-        when, constraint = variant["when"], variant.get("constraint") or {}
-        if str(constraint.get("start_date", "")) > day or "batch_multiplier" in said:
-            continue
-        base = {key: value for key, value in table.items() if isinstance(value, str)}
-        multiplier = multiplier_of(_rates(variant["prices"], None)[0], base)
-        if when == _BATCH and multiplier is not None:
-            said["batch_multiplier"] = multiplier
-        else:
-            unsaid.add(", ".join(f"a price for {key} {value}" for key, value in when.items()))
+        constraint = cast("Mapping[str, Any]", variant.get("constraint") or NOTHING)
+        if str(constraint.get("start_date", "")) <= day:
+            paid.setdefault(tuple(variant["when"].items()), _multiplier(variant["prices"], table))
+    names = {when: when[0][1] for when in paid if len(when) == 1 and when[0][0] in _TIERS}
+    tiers = {name: str(paid[when]) for when, name in names.items() if paid[when] and name not in STANDARD}
+    batch = paid.get(_BATCH)
+    said: dict[str, Any] = {} if batch is None else {"batch_multiplier": batch}
+    if tiers:
+        said["service_tiers"] = tiers
+    told = {_BATCH, *names} - {when for when, times in paid.items() if times is None}
+    told |= {when for when, name in names.items() if name in STANDARD}
+    unsaid = ["a price for " + " ".join(f"{key} {value}" for key, value in when) for when in paid if when not in told]
     return said, tuple(sorted(unsaid))
+
+
+def _multiplier(prices: Mapping[str, Any], table: Table) -> str | None:
+    """Return the one multiplier that makes these prices of a table, in all its tiers, or None where there is none."""
+    found = {
+        multiplier_of(_rates(prices, rates.get("over_input_tokens"))[0], _texts(rates))
+        for rates in (table, *table.get("tiers", ()))
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def _texts(rates: Table) -> dict[str, str]:
+    return {key: value for key, value in rates.items() if isinstance(value, str)}
 
 
 def _tiered(prices: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -194,11 +212,12 @@ def _catalog(name: str, data: bytes, day: str) -> Iterator[Offered]:
             continue
         newest = dated[-1]
         table: dict[str, Any] = dict(rates_given(newest))
-        for key in ("batch_multiplier", "markup", "tiers", "windows"):
+        for key in ("batch_multiplier", "service_tiers", "markup", "tiers", "windows"):
             value = getattr(newest, key)
             if value:
-                table[key] = value if isinstance(value, str) else [plain_table(each) for each in value]
-        yield Offered(file.tables.provider.name, frozenset({model.id}), table, says_batch=True)
+                table[key] = value if isinstance(value, str | dict) else [plain_table(each) for each in value]
+        provider = file.tables.provider.name
+        yield Offered(provider, frozenset({model.id}), table, says_batch=True, says_service_tiers=True)
 
 
 def catalog_of(name: str, data: bytes) -> CatalogFile:

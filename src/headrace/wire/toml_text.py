@@ -34,4 +34,7 @@ def _tables(value: object) -> list[Table]:
 def _value(value: object) -> str:
     if isinstance(value, datetime.date):
         return value.isoformat()
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{key} = {_value(each)}" for key, each in cast("Table", value).items())
+        return f"{{ {inner} }}"
     return json.dumps(value, ensure_ascii=False)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,6 +64,8 @@ def price_of(case: Case) -> PriceVersion:
     """Make the case's price as a catalog file would."""
     table = msgspec.convert({"effective": "2026-11-01", "source": "golden", **case["price"]}, PriceTable)
     price = price_version(table, "model", "golden")
+    tier = case.get("service_tier")
+    price = price if tier is None else price.service_tiers[tier].price
     return replace(price, markup_ppm=case.get("markup_ppm", 1_000_000))
 
 
@@ -80,6 +83,15 @@ def test_a_payload_becomes_these_lines(case: Case) -> None:
     lines = price_lines(usage, price_of(case), at_micros(case), batch=case.get("batch", False))
     shown = [[line.kind, line.quantity, line.price_pico, line.cost_nano, line.charge_nano] for line in lines]
     assert shown == case["lines"]
+
+
+def test_the_amounts_of_the_cases_are_their_own_quantities_times_rates_in_fractions() -> None:
+    for name, case in CASES:
+        markup = Fraction(case.get("markup_ppm", 1_000_000), 1_000_000)
+        for _, quantity, pico, cost, charge in case["lines"]:
+            exact = Fraction(quantity * pico, 1_000)
+            # Python rounds fractions half to even, as a line is.
+            assert (round(exact), round(exact * markup)) == (cost, charge), name
 
 
 NAMED = sorted({(case["model"], json.dumps(case["price"])) for _, case in CASES if "model" in case})
@@ -115,6 +127,8 @@ def test_every_price_of_a_case_could_stand_in_a_catalog_file() -> None:
         lines = ['[provider]\nname = "case"\nbase_url = "https://x.example/v1"\n[[models]]\nid = "m"']
         lines += ["context_length = 10", 'kind = "rerank"', '[[models.prices]]\neffective = 2026-11-01\nsource = "x"']
         lines += [f"{key} = {json.dumps(value)}" for key, value in price.items() if isinstance(value, str)]
+        tiers = ", ".join(f'{name} = "{times}"' for name, times in price.get("service_tiers", {}).items())
+        lines += [f"service_tiers = {{ {tiers} }}"] if tiers else []
         for name in ("tiers", "windows"):
             for table in price.get(name, ()):
                 lines.append(f"[[models.prices.{name}]]")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headrace.domain.json_value import JsonObject
 from headrace.services.price_proposals import Change, Comparison, Proposed
-from tests.unit.cli.command_line import ADMIN, ENVIRONMENT, CommandLine, FakeLocal
+from tests.unit.cli.command_line import ADMIN, ENVIRONMENT, CommandLine, FakeLocal, Stream
 
 CATALOG = Path(ENVIRONMENT["HEADRACE_HOME"]) / "catalog"
 PRICES: JsonObject = {
@@ -26,6 +26,7 @@ PRICES: JsonObject = {
                         {"from_utc": "02:00", "to_utc": "03:00", "days": ["sat"], "usd_per_mtok": {"input_fresh": "1"}},
                     ],
                     "batch_multiplier": "0.5",
+                    "service_tiers": {"flex": "0.5", "priority": "2"},
                     "in_force": True,
                 }
             ],
@@ -43,6 +44,8 @@ openai   from 2026-11-25   in force
   02:00-03:00 UTC sat
     input_fresh  $1/M
   in a batch: times 0.5
+  service tier flex: times 0.5
+  service tier priority: times 2
   openai/gpt-5.4@2026-11-25#b15be03c
   https://example.com/pricing
 """
@@ -89,7 +92,7 @@ def test_a_model_without_a_price_says_so() -> None:
 def test_a_diff_shows_changes_by_percent_and_what_looks_wrong() -> None:
     line = CommandLine(local=FakeLocal(comparison=FOUND))
     assert line("prices", "diff", "list.json", "--format", "models.dev").out == DIFF
-    assert line.local.done == [("price diff", CATALOG, Path("list.json"), "models.dev")]
+    assert line.local.done == [("price diff", CATALOG, Path("list.json"), "models.dev", None)]
 
 
 def test_a_diff_as_json() -> None:
@@ -123,7 +126,7 @@ def test_an_import_names_its_proposals_and_how_to_take_them_over() -> None:
     out = line("prices", "import", "list.json", "--format", "genai-prices").out
     assert out.startswith(DIFF)
     assert out.endswith(f"take it over:\n  headrace prices apply {proposal}\n")
-    assert line.local.done == [("price import", CATALOG, Path("list.json"), "genai-prices")]
+    assert line.local.done == [("price import", CATALOG, Path("list.json"), "genai-prices", None)]
 
 
 def test_nothing_to_propose_names_no_file() -> None:
@@ -143,3 +146,14 @@ def test_a_format_that_does_not_exist_is_refused() -> None:
     ran = CommandLine()("prices", "diff", "list.json", "--format", "excel")
     assert ran.status == 2
     assert "genai-prices" in ran.err
+
+
+def test_a_providers_own_list_is_read_for_the_provider_that_is_named() -> None:
+    line = CommandLine(local=FakeLocal(comparison=FOUND))
+    assert line("prices", "diff", "list.json", "--format", "provider", "--provider", "acme").status == 0
+    assert line.local.done == [("price diff", CATALOG, Path("list.json"), "provider", "acme")]
+
+
+def test_a_terminal_sees_that_a_long_list_is_being_read() -> None:
+    line = CommandLine(local=FakeLocal(comparison=FOUND), stderr=Stream(terminal=True))
+    assert "Reading list.json" in line("prices", "import", "list.json", "--format", "models.dev").err

@@ -222,3 +222,56 @@ def test_a_provider_without_a_file_gets_one() -> None:
         '[provider]\nname = "acme"\n\n[[models]]\nid = "one"\n\n[[models.prices]]\neffective = 2026-12-01\n'
         'source = "r"\ninput = "1.5"\noutput = "4"\n'
     )
+
+
+def test_service_tiers_are_compared_and_stay_where_a_source_says_nothing_of_them() -> None:
+    own = OWN.replace('output = "4"\n', 'output = "4"\nservice_tiers = { flex = "0.5", slow = "0.25" }\n')
+    (kept,) = compare(catalog(own), [offer(input="2", output="4")], DAY, "x").proposed
+    assert kept.table["service_tiers"] == {"flex": "0.5", "slow": "0.25"}
+    table = {"input": "1", "output": "4", "batch_multiplier": "0.5", "service_tiers": {"flex": "0.5", "priority": "2"}}
+    says = Offered("acme", frozenset({"one"}), table, says_service_tiers=True)
+    comparison = compare(catalog(own), [says], DAY, "x")
+    (proposed,) = comparison.proposed
+    assert proposed.changes == (
+        Change("service tier priority", None, "times 2"),
+        Change("service tier slow", "times 0.25", None),
+    )
+    text = proposal_texts(comparison)["acme"]
+    assert 'service_tiers = { flex = "0.5", priority = "2" }' in text
+    parsed = read_catalog_file(text_of(own))
+    assert isinstance(parsed, CatalogFile)
+    applied = with_prices(own, catalog_of("p.toml", text.encode()), parsed)
+    assert not check_catalog([text_of(applied)])
+    assert list(catalog(applied).models["one"][0].prices[-1].service_tiers) == ["flex", "priority"]
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        ("NaN", '"NaN" is not a price'),
+        ("Infinity", '"Infinity" is not a price'),
+        ("-1", '"-1" is not a price'),
+        ("1E+400", '"1E+400" is not a price'),
+        ("1000000", "is it in micro-dollars?"),
+        ("0.0000001", "is it a price per token?"),
+        ("0.0005", "is it a price per thousand?"),
+        ("100", "changes 10 times or more: is it another unit?"),
+    ],
+)
+def test_a_price_in_another_unit_or_none_at_all_is_shown_with_the_fix(price: str, said: str) -> None:
+    (proposed,) = found(offer(input=price, output="4")).proposed
+    assert any(said in each for each in proposed.warnings), proposed.warnings
+
+
+def test_another_currency_is_shown_with_the_fix() -> None:
+    (proposed,) = found(offer(input="1", output="4", currency="EUR")).proposed
+    assert proposed.warnings == (
+        'currency: "EUR" is not USD. Prices are in US dollars: convert it, and say the rate and its date in source.',
+    )
+
+
+def test_a_model_without_a_price_in_force_gets_its_first() -> None:
+    later = OWN.replace("effective = 2026-07-02", "effective = 2026-12-01")
+    (proposed,) = compare(catalog(later), [offer(input="1", output="4")], DAY, "x").proposed
+    assert (proposed.current, proposed.table["effective"]) == (None, datetime.date(2026, 12, 2))
+    assert proposed.changes[0] == Change("input_fresh", None, "1/M")

@@ -1,11 +1,13 @@
 """Price versions of catalog tables."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from headrace.domain.price import PriceVersion, PriceWindow
 from headrace.domain.usage import TEXT_CLASSES, TokenClass, UnitClass
-from headrace.services.price_versions import price_version
+from headrace.services.price_versions import price_version, rates_digest
 from headrace.wire.catalog_schema import PriceTable
 
 TIER = {"over_input_tokens": 200_000, "input": "2", "output": "4"}
@@ -87,3 +89,32 @@ def test_tiers_and_windows_are_taken_over() -> None:
     assert (rates[TokenClass.INPUT_FRESH], rates[TokenClass.OUTPUT_TEXT]) == (3_000_000, 4_000_000)
     assert made.windows[1].days == frozenset(range(7))
     assert made.batch_ppm == 250_000
+
+
+def test_a_service_tier_is_a_version_of_its_own_with_dearer_tokens_and_the_same_pieces() -> None:
+    window = {"from_utc": "01:00", "to_utc": "02:00", "input": "3", "output": "4", "usd_per_search": "0.01"}
+    tier = {**TIER, "usd_per_search": "0.01"}
+    made = price(
+        input="1",
+        output="2",
+        usd_per_search="0.01",
+        tiers=[tier],
+        windows=[window, {"from_utc": "03:00", "to_utc": "04:00", "multiplier": "2"}],
+        service_tiers={"priority": "1.75", "standard": "1"},
+    )
+    fast = made.service_tiers["priority"]
+    assert fast.multiplier_ppm == 1_750_000
+    assert fast.price.rates_pico[TokenClass.INPUT_FRESH] == 1_750_000
+    assert fast.price.rates_pico[UnitClass.SEARCH] == 10_000_000_000
+    assert fast.price.tiers[0].rates_pico[TokenClass.OUTPUT_TEXT] == 7_000_000
+    own, times = fast.price.windows
+    assert own.rates_pico is not None
+    assert (own.rates_pico[TokenClass.INPUT_FRESH], times.multiplier_ppm) == (5_250_000, 2_000_000)
+    assert fast.price.id.endswith(rates_digest(fast.price))
+    assert fast.price.id != made.id
+    assert fast.price.service_tiers == {}
+    assert made.service_tiers["standard"].price == replace(made, service_tiers={})
+
+
+def test_service_tiers_leave_the_id_of_the_price_as_it_is() -> None:
+    assert price(input="1", output="2", service_tiers={"flex": "0.5"}).id == price(input="1", output="2").id

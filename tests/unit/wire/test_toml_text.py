@@ -22,3 +22,9 @@ def test_what_is_written_reads_back() -> None:
 def test_tables_in_a_table_follow_its_own_keys() -> None:
     table = {"tiers": [{"input": "2"}], "input": "1"}
     assert table_text("a", table) == '[[a]]\ninput = "1"\n\n[[a.tiers]]\ninput = "2"'
+
+
+def test_a_table_in_a_value_is_written_in_a_line() -> None:
+    assert table_text("a", {"service_tiers": {"flex": "0.5", "priority": "2"}}) == (
+        '[[a]]\nservice_tiers = { flex = "0.5", priority = "2" }'
+    )

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from headrace.cli.client import open_client, segment
 from headrace.cli.options import NO_FLAGS, NO_HOME_FLAGS, ClientFlags, HomeFlags, home_of, wants_json
+from headrace.cli.progress import Waiting
 from headrace.cli.replies import part, parts, text, words
 from headrace.cli.session import Session, columns
 from headrace.domain.json_value import JsonObject, JsonValue
@@ -20,7 +21,10 @@ PATH = "/v2/prices"
 CATALOG_FOLDER = "catalog"
 Running = Annotated[Session, Parameter(parse=False)]
 SourceFormat = Annotated[
-    Literal["genai-prices", "models.dev", "catalog"], Parameter(name="--format", help="What the file is.")
+    Literal["genai-prices", "models.dev", "provider", "catalog"], Parameter(name="--format", help="What the file is.")
+]
+WhoseList = Annotated[
+    str | None, Parameter(name="--provider", help="Whose list it is, with --format provider: a name in the catalog.")
 ]
 
 
@@ -43,7 +47,9 @@ def show_prices(model: str, /, *, flags: ClientFlags = NO_FLAGS, session: Runnin
     return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
 
-def diff_prices(file: Path, /, *, form: SourceFormat, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
+def diff_prices(
+    file: Path, /, *, form: SourceFormat, whose: WhoseList = None, flags: HomeFlags = NO_HOME_FLAGS, session: Running
+) -> int:
     """Show what the prices in a file would change, and which look wrong; nothing is written.
 
     Parameters
@@ -51,11 +57,14 @@ def diff_prices(file: Path, /, *, form: SourceFormat, flags: HomeFlags = NO_HOME
     file:
         A list of prices that you fetched, or a proposal.
     """
-    found = session.local.price_diff(_folder(flags, session), file.expanduser(), form)
+    with Waiting(session.stderr, f"Reading {file.name}"):
+        found = session.local.price_diff(_folder(flags, session), file.expanduser(), form, whose)
     return session.tell(_as_json(found, ()), _as_text(found), as_json=wants_json(flags.json, session.environment))
 
 
-def import_prices(file: Path, /, *, form: SourceFormat, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
+def import_prices(
+    file: Path, /, *, form: SourceFormat, whose: WhoseList = None, flags: HomeFlags = NO_HOME_FLAGS, session: Running
+) -> int:
     """Write what the prices in a file would change as proposals in HOME/catalog/proposals; none is in force.
 
     Parameters
@@ -63,7 +72,8 @@ def import_prices(file: Path, /, *, form: SourceFormat, flags: HomeFlags = NO_HO
     file:
         A list of prices that you fetched.
     """
-    found, paths = session.local.price_import(_folder(flags, session), file.expanduser(), form)
+    with Waiting(session.stderr, f"Reading {file.name}"):
+        found, paths = session.local.price_import(_folder(flags, session), file.expanduser(), form, whose)
     lines = [_as_text(found)]
     if paths:
         lines += ["Nothing is in force yet. Read each proposal, correct it, and take it over:"]
@@ -105,6 +115,8 @@ def _version(provider: str, version: JsonObject) -> str:
         lines += [f"    {each}" for each in _rates(window)]
     if text(version, "batch_multiplier"):
         lines.append(f"  in a batch: times {text(version, 'batch_multiplier')}")
+    tiers = part(version, "service_tiers")
+    lines += [f"  service tier {name}: times {text(tiers, name)}" for name in tiers]
     return "\n".join([*lines, f"  {text(version, 'version')}", f"  {text(version, 'source')}"])
 
 

@@ -50,16 +50,16 @@ class CatalogFiles:
         return tuple(sorted(each for each in self._folder.glob("*.toml") if not each.name.startswith(".")))
 
 
-def read_file(path: Path) -> CatalogText:
+def read_file(path: Path, largest_bytes: int = LARGEST_BYTES) -> CatalogText:
     """Return one of the operator's files; raises ConfigInvalid for one that cannot be read."""
     try:
         size = path.stat().st_size
-        data = path.read_bytes() if size <= LARGEST_BYTES else b""
+        data = path.read_bytes() if size <= largest_bytes else b""
     except OSError as error:
         raise ConfigInvalid(
             f"{path}: cannot be read ({error.strerror}). "
             "Make it readable for the user that runs Headrace, or move it away."
         ) from error
-    if size > LARGEST_BYTES:
-        raise ConfigInvalid(f"{path}: {size} bytes is more than the {LARGEST_BYTES} that a catalog file may have.")
+    if size > largest_bytes:
+        raise ConfigInvalid(f"{path}: {size} bytes is more than the {largest_bytes} that such a file may have.")
     return CatalogText(str(path), path.stem, "operator", data)
