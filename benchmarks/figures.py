@@ -115,6 +115,29 @@ class DataPlane:
 
 
 @dataclass(frozen=True, slots=True)
+class Metered:
+    """One key with so many budgets (None: a ledger that stores nothing), in rounds that took turns."""
+
+    budgets: int | None
+    latency_p50_ms: float
+    alone_cpu_us: float
+    loaded_cpu_us: float
+    requests_per_second: float
+    commits_per_request: float | None
+    errors: int
+    first_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """What durable metering adds to the same gateway with a ledger that stores nothing."""
+
+    without: Metered
+    plain: Metered
+    with_budgets: tuple[Metered, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """One bar and whether it is met; `None` could not be judged."""
 
@@ -148,3 +171,4 @@ class Report:
     litellm: Figures | None
     headrace: Figures | None
     data_plane: DataPlane | None = None
+    metering: Metering | None = None

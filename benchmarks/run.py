@@ -19,8 +19,9 @@ import msgspec
 from benchmarks import targets
 from benchmarks.calls import fetch, metric_samples, upstream_stats
 from benchmarks.data_plane import measure_data_plane
-from benchmarks.figures import BenchError, DataPlane, Figures, LedgerFacts, Report
+from benchmarks.figures import BenchError, DataPlane, Figures, LedgerFacts, Metering, Report
 from benchmarks.measures import FULL, QUICK, Bench, measure
+from benchmarks.metering import measure_metering
 from benchmarks.processes import Cores, choose_cores
 from benchmarks.table import render, verdicts
 from benchmarks.toolchain import BUILD, build_programs, commit, install_litellm, run_command
@@ -114,6 +115,7 @@ class Headrace:
     figures: Figures
     ledger: LedgerFacts
     data_plane: DataPlane
+    metering: Metering
 
 
 def measure_litellm(bench: Bench, python: Path) -> Figures:
@@ -133,7 +135,9 @@ def measure_headrace(bench: Bench) -> Headrace:
         figures = measure(bench, target)
         requests = upstream_stats(bench.upstream_port).requests - before
         ledger = ledger_facts(target, files, requests, bench.directory)
-        return Headrace(figures, ledger, measure_data_plane(bench, target))
+        data_plane = measure_data_plane(bench, target)
+    say("measuring what metering adds")
+    return Headrace(figures, ledger, data_plane, measure_metering(bench))
 
 
 @contextlib.contextmanager
@@ -186,6 +190,7 @@ def run(options: Options) -> Report:
         litellm=peer,
         headrace=ours.figures if ours else None,
         data_plane=ours.data_plane if ours else None,
+        metering=ours.metering if ours else None,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from benchmarks.data_plane import data_plane_text, data_plane_verdicts
 from benchmarks.figures import Figures, Report, Verdict
 from benchmarks.measures import LEAVING_CLIENTS, LOADED_CONCURRENCY, MAX_CLEAN_GAP_MS
+from benchmarks.metering import metering_text, metering_verdicts
 
 REQUESTS_PER_SECOND_BAR = 25.0
 ADDED_P99_BAR = 1 / 4
@@ -191,6 +192,7 @@ def verdicts(report: Report) -> tuple[Verdict, ...]:
             None if synchronous is None else synchronous in {"FULL", "EXTRA"},
         ),
         *data_plane_verdicts(report.data_plane),
+        *metering_verdicts(report.metering),
     )
 
 
@@ -211,6 +213,8 @@ def render(report: Report) -> str:
     ]
     if report.data_plane:
         parts.append(data_plane_text(report.data_plane))
+    if report.metering:
+        parts.append(metering_text(report.metering))
     problems = [f"{one.name}: {one.errors} errors, first: {one.first_error}" for one in measured if one.first_error]
     if problems:
         parts.append("\n".join(problems))

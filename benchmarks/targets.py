@@ -224,24 +224,31 @@ def name_models(listed: list[str]) -> dict[str, str]:
 
 
 @contextmanager
-def headrace(upstream_port: int, cores: Cores, directory: Path) -> Generator[tuple[Target, HeadraceFiles]]:
-    """Run Headrace on a fresh home with its ledger as shipped, and the bench upstream as its provider."""
+def headrace(
+    upstream_port: int, cores: Cores, directory: Path, script: Path | None = None
+) -> Generator[tuple[Target, HeadraceFiles]]:
+    """Run Headrace on a fresh home with its ledger as shipped, and the bench upstream as its provider.
+
+    With a script, that is run in the place of the command.
+    """
     program = Path(sys.executable).parent / "headrace"
     if not program.exists():
         raise BenchError(f"{program.name} is not installed beside this Python: start with `make bench`")
-    home = directory / "headrace-home"
+    name = "headrace" if script is None else script.stem
+    home = directory / f"{name}-home"
     shutil.rmtree(home, ignore_errors=True)
     (home / "catalog").mkdir(parents=True, mode=0o700)
     home.chmod(0o700)
     (home / "catalog" / "bench.toml").write_text(headrace_provider(upstream_port), encoding="utf-8")
     port = free_port()
-    command = (str(program), "serve", "--home", str(home), "--host", "127.0.0.1", "--port", str(port))
-    running = start(Launch("headrace", command, cores.target, directory, _environment(directory)))
+    started = (str(program),) if script is None else (sys.executable, "-P", str(script))
+    command = (*started, "serve", "--home", str(home), "--host", "127.0.0.1", "--port", str(port))
+    running = start(Launch(name, command, cores.target, directory, _environment(directory)))
     try:
         files = read_credentials(home, running)
         authorization = f"Bearer {files.api_key}"
         models = name_models(_listed_models(port, authorization, running))
-        target = Target("Headrace", port, authorization, models, running)
+        target = Target(name.capitalize(), port, authorization, models, running)
         wait_for_reply(port, authorization, target.body(UNARY), running.check_alive)
         check_keys(target)
         yield target, files

@@ -19,11 +19,13 @@ from itertools import chain
 from pathlib import Path
 from random import SystemRandom
 
+from benchmarks.budget_race import race_part
+from benchmarks.mutants import hunt
 from tests.e2e.cut_cases import Outcome, every_byte, translated
 from tests.e2e.cut_play import STREAMS, cut_stage, faults_of, play
-from tests.e2e.kill_rounds import kill_rounds
+from tests.e2e.kill_rounds import Point, kill_plan, kill_rounds
 
-DEFAULT_KILLS = 100
+DEFAULT_KILLS = 200
 DEFAULT_MINUTES = 30.0
 EMBEDDED_EVERY = 10
 CUTS_SHARE = 0.5
@@ -64,7 +66,7 @@ class Part:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run both parts; returns the exit status."""
+    """Run every part; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.torture", description=__doc__)
     parser.add_argument("--kills", type=int, default=DEFAULT_KILLS, help="how often the server is killed")
     parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES, help="the most that all of it may take")
@@ -72,9 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--weights", type=Path, default=Path.home() / ".headrace", help="a home whose pulled weights are used"
     )
+    parser.add_argument("--mutants", action="store_true", help="only seed faults into the ledger, to have them found")
     options = parser.parse_args(arguments)
     weights: Path | None = options.weights if (options.weights / "weights").is_dir() else None
     seed = SystemRandom().getrandbits(32) if options.seed is None else options.seed
+    if options.mutants:
+        return hunt(seed)
     with tempfile.TemporaryDirectory(prefix="headrace-torture-") as folder:
         ordered = Ordered(options.kills, options.minutes, seed, weights, Path(folder))
         _say({"seed": seed, "kills": ordered.kills, "minutes": ordered.minutes, "embedded": weights is not None})
@@ -84,9 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_STATUS[verdict]
 
 
-async def _run(ordered: Ordered) -> tuple[Part, Part]:
+async def _run(ordered: Ordered) -> tuple[Part, ...]:
     began, seconds = time.monotonic(), ordered.minutes * 60
-    return await _cuts(ordered, began + seconds * CUTS_SHARE), await _kills(ordered, began + seconds)
+    cuts, kills = await _cuts(ordered, began + seconds * CUTS_SHARE), await _kills(ordered, began + seconds)
+    return (
+        cuts,
+        kills,
+        _told(Part("budgets", *await race_part(ordered.folder / "races", ordered.seed, began + seconds))),
+    )
 
 
 async def _cuts(ordered: Ordered, deadline: float) -> Part:
@@ -109,11 +119,14 @@ async def _cuts(ordered: Ordered, deadline: float) -> Part:
 
 
 async def _kills(ordered: Ordered, deadline: float) -> Part:
-    began = time.monotonic()
+    began, plan = time.monotonic(), kill_plan(ordered.seed)
+    at: Point | None = None
     async with kill_rounds(ordered.folder / "home", ordered.seed, ordered.weights) as rounds:
         while len(rounds.kills) < ordered.kills and time.monotonic() < deadline:
             embedded = ordered.weights is not None and len(rounds.kills) % EMBEDDED_EVERY == 0
-            kill = await rounds.round(embedded=embedded)
+            then = next(plan)
+            kill = await rounds.round(embedded=embedded, at=at, then=then)
+            at = then
             if len(rounds.kills) % EMBEDDED_EVERY == 0:
                 _say({"kills": len(rounds.kills), "open_at_kill": kill.open_then.held})
         verdict = rounds.verdict()

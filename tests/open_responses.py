@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import httpx2
 from jsonschema import Draft202012Validator
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import InputTokenCountResponse, Response, ResponseItemList, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 SCHEMA = "openresponses/openapi/2026-04-24.json"
@@ -27,7 +27,7 @@ NAMED_OTHERWISE = {
     "response.reasoning_text.done": "response.reasoning.done",
 }
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
-RESPONSE = re.compile(r"/v1/responses(/resp_[^/]+)?$")
+RESPONSE = re.compile(r"/v1/responses(/input_tokens|/resp_[^/]+(/input_items)?)?$")
 
 
 @cache
@@ -67,6 +67,24 @@ def judge_body(body: Any) -> None:
     faults = schema_faults("ResponseResource", body)
     assert not faults, faults
     assert Response.model_validate(body, strict=True)
+
+
+def judge_list(body: Any) -> None:
+    """Expect a list of a response's input to be of the SDK's types, and each item of both documents."""
+    assert ResponseItemList.model_validate(body, strict=True)
+    faults = [fault for item in body["data"] for fault in schema_faults("ItemField", item)]
+    assert not faults, faults
+
+
+def judge_whole(body: Any) -> None:
+    """Expect whatever is not a stream to be of the documents that know it; the schema has no count and no list."""
+    match body["object"]:
+        case "list":
+            judge_list(body)
+        case "response.input_tokens":
+            assert InputTokenCountResponse.model_validate(body, strict=True)
+        case _:
+            judge_body(body)
 
 
 def judge_event(event: dict[str, Any]) -> None:
@@ -156,7 +174,7 @@ class _JudgedStream(httpx2.SyncByteStream):
             self._seen += block
             yield block
         if not self._is_stream:
-            judge_body(json.loads(self._seen))
+            judge_whole(json.loads(self._seen))
             self._owner.judged += 1
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal that is right: on these upstreams, in these words, for this reason; `clients` empty means all."""
+    """A refusal that is right: on these upstreams, in these words, for this reason; `clients` empty means all.
+
+    `source` is the address of the document that lacks what was asked, `read` the day it was read.
+    """
 
     features: tuple[str, ...]
     upstreams: tuple[str, ...]
     says: str
     reason: str
     source: str
+    read: date
     clients: tuple[str, ...] = ()
 
     def covers(self, cell: Cell) -> bool:
@@ -90,6 +95,7 @@ def read_refusals(text: str) -> tuple[Refusal, ...]:
             says=each["says"],
             reason=each["reason"],
             source=each["source"],
+            read=each["read"],
             clients=tuple(each.get("clients", ())),
         )
         for each in entries
@@ -136,7 +142,7 @@ def page(results: Results, refusals: tuple[Refusal, ...]) -> str:
         "",
         "`embedded` is a real model on this machine; the other columns are the scriptable provider of",
         "[testing.md](testing.md), which speaks that dialect. ✓ is served; a number leads to the reason below.",
-        "The official `openai` and `anthropic` SDKs are part of `make test` instead.",
+        "The official `openai` and `anthropic` SDKs are part of `make test` too.",
         "",
         "| ran with | version |",
         "|---|---|",
@@ -146,7 +152,9 @@ def page(results: Results, refusals: tuple[Refusal, ...]) -> str:
     ]
     if refusals:
         lines += ["## Refused or not asked", ""]
-        lines += [f"{number}. {each.reason} ({each.source})" for number, each in enumerate(refusals, 1)]
+        lines += [
+            f"{number}. {each.reason} ({each.source}, read {each.read})" for number, each in enumerate(refusals, 1)
+        ]
     return "\n".join(lines).rstrip() + "\n"
 
 

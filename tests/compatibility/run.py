@@ -23,7 +23,7 @@ from tests.compatibility.provider import provider
 from tests.running import RunningHeadrace
 from tests.weights_fixtures import MINILM, MINILM_TOKENIZER, SMOLLM, pulled
 
-CLIENT_SECONDS = 600
+CLIENT_SECONDS = 900
 EMBEDDED = {"upstream": "embedded", "chat": "smollm2-135m", "embedding": "all-minilm-l6-v2"}
 ADAPTERS = {"chat": None, "responses": "openai_responses", "messages": "anthropic"}
 VOLATILE = re.compile(r"\b(?:req|resp|msg|chatcmpl)_[\w-]+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|127\.0\.0\.1:\d+")

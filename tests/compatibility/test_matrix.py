@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,7 +12,7 @@ from tests.compatibility import environments, matrix, probe
 from tests.compatibility.matrix import UPSTREAMS, Cell, Refusal, Results
 from tests.compatibility.provider import chat_for
 
-REFUSAL = Refusal(("image",), ("embedded",), "cannot", "It cannot see.", "its card")
+REFUSAL = Refusal(("image",), ("embedded",), "cannot", "It cannot see.", "https://its.card", date(2026, 11, 24))
 SERVED = tuple(Cell("a client", "image", upstream, "served", "") for upstream in UPSTREAMS)
 GOOD = Results(
     "2026-11-24", {"a client": "1.0"}, (replace(SERVED[0], outcome="refused", detail="it cannot"), *SERVED[1:])
@@ -46,6 +48,13 @@ def test_the_committed_page_is_made_from_the_committed_results_without_a_complai
     assert matrix.complaints(results, refusals) == []
     assert matrix.page(results, refusals) == matrix.PAGE.read_text()
     assert matrix.write_results(results) == matrix.RESULTS.read_text()
+
+
+def test_each_refusal_cites_a_document_of_somebody_else_and_the_day_it_was_read() -> None:
+    for refusal in matrix.read_refusals(matrix.REFUSALS.read_text()):
+        address = urlsplit(refusal.source)
+        assert address.scheme == "https" and "." in address.netloc, refusal.source
+        assert date(2026, 11, 1) <= refusal.read
 
 
 def test_the_committed_results_are_of_the_pinned_clients() -> None:

@@ -15,7 +15,7 @@ PREFLIGHT_SECONDS = b"600"
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 EXPOSED = (
     b"x-request-id, retry-after, x-should-retry, etag, x-headrace-model, x-headrace-attempts, x-headrace-dropped, "
-    b"x-headrace-cost-usd, x-headrace-cost-nano-usd, idempotency-replayed, "
+    b"x-headrace-cost-usd, x-headrace-cost-nano-usd, x-headrace-clamped, idempotency-replayed, "
 ) + ", ".join((*NAMES, *ANTHROPIC_NAMES)).encode()
 
 

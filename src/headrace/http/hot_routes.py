@@ -54,6 +54,7 @@ SENDS = (
     "x-headrace-dropped",
     "x-headrace-cost-usd",
     "x-headrace-cost-nano-usd",
+    "x-headrace-clamped",
     "idempotency-replayed",
     "x-headrace-cache",
     "x-headrace-cache-source",

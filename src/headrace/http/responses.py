@@ -9,9 +9,9 @@ from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.http.routing import Audience, Reply, Request, RouteSpec, json_reply
 from headrace.services.responses import Responses
-from headrace.wire.json_strict import is_object
 from headrace.wire.openapi import Entry
 from headrace.wire.openapi_responses import InputItems, InputItemsQuery, Response, ResponseDeleted, ResponseQuery
+from headrace.wire.responses_listed import listed_item
 
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 ONE_ENTRY = Entry("Returns a kept response", Response, asks=ResponseQuery)
@@ -59,7 +59,7 @@ def response_routes(responses: Responses) -> tuple[RouteSpec, ...]:
 
 
 def _page(request: Request, items: list[JsonValue]) -> JsonObject:
-    listed = [_listed(item, index) for index, item in enumerate(items)]
+    listed = [listed_item(item, index) for index, item in enumerate(items)]
     if _choice(request, "order", ("desc", "asc")) == "desc":
         listed.reverse()
     after = request.text("after")
@@ -87,19 +87,3 @@ def _choice(request: Request, name: str, choices: tuple[str, ...]) -> str:
     if text not in choices:
         raise InvalidRequest(f'"{name}" must be one of {", ".join(choices)}, not "{text[:40]}".', param=name)
     return text
-
-
-def _listed(item: JsonValue, index: int) -> JsonObject:
-    """Return an item as a list shows it: with an id and a type, and a message's content in parts."""
-    given = item if is_object(item) else {}
-    kind = given.get("type", "message")
-    prefix = {"message": "msg", "reasoning": "rs", "function_call": "fc"}.get(str(kind), "item")
-    listed: JsonObject = {"id": f"{prefix}_input_{index}", "type": kind, **given}
-    content = listed.get("content")
-    if kind == "message" and isinstance(content, str):
-        part = "output_text" if listed.get("role") == "assistant" else "input_text"
-        more: JsonObject = {"annotations": []} if part == "output_text" else {}
-        listed["content"] = [{"type": part, "text": content, **more}]
-    if kind == "message":
-        listed.setdefault("status", "completed")
-    return listed

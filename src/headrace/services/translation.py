@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeGuard
 
 import msgspec
 
@@ -12,7 +13,7 @@ from headrace.domain.errors import HeadraceError, InvalidRequest, UpstreamProtoc
 from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Deadlines, Endpoint, Target
 from headrace.domain.usage import Usage
-from headrace.ports.upstream import Adapter, Exchange, Prepared, Reader, Transport
+from headrace.ports.upstream import Adapter, Exchange, Prepared, PromptCounter, Reader, Transport
 from headrace.wire.dialect_headers import untranslated_headers
 from headrace.wire.json_strict import decode_trusted, encode, is_object
 from headrace.wire.pair import Pair, StreamTranslator
@@ -41,6 +42,8 @@ class TranslatingAdapter:
             return self._inner.prepare(call, target)
         translated = self._pair(call).request(dict(call.body))
         envelope = self._read_envelope(translated.body, call.envelope.body_bytes)
+        if call.envelope.output_cap is not None:
+            envelope = replace(envelope, output_cap=call.envelope.output_cap)
         asked = replace(
             call, dialect=self._dialect, body=translated.body, envelope=envelope, passed_headers=(), origin=call
         )
@@ -68,6 +71,13 @@ class TranslatingAdapter:
         """Name the failure as the inner adapter does."""
         return self._inner.failure(status, headers, body)
 
+    async def count_prompt(
+        self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines
+    ) -> int | None:
+        """Count the prompt as the inner adapter does, where it can."""
+        inner = self._inner
+        return await inner.count_prompt(transport, endpoint, prepared, deadlines) if _counts(inner) else None
+
     def _pair(self, call: Call) -> Pair:
         pair = self._pairs.get(call.dialect)
         if pair is None:
@@ -75,6 +85,10 @@ class TranslatingAdapter:
                 f"This model cannot be called in the {call.dialect.value} dialect.", code="dialect_unsupported"
             )
         return pair
+
+
+def _counts(adapter: Adapter) -> TypeGuard[PromptCounter]:
+    return isinstance(adapter, PromptCounter)
 
 
 class _Around:

@@ -95,11 +95,11 @@ def output_schema(body: JsonObject) -> tuple[str, JsonObject] | None:
 
 
 def upstream_fields(call: Call, model_name: str, default_cap: int) -> JsonObject:
-    """Return the upstream's request: the caller's body with the model renamed and a missing output cap filled in."""
+    """Return the upstream's request: the caller's body with the model renamed and the output cap set, which need not be the body's."""
     fields = dict(call.body)
     fields["model"] = model_name
-    if call.envelope.output_cap is None:
-        fields["max_tokens"] = default_cap
+    cap = call.envelope.output_cap
+    fields["max_tokens"] = default_cap if cap is None else cap
     return fields
 
 

@@ -110,8 +110,8 @@ def upstream_fields(call: Call, model_name: str, default_cap: int, capabilities:
     fields = {name: value for name, value in call.body.items() if name not in _OURS}
     fields["model"] = model_name
     fields["store"] = False
-    if call.envelope.output_cap is None:
-        fields["max_output_tokens"] = default_cap
+    cap = call.envelope.output_cap
+    fields["max_output_tokens"] = default_cap if cap is None else cap
     if Capability.REASONING in capabilities:
         include = fields.get("include")
         asked = include if isinstance(include, list) else []

@@ -15,6 +15,7 @@ from headrace.testing.clock import FakeClock
 from headrace.wire.json_strict import encode
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.nouns import CALLER
+from tests.open_responses import judge_list
 from tests.unit.services.test_responses import OTHER
 
 pytestmark = pytest.mark.anyio
@@ -82,13 +83,16 @@ async def test_items_are_listed_newest_first_in_pages_with_an_id_and_a_type_each
         "message",
     ]
     assert page["data"][-1]["content"] == [{"type": "input_text", "text": "Hi"}]
-    assert page["data"][2]["content"] == [{"type": "output_text", "text": "Hello.", "annotations": []}]
+    said = {"type": "output_text", "text": "Hello.", "annotations": [], "logprobs": []}
+    assert page["data"][2]["content"] == [said]
+    judge_list(page)
     assert not page["has_more"] and page["object"] == "list"
     ids: list[str] = []
     after = ""
     while True:
         page = await world.ask("GET", "/input_items", f"order=asc&limit=2{after}")
         ids += [item["id"] for item in page["data"]]
+        judge_list(page)
         assert (page["first_id"], page["last_id"]) == (page["data"][0]["id"], ids[-1])
         if not page["has_more"]:
             break

@@ -12,7 +12,7 @@ from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Deadlines, Endpoint
 from headrace.domain.usage import Usage
 from headrace.drivers.providers.openai import OpenAiAdapter
-from headrace.ports.upstream import Reader
+from headrace.ports.upstream import Prepared, Reader, Transport
 from headrace.services.translation import TranslatedReply, TranslatedStream, TranslatingAdapter
 from headrace.testing.clock import FakeClock
 from headrace.testing.openai_replies import Chat, ToolCall, chat_reply, chat_stream, sse_frame
@@ -56,6 +56,35 @@ def test_a_beta_of_the_callers_dialect_is_not_sent_and_said_so() -> None:
     prepared = ADAPTER.prepare(replace(a_call(top_k=5), passed_headers=passed), a_target())
     assert prepared.dropped == ("top_k", "anthropic-beta")
     assert prepared.headers == () and prepared.call is not None and prepared.call.passed_headers == ()
+
+
+def test_a_cap_that_a_budget_shrank_is_translated_too() -> None:
+    call = a_call()
+    clamped = replace(call, envelope=replace(call.envelope, output_cap=3))
+    prepared = ADAPTER.prepare(clamped, a_target())
+    assert decode_object(prepared.body)["max_tokens"] == 3
+    assert prepared.call is not None and prepared.call.envelope.output_cap == 3
+
+
+def test_a_translated_call_without_a_cap_gets_the_catalogs() -> None:
+    body: JsonObject = {"model": "one", "messages": [{"role": "user", "content": "Hi"}]}
+    envelope = anthropic_messages.read_translated_envelope(body, 99)
+    call = Call("req_1", Operation.CHAT, CALLER, envelope, body, 0, Dialect.MESSAGES)
+    assert decode_object(ADAPTER.prepare(call, a_target()).body)["max_tokens"] == 256
+
+
+@pytest.mark.anyio
+async def test_a_prompt_is_counted_by_the_adapter_inside_where_it_can() -> None:
+    class Counting(OpenAiAdapter):
+        async def count_prompt(
+            self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines
+        ) -> int | None:
+            return len(prepared.body)
+
+    asked = FakeTransport([]), Endpoint(""), Prepared("/", b"12345", stream=False), Deadlines()
+    counting = TranslatingAdapter(Counting(FakeClock(), "max_tokens"), Dialect.CHAT, {}, openai_chat.read_envelope)
+    assert await counting.count_prompt(*asked) == 5
+    assert await ADAPTER.count_prompt(*asked) is None
 
 
 def test_its_own_dialect_passes_through() -> None:

@@ -1,6 +1,7 @@
 """Reading a Messages request, writing the upstream's, and estimating its prompt."""
 
 from collections.abc import Set
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,6 +97,12 @@ def test_everything_leaves_as_it_came_but_the_model_and_a_missing_cap() -> None:
     del body["max_tokens"]
     bare = Call("req_1", Operation.CHAT, CALLER, read_translated_envelope(body, 9), body, 0, Dialect.MESSAGES)
     assert upstream_fields(bare, "theirs", 256) == {**body, "model": "theirs", "max_tokens": 256}
+
+
+def test_a_cap_that_a_budget_shrank_goes_out_in_place_of_the_callers() -> None:
+    envelope = replace(read_envelope(asked(), 9), output_cap=3)
+    call = Call("req_1", Operation.CHAT, CALLER, envelope, asked(), 0, Dialect.MESSAGES)
+    assert upstream_fields(call, "theirs", 256)["max_tokens"] == 3
 
 
 def estimate(body: JsonObject) -> int:

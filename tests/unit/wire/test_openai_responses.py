@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.domain.call import Call, Dialect, Operation
@@ -20,6 +22,14 @@ def sent(capabilities: frozenset[Capability] = frozenset(), **fields: JsonValue)
     body = asked(**fields)
     call = Call("req_1", Operation.CHAT, CALLER, read_envelope(body, 9), body, 1, Dialect.RESPONSES)
     return upstream_fields(call, "theirs", 256, capabilities)
+
+
+def test_a_cap_that_a_budget_shrank_goes_out_in_place_of_the_callers() -> None:
+    body = asked(max_output_tokens=50)
+    call = Call(
+        "req_1", Operation.CHAT, CALLER, replace(read_envelope(body, 9), output_cap=3), body, 1, Dialect.RESPONSES
+    )
+    assert upstream_fields(call, "theirs", 256, frozenset())["max_output_tokens"] == 3
 
 
 def test_the_envelope_is_what_we_own() -> None:

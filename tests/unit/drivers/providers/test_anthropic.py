@@ -10,13 +10,14 @@ from headrace.domain.catalog import Quirks
 from headrace.domain.errors import InvalidRequest, UpstreamRateLimited
 from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Deadlines, Endpoint
+from headrace.domain.price import ServiceTier
 from headrace.drivers.providers.anthropic import AnthropicAdapter
 from headrace.testing.clock import FakeClock
 from headrace.wire.anthropic_body import MessagesBodyReader
 from headrace.wire.anthropic_messages import read_translated_envelope
 from headrace.wire.anthropic_messages_stream import MessagesStreamReader
 from headrace.wire.json_strict import decode_object
-from tests.fakes.nouns import CALLER, a_model, a_target
+from tests.fakes.nouns import CALLER, a_model, a_price, a_target
 from tests.fakes.turn_world import FakeExchange, FakeTransport
 
 LEAST: JsonObject = {"model": "one", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
@@ -88,3 +89,13 @@ def test_the_answer_is_read_as_it_was_asked_for() -> None:
 def test_failures_are_named() -> None:
     failure = adapter().failure(429, {"retry-after": "5"}, b"")
     assert isinstance(failure, UpstreamRateLimited) and failure.retry_after_seconds == 5
+
+
+def test_a_speed_without_a_price_is_dropped_and_named() -> None:
+    prepared = adapter().prepare(a_call(speed="fast"), a_target())
+    assert (prepared.dropped, prepared.service_tier) == (("speed",), None)
+    assert "speed" not in decode_object(prepared.body)
+    price = replace(a_price(), service_tiers={"fast": ServiceTier(2_000_000, a_price())})
+    asked = adapter().prepare(a_call(speed="fast"), a_target(price=price))
+    assert (asked.dropped, asked.service_tier) == ((), "fast")
+    assert decode_object(asked.body)["speed"] == "fast"

@@ -9,12 +9,13 @@ from headrace.domain.call import Call, Dialect
 from headrace.domain.catalog import Capability
 from headrace.domain.errors import InvalidRequest, UpstreamRateLimited
 from headrace.domain.json_value import JsonValue
+from headrace.domain.price import ServiceTier
 from headrace.drivers.providers.openai_responses import OpenAiResponsesAdapter
 from headrace.testing.clock import FakeClock
 from headrace.wire.openai_responses import read_envelope
 from headrace.wire.openai_responses_stream import ResponsesStreamReader
 from headrace.wire.responses_body import ResponsesBodyReader
-from tests.fakes.nouns import a_call, a_model, a_target
+from tests.fakes.nouns import a_call, a_model, a_price, a_target
 
 ADAPTER = OpenAiResponsesAdapter(FakeClock())
 
@@ -44,6 +45,15 @@ def test_a_field_that_the_model_refuses_is_named() -> None:
         ADAPTER.prepare(asked(temperature=0.2), target)
     assert caught.value.param == "temperature"
     assert b"temperature" not in ADAPTER.prepare(asked(temperature=1), target).body
+
+
+def test_a_service_tier_goes_out_where_it_has_a_price_and_is_dropped_elsewhere() -> None:
+    price = replace(a_price(), service_tiers={"flex": ServiceTier(500_000, a_price())})
+    sent = ADAPTER.prepare(asked(service_tier="flex"), a_target(price=price))
+    assert (sent.service_tier, sent.dropped) == ("flex", ())
+    dropped = ADAPTER.prepare(asked(service_tier="flex"), a_target())
+    assert (dropped.service_tier, dropped.dropped) == (None, ("service_tier",))
+    assert b"service_tier" not in dropped.body
 
 
 def test_the_reader_is_of_the_form_that_was_asked_for() -> None:

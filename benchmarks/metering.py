@@ -1,0 +1,166 @@
+"""What durable metering costs: Headrace against itself with a ledger that stores nothing, and with budgets on a key.
+
+Both run at the same time on the target's core and are asked in turn, so that what the machine does meets both.
+"""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import targets
+from benchmarks.calls import fetch, metric_samples
+from benchmarks.figures import BenchError, Metered, Metering, Verdict
+from benchmarks.measures import LOADED_CONCURRENCY, UNBOUNDED, Bench, Costed, Load, run_costed
+from benchmarks.targets import HeadraceFiles, Target
+from benchmarks.workloads import UNARY
+
+UNMETERED = Path(__file__).resolve().parent / "unmetered.py"
+BUDGETS = (1, 4, 16)
+WINDOWS = ("hour", "day", "week", "month")
+ZONES = ("UTC", "Europe/Berlin", "Asia/Tokyo", "America/New_York")
+LIMIT_USD = "1000000"
+MOST_CPU_US, MOST_ADDED_MS = 60.0, 1.0
+TURNS_EACH = 2
+
+
+class _Key(msgspec.Struct, frozen=True):
+    uuid: str
+    secret_key: str
+
+
+class _NewKey(msgspec.Struct, frozen=True):
+    api_key_info: _Key
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A target and what its rounds gave."""
+
+    target: Target
+    budgets: int | None
+    files: HeadraceFiles
+    alone: list[Costed] = field(default_factory=list[Costed])
+    loaded: list[Costed] = field(default_factory=list[Costed])
+
+    def commits(self) -> int:
+        """How many commits the ledger has made."""
+        _, body = fetch(self.target.port, "/metrics", f"Bearer {self.files.admin_token}")
+        samples = metric_samples(body.decode(errors="replace"), "headrace_ledger_commits_total")
+        return int(sum(value for _, value in samples))
+
+
+def measure_metering(bench: Bench) -> Metering:
+    """Start both servers and ask them in turn: without a ledger, with it, and with budgets on the key."""
+    places = bench.upstream_port, bench.cores, bench.directory
+    with (
+        targets.headrace(*places, script=UNMETERED) as (without, without_files),
+        targets.headrace(*places) as (metered, files),
+    ):
+        base = _Asked(without, None, without_files)
+        asked = [base, _Asked(metered, 0, files)]
+        asked += [_Asked(_with_budgets(metered, files, count), count, files) for count in BUDGETS]
+        for each in asked:
+            run_costed(bench, each.target, Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, bench.effort.warmup_ms))
+        before = asked[1].commits()
+        for _ in range(bench.effort.rounds * TURNS_EACH):
+            _take_turns(bench, asked)
+        commits = asked[1].commits() - before
+    requests = sum(costed.result.ok for each in asked[1:] for costed in (*each.alone, *each.loaded))
+    found = [_metered(each, None if each is base else commits / max(1, requests)) for each in asked]
+    return Metering(found[0], found[1], tuple(found[2:]))
+
+
+def _take_turns(bench: Bench, asked: Sequence[_Asked]) -> None:
+    slice_ms = bench.effort.round_ms // TURNS_EACH
+    for each in asked:
+        each.alone.append(run_costed(bench, each.target, Load(UNARY, "unary", 1, UNBOUNDED, slice_ms)))
+    for each in asked:
+        load = Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, slice_ms)
+        each.loaded.append(run_costed(bench, each.target, load))
+
+
+def _with_budgets(target: Target, files: HeadraceFiles, count: int) -> Target:
+    """Return the target, asked with a key that has so many budgets: of other windows in other time zones."""
+    admin = f"Bearer {files.admin_token}"
+    status, made = fetch(target.port, "/v2/gen-ai/models/api_keys", admin, b'{"name": "bench-%d"}' % count)
+    if status != 201:
+        raise BenchError(f"no key could be made: {made.decode(errors='replace')}")
+    key = msgspec.json.decode(made, type=_NewKey).api_key_info
+    for number in range(count):
+        window, zone = WINDOWS[number % len(WINDOWS)], ZONES[number // len(WINDOWS)]
+        wanted = {"scope": f"key:{key.uuid}", "window": window, "zone": zone, "limit_usd": LIMIT_USD}
+        status, reply = fetch(target.port, "/v2/budgets", admin, msgspec.json.encode(wanted))
+        if status != 201:
+            raise BenchError(f"no budget could be made: {reply.decode(errors='replace')}")
+    name = f"{target.name}-{count}-budgets"
+    return Target(name, target.port, f"Bearer {key.secret_key}", target.models, target.running)
+
+
+def _metered(asked: _Asked, commits_per_request: float | None) -> Metered:
+    every = [*asked.alone, *asked.loaded]
+    return Metered(
+        budgets=asked.budgets,
+        latency_p50_ms=statistics.median(each.result.latency_us.p50 for each in asked.alone) / 1000,
+        alone_cpu_us=_cpu_us(asked.alone),
+        loaded_cpu_us=_cpu_us(asked.loaded),
+        requests_per_second=statistics.median(each.result.rps for each in asked.loaded),
+        commits_per_request=commits_per_request,
+        errors=sum(each.result.errors for each in every),
+        first_error=next((each.result.first_error for each in every if each.result.first_error), ""),
+    )
+
+
+def _cpu_us(costed: Sequence[Costed]) -> float:
+    return sum(each.cpu_seconds for each in costed) * 1e6 / max(1, sum(each.result.ok for each in costed))
+
+
+def metering_text(found: Metering) -> str:
+    """Return the rows as text: each with what it adds to the gateway whose ledger stores nothing."""
+    base = found.without
+    lines = [
+        "Metering of Headrace, against a ledger that stores nothing (CPU per request: one at a time, and"
+        f" {LOADED_CONCURRENCY} at once)",
+        f"{'':<24}  {'p50, ms':>8} {'added':>7}  {'CPU at 1, us':>13} {'added':>7}  {'at 64, us':>10} {'added':>7}"
+        f"  {'requests/s':>10} {'ratio':>6}",
+    ]
+    for each in (base, found.plain, *found.with_budgets):
+        lines.append(
+            f"{_name(each):<24}  {each.latency_p50_ms:>8.3f} {each.latency_p50_ms - base.latency_p50_ms:>+7.3f}"
+            f"  {each.alone_cpu_us:>13.0f} {each.alone_cpu_us - base.alone_cpu_us:>+7.0f}"
+            f"  {each.loaded_cpu_us:>10.0f} {each.loaded_cpu_us - base.loaded_cpu_us:>+7.0f}"
+            f"  {each.requests_per_second:>10,.0f} {each.requests_per_second / max(1, base.requests_per_second):>6.2f}"
+        )
+    if found.plain.commits_per_request is not None:
+        lines.append(f"commits per request: {found.plain.commits_per_request:.2f}")
+    return "\n".join(lines)
+
+
+def metering_verdicts(found: Metering | None) -> tuple[Verdict, ...]:
+    """Judge what is added without a budget; errors anywhere fail."""
+    if found is None:
+        return ()
+    cpu_us = found.plain.loaded_cpu_us - found.without.loaded_cpu_us
+    added_ms = found.plain.latency_p50_ms - found.without.latency_p50_ms
+    errors = sum(each.errors for each in (found.without, found.plain, *found.with_budgets))
+    return (
+        Verdict(
+            f"metering adds at most {MOST_CPU_US:.0f} us of CPU per request at {LOADED_CONCURRENCY}",
+            f"{cpu_us:.0f} us",
+            cpu_us <= MOST_CPU_US,
+        ),
+        Verdict(
+            f"metering adds at most {MOST_ADDED_MS:.0f} ms to p50, one request at a time",
+            f"{added_ms:.3f} ms",
+            added_ms <= MOST_ADDED_MS,
+        ),
+        Verdict("no error in any run of metering", f"{errors} errors", errors == 0),
+    )
+
+
+def _name(each: Metered) -> str:
+    if each.budgets is None:
+        return "a ledger without a store"
+    return "no budget" if not each.budgets else f"{each.budgets} budget{'s' if each.budgets > 1 else ''} on the key"
