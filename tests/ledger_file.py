@@ -88,6 +88,23 @@ class LedgerFile:
             """
         ).fetchall()
 
+    def overdrawn_scopes(self) -> list[tuple[str, int, int, int]]:
+        """Scopes that hold and have spent more than their limit."""
+        statement = (
+            "SELECT scope, limit_nano, held_nano, spent_nano FROM scope WHERE held_nano + spent_nano > limit_nano"
+        )
+        return self._connection.execute(statement).fetchall()
+
+    def payments(self) -> dict[str, int]:
+        """The amounts that were paid in and are booked, by reference."""
+        statement = "SELECT reference, sum(amount_nano) FROM ledger_entry WHERE kind = 'top_up' GROUP BY reference"
+        return dict(self._connection.execute(statement).fetchall())
+
+    def limit(self, scope: str) -> int | None:
+        """The limit of a scope."""
+        found = self._connection.execute("SELECT limit_nano FROM scope WHERE scope = ?", (scope,)).fetchone()
+        return None if found is None else found[0]
+
 
 @contextmanager
 def ledger_file(home: Path) -> Generator[LedgerFile]:

@@ -11,9 +11,10 @@ from headrace.domain.errors import StoreUnusable
 from headrace.drivers.secrets.home_keys import open_home_keys
 from headrace.drivers.secrets.sealing import SealedSecrets
 from headrace.drivers.stores.blobs import OFF_LOOP_BYTES, SWEPT_AT_ONCE, SqliteBlobs
-from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.database import Database
 from headrace.ports.stores import Blobs
 from headrace.testing.clock import FakeClock, FakeRandom
+from tests.contract.ledger_books import OpenStore
 from tests.fakes.blobs import MemoryBlobs
 
 pytestmark = pytest.mark.anyio
@@ -25,8 +26,8 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def database(tmp_path: Path, clock: FakeClock) -> AsyncGenerator[Database]:
-    opened = open_database(tmp_path, clock)
+async def database(tmp_path: Path, clock: FakeClock, open_store: OpenStore) -> AsyncGenerator[Database]:
+    opened = open_store(tmp_path, clock)
     yield opened
     opened.close()
 

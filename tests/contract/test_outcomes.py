@@ -1,9 +1,7 @@
 """The contract of the outcomes that are kept for repeated requests, run over every driver."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +10,11 @@ import pytest
 from headrace.domain.errors import StoreUnusable
 from headrace.drivers.secrets.home_keys import open_home_keys
 from headrace.drivers.secrets.sealing import SealedSecrets
-from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.outcomes import OFF_LOOP_BYTES, SqliteOutcomes
 from headrace.ports.outcomes import Asked, Different, Fresh, Lost, Outcomes, Running, Stored
 from headrace.testing.clock import FakeClock, FakeRandom
+from tests.contract.ledger_books import OpenStore
 
 pytestmark = pytest.mark.anyio
 ASKED = Asked("key_1", "/v1/x", "a" * 64, "b" * 64, "req_1")
@@ -25,15 +24,16 @@ REPEAT = replace(ASKED, request_id="req_2")
 class Home:
     """One installation that can be closed and opened again."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, open_store: OpenStore) -> None:
         self.path = path
+        self.open_store = open_store
         self.clock = FakeClock()
         self.later = self.clock.unix_micros() + 1_000_000
         self.database, self.outcomes = self.open()
 
     def open(self) -> tuple[Database, Outcomes]:
         random = FakeRandom()
-        database = open_database(self.path, self.clock)
+        database = self.open_store(self.path, self.clock)
         return database, SqliteOutcomes(database, SealedSecrets(open_home_keys(self.path, random), random), self.clock)
 
     def reopen(self) -> None:
@@ -42,8 +42,8 @@ class Home:
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> AsyncGenerator[Home]:
-    home = Home(tmp_path)
+async def home(tmp_path: Path, open_store: OpenStore) -> AsyncGenerator[Home]:
+    home = Home(tmp_path, open_store)
     yield home
     home.database.close()
 
@@ -115,12 +115,8 @@ async def test_what_is_kept_is_sealed_to_its_place(home: Home, size: int) -> Non
     await home.outcomes.begin(ASKED, home.later)
     await home.outcomes.finish(ASKED, secret)
     assert await home.outcomes.begin(REPEAT, home.later) == Stored("req_1", secret)
-    home.database.close()
-    with closing(sqlite3.connect(home.path / "headrace.db")) as store:
-        (sealed,) = store.execute("SELECT sealed FROM outcome").fetchone()
-        assert secret not in sealed
-        store.execute("UPDATE outcome SET name = ?", ("f" * 64,))
-        store.commit()
-    home.database, home.outcomes = home.open()
+    (sealed,) = await home.database.read(lambda cursor: cursor.execute("SELECT sealed FROM outcome").fetchone())
+    assert secret not in sealed
+    await home.database.write(lambda cursor: cursor.execute("UPDATE outcome SET name = ?", ("f" * 64,)).rowcount)
     with pytest.raises(StoreUnusable):
         await home.outcomes.begin(replace(REPEAT, name="f" * 64), home.later)

@@ -11,10 +11,11 @@ from headrace.domain.alias import Alias
 from headrace.domain.errors import Conflict
 from headrace.drivers.stores.aliases import SqliteAliasStore
 from headrace.drivers.stores.credentials import SqliteCredentialStore
-from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.keys import SqliteKeyStore
 from headrace.ports.stores import AliasStore, CredentialStore, KeyStore, SealedCredential
 from headrace.testing.clock import FakeClock
+from tests.contract.ledger_books import OpenStore
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +24,8 @@ ROOT = AccessKey("a1", "admin", Role.ADMIN, "operator", b"\x02" * 32, None, 500)
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncGenerator[Database]:
-    opened = open_database(tmp_path, FakeClock())
+async def database(tmp_path: Path, open_store: OpenStore) -> AsyncGenerator[Database]:
+    opened = open_store(tmp_path, FakeClock())
     yield opened
     opened.close()
 

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.domain.errors import MeteringUnavailable
 from headrace.drivers.stores.audit import audit_holds, audit_spending, check_file
-from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.database import FileDatabase, open_database
 from headrace.drivers.stores.inspection import inspect_store
 from headrace.drivers.stores.readers import Readers
 from headrace.drivers.stores.sqlite import connect_reader
@@ -24,7 +24,7 @@ class RunningClock(FakeClock):
         return super().monotonic()
 
 
-async def tampered(home: Path, change: str) -> Database:
+async def tampered(home: Path, change: str) -> FileDatabase:
     """Open a store with one open and one settled attempt and change it behind the ledger's back."""
     database = open_database(home, FakeClock())
     ledger = new_ledger(database, FakeClock())

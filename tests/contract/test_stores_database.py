@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.domain.errors import HomeUnusable, StoreUnusable
-from headrace.drivers.stores.database import FILE_NAME, Database, open_database
+from headrace.drivers.stores.database import FILE_NAME, FileDatabase, open_database
 from headrace.drivers.stores.sqlite import connect_writer
 from headrace.drivers.stores.upgrade import STEPS, Steps, ensure_schema, stored_revision
 from headrace.testing.clock import FakeClock
@@ -29,7 +29,7 @@ def upgrade() -> None:
 '''
 
 
-def opened(home: Path) -> Database:
+def opened(home: Path) -> FileDatabase:
     home.mkdir(exist_ok=True)
     return open_database(home, FakeClock())
 

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 
 from headrace.drivers.stores import sql
 from headrace.drivers.stores.migrations.runner import apply_steps
-from headrace.drivers.stores.schema_alerts import METADATA
+from headrace.drivers.stores.schema import METADATA
 from headrace.drivers.stores.statements import module_text
 from headrace.drivers.stores.upgrade import STEPS
 

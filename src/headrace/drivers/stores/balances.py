@@ -43,12 +43,12 @@ class Balances:
         self._moved.clear()
 
     def take(self, cursor: Cursor, opening: Opening) -> Refused | None:
-        """Hold the bound on every scope, or on none when one does not allow it: the first in order is named."""
+        """Hold the bound on every scope, or on none when one does not allow it: that with the least left is named."""
         amount = opening.bound.amount_nano
         balances = self._all(cursor, opening.scopes)
-        for scope, balance in zip(opening.scopes, balances, strict=True):
+        for balance in balances:
             if balance.limit is not None and balance.held + balance.spent + amount > balance.limit:
-                return Refused(scope, balance.limit, max(0, balance.limit - balance.held - balance.spent))
+                return _refused(opening.scopes, balances)
         for balance in balances:
             balance.held += amount
             balance.held_moved += amount
@@ -95,6 +95,17 @@ class Balances:
             balance = _Balance(row[0], row[1], row[2])
         self._known[scope] = balance
         return balance
+
+
+def _refused(scopes: Sequence[str], balances: Sequence[_Balance]) -> Refused:
+    """What the scope with the least left can afford, all of them can."""
+    limited = [
+        (each.limit - each.held - each.spent, place, each.limit)
+        for place, each in enumerate(balances)
+        if each.limit is not None
+    ]
+    left, place, limit = min(limited)
+    return Refused(scopes[place], limit, max(0, left))
 
 
 def _limit_of(cursor: Cursor, scope: str) -> int | None:

@@ -15,6 +15,7 @@ from headrace.drivers.stores import sql
 from headrace.drivers.stores.audit import Soundness, check_file
 from headrace.drivers.stores.connection import StoreConnection
 from headrace.drivers.stores.figures import Figures
+from headrace.drivers.stores.moved import refuse_moved
 from headrace.drivers.stores.readers import Readers
 from headrace.drivers.stores.sqlite import (
     Connection,
@@ -117,6 +118,7 @@ def open_database(home: Path, clock: Clock, check_seconds: float = CHECK_SECONDS
             if soundness.problem is not None:
                 raise StoreUnusable(_damaged(path, soundness.problem))
             ensure_schema(connection, path, clock.unix_micros())
+            refuse_moved(connection.cursor(), path)
             note_writer(connection.cursor())
             return FileDatabase(path, connection, clock, soundness)
         except BaseException:

@@ -23,6 +23,7 @@ class StoreReport:
     known_revision: str
     problem: str | None
     sealed_providers: frozenset[str]
+    where: str = ""
 
 
 def inspect_store(home: Path, clock: Clock) -> StoreReport | None:

@@ -17,6 +17,7 @@ from headrace.drivers.stores.sqlite import Cursor
 
 Value: TypeAlias = "str | int"
 Place: TypeAlias = "tuple[Value, ...]"
+Counts: TypeAlias = "tuple[int, ...]"
 
 HOUR_MICROS = 3_600_000_000
 VOIDED = "voided"
@@ -52,11 +53,11 @@ class Rollups:
 
     def __init__(self) -> None:
         self._origins: dict[str, tuple[Place, int, tuple[str, ...]]] = {}
-        self._sums: dict[Place, list[int]] = {}
-        self._tag_sums: dict[Place, list[int]] = {}
+        self._sums: dict[Place, list[Counts]] = {}
+        self._tag_sums: dict[Place, list[Counts]] = {}
 
     def forget(self) -> None:
-        """Drop what a batch that was rolled back had added up or opened; origins are read again when they are needed."""
+        """Drop what a batch that was rolled back had added up or opened; origins are then read again."""
         self._origins.clear()
         self._sums.clear()
         self._tag_sums.clear()
@@ -64,8 +65,15 @@ class Rollups:
     def opened(self, opening: Opening) -> None:
         """Remember where an attempt's sums will belong."""
         request = opening.request
-        place = (request.account, request.key_id, opening.model_id, opening.provider, opening.deployment or "")
-        self._origins[opening.attempt_id] = ((*place, request.route or ""), opening.at_micros, request.tags)
+        place = (
+            request.account,
+            request.key_id,
+            opening.model_id,
+            opening.provider,
+            opening.deployment or "",
+            request.route or "",
+        )
+        self._origins[opening.attempt_id] = (place, opening.at_micros, request.tags)
 
     def settled(self, cursor: Cursor, settlement: Settlement, charge_nano: int) -> None:
         """Add a settlement."""
@@ -108,10 +116,10 @@ class Rollups:
             run_rows(cursor, sql.ADD_TAG_USAGE, TAG_PLACE_COLUMNS + COUNTERS, _rows(self._tag_sums))
             self._tag_sums.clear()
 
-    def _add(self, place: Place, tags: tuple[str, ...], counts: tuple[int, ...]) -> None:
-        _sum_up(self._sums, place, counts)
+    def _add(self, place: Place, tags: tuple[str, ...], counts: Counts) -> None:
+        self._sums.setdefault(place, []).append(counts)
         for tag in tags:
-            _sum_up(self._tag_sums, (place[0], tag, *place[1:]), counts)
+            self._tag_sums.setdefault((place[0], tag, *place[1:]), []).append(counts)
 
     def _origin(self, cursor: Cursor, attempt_id: str) -> tuple[Place, int, tuple[str, ...]]:
         known = self._origins.pop(attempt_id, None)
@@ -129,17 +137,9 @@ def rebuild(cursor: Cursor) -> None:
     cursor.execute(TAGS_FROM_LEDGER)
 
 
-def _sum_up(sums: dict[Place, list[int]], place: Place, counts: tuple[int, ...]) -> None:
-    known = sums.get(place)
-    if known is None:
-        sums[place] = list(counts)
-    else:
-        known[:] = [before + added for before, added in zip(known, counts, strict=True)]
-
-
-def _rows(sums: dict[Place, list[int]]) -> list[Value]:
+def _rows(added: dict[Place, list[Counts]]) -> list[Value]:
     values: list[Value] = []
-    for place, counts in sums.items():
+    for place, counts in added.items():
         values += place
-        values += counts
+        values += map(sum, zip(*counts, strict=True))
     return values

@@ -10,7 +10,6 @@ once and never changed. While it is open it has a row in `hold`, which goes when
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
@@ -26,9 +24,8 @@ from sqlalchemy import (
 )
 
 from headrace.domain.money import MAX_NANO
+from headrace.drivers.stores.schema_alerts import METADATA, NUMBER
 
-NUMBER = BigInteger().with_variant(Integer(), "sqlite")
-METADATA = MetaData()
 REFERENCED = text("reference IS NOT NULL")
 
 

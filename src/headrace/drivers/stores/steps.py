@@ -44,6 +44,7 @@ class Abandon:
     attempt_id: str
 
 
+NOT_SENT = -1
 Step: TypeAlias = "Opening | Sent | Checkpoint | Settlement | Void | Abandon"
 End: TypeAlias = "Settlement | Void | Abandon"
 Outcome: TypeAlias = "Held | Refused | Conflict | None"
@@ -108,13 +109,15 @@ class LedgerSteps:
         outcomes: list[Outcome] = [None] * len(steps)
         if batch.openings:
             self._hold_all(cursor, batch.openings, outcomes)
-        if batch.sent:
-            _mark_all_sent(cursor, batch.sent, outcomes)
+        ending = {step.attempt_id for _, step in batch.ends}
+        going_on = [each for each in batch.sent if each[1].attempt_id not in ending]
+        if going_on:
+            _mark_all_sent(cursor, going_on, outcomes)
         if batch.checkpoints:
             counts = [value for step in batch.checkpoints for value in self._count(step)]
             run_rows(cursor, sql.CHECKPOINT_ALL, 4, counts)
         if batch.ends:
-            self._end_all(cursor, batch.ends, outcomes)
+            self._end_all(cursor, batch, ending, outcomes)
         self._figures.write(cursor)
         return outcomes
 
@@ -167,11 +170,12 @@ class LedgerSteps:
         run_rows(cursor, sql.ADD_ATTEMPT, 17, attempts)
         run_rows(cursor, sql.ADD_HOLD, 6, holds)
 
-    def _end_all(self, cursor: Cursor, ends: list[tuple[int, End]], outcomes: list[Outcome]) -> None:
-        open_holds = booking.close_holds(cursor, (step.attempt_id for _, step in ends))
+    def _end_all(self, cursor: Cursor, batch: _Sorted, ending: set[str], outcomes: list[Outcome]) -> None:
+        open_holds = booking.close_holds(cursor, ending)
+        _mark_closed(open_holds, [each for each in batch.sent if each[1].attempt_id in ending], outcomes)
         resolutions: list[Value] = []
         entries: list[Value] = []
-        for place, step in ends:
+        for place, step in batch.ends:
             closed = open_holds.pop(step.attempt_id, None)
             if closed is None:
                 outcomes[place] = booking.ended(step.attempt_id)
@@ -223,6 +227,16 @@ def _mark_all_sent(cursor: Cursor, sent: list[tuple[int, Sent]], outcomes: list[
             marked.discard(step.attempt_id)
         else:
             outcomes[place] = _not_held(step)
+
+
+def _mark_closed(closed: dict[str, Closed], sent: list[tuple[int, Sent]], outcomes: list[Outcome]) -> None:
+    """Mark what is sent and ends in one batch on the row that its end is made of, and not in the table of holds."""
+    for place, step in sent:
+        row = closed.get(step.attempt_id)
+        if row is None or row[5] != NOT_SENT:
+            outcomes[place] = _not_held(step)
+        else:
+            closed[step.attempt_id] = (*row[:5], step.at_micros)
 
 
 def _not_held(step: Sent) -> Conflict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from headrace.drivers.stores.schema_alerts import METADATA
+from headrace.drivers.stores.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],

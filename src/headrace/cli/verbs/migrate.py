@@ -1,0 +1,56 @@
+"""`headrace migrate`: moves this home's books into PostgreSQL and says what to do next."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from headrace.cli.options import NO_HOME_FLAGS, HomeFlags, home_of, wants_json
+from headrace.cli.progress import PullProgress
+from headrace.cli.replies import dollars
+from headrace.cli.session import Session
+from headrace.cli.store_address import read_store_address
+from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.domain.moved import Moved
+
+Running = Annotated[Session, Parameter(parse=False)]
+
+
+def migrate(
+    *,
+    to: Annotated[str, Parameter(help="PostgreSQL's address, or a file that holds it.")],
+    flags: HomeFlags = NO_HOME_FLAGS,
+    session: Running,
+) -> int:
+    """Move the books of this home into an empty PostgreSQL database, while the platform is stopped.
+
+    All or nothing: rows and sums are compared on both sides first. The home keeps its secrets, catalog and weights.
+    """
+    home = home_of(flags.home, session.environment)
+    with PullProgress(session.stderr, "copying") as shown:
+        moved = session.local.migrate(home, read_store_address(to), shown)
+    session.tell(_as_json(moved), _as_text(moved), as_json=wants_json(flags.json, session.environment))
+    return 0
+
+
+def _as_text(moved: Moved) -> str:
+    return (
+        f"Moved {sum(moved.rows.values()):,} rows of {len(moved.rows)} tables from {moved.source}\n"
+        f"  to {moved.target}; both sides agree: entries of {dollars(moved.entries_nano)} in all, "
+        f"{dollars(moved.spent_nano)} spent, {dollars(moved.held_nano)} held.\n"
+        f"  Next: headrace serve --store {moved.target}\n"
+        "  or set HEADRACE_STORE, or store below [server] in headrace.toml; then headrace audit.\n"
+        "  The home is still needed: its secrets open keys and credentials. The old file is marked, not served."
+    )
+
+
+def _as_json(moved: Moved) -> JsonObject:
+    return {
+        "source": moved.source,
+        "target": moved.target,
+        "rows": dict[str, JsonValue](moved.rows),
+        "entries_nano": str(moved.entries_nano),
+        "spent_nano": str(moved.spent_nano),
+        "held_nano": str(moved.held_nano),
+    }

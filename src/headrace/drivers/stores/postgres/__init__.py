@@ -1,0 +1,1 @@
+"""PostgreSQL behind the same stores: their statements run unchanged on an adapted session."""

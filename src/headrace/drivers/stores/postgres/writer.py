@@ -1,0 +1,97 @@
+"""Owns what the writer does when its session is lost: it opens a new one, and finds out what became of the last commit.
+
+A commit whose answer was lost may have been made. The transaction's number tells, once there is a session again: when
+it was made, the batch succeeded after all. Whoever could not wait for that was told that it failed, so what stands of
+it is taken back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from typing import Any
+
+from headrace.drivers.stores.postgres.connection import PostgresConnection
+from headrace.drivers.stores.sqlite import DatabaseError, IntegrityError
+from headrace.drivers.stores.writer import Group, Operation, Writer
+from headrace.ports.ambient import Clock
+
+MEND_SECONDS = 1.0
+FATE = "SELECT pg_xact_status(CAST(CAST(? AS text) AS xid8))"
+COMMITTED = "committed"
+
+
+class PostgresWriter(Writer):
+    """The writer of a PostgreSQL database."""
+
+    def __init__(self, connection: PostgresConnection, clock: Clock, synchronous: str) -> None:
+        self._session = connection
+        self._doubt: tuple[str, list[Operation]] | None = None
+        super().__init__(connection, clock, synchronous)
+
+    def _next_round(self) -> bool:
+        while self._session.is_lost or self._doubt is not None:
+            with contextlib.suppress(queue.Empty):
+                return self._rounds.get(timeout=MEND_SECONDS)
+            self._mend()
+        return super()._next_round()
+
+    def _begin(self) -> None:
+        if self._doubt is not None:
+            self._settle_doubt()
+        super()._begin()
+
+    def _end(self, batch: list[Operation]) -> None:
+        transaction = self._session.transaction
+        try:
+            super()._end(batch)
+        except DatabaseError:
+            if not self._session.is_lost:
+                raise
+            self._doubt = (transaction, batch)
+            self._session.renew()
+            if self._fate(transaction):
+                self._doubt = None
+                return
+            self._doubt = None
+            raise
+
+    def _mend(self) -> None:
+        """Open a new session while nobody asks, so that readiness comes back by itself."""
+        try:
+            if self._session.is_lost:
+                self._session.renew()
+            self._settle_doubt()
+        except DatabaseError as error:
+            self._last_error = f"{type(error).__name__}: {error}"
+        else:
+            self._last_error = None
+
+    def _settle_doubt(self) -> None:
+        """Take back what stands of a batch whose waiters were told that it failed."""
+        if self._doubt is None:
+            return
+        if self._session.is_lost:
+            self._session.renew()
+        transaction, batch = self._doubt
+        if self._fate(transaction):
+            self._take_back(batch)
+        self._doubt = None
+
+    def _fate(self, transaction: str) -> bool:
+        """Whether a transaction was committed; one that the server does not know was lost with the server before it."""
+        try:
+            row = self._session.cursor().execute(FATE, (transaction,)).fetchone()
+        except IntegrityError:
+            return False
+        return row[0] == COMMITTED
+
+    def _take_back(self, batch: list[Operation]) -> None:
+        super()._begin()
+        by_group: dict[Group, list[Any]] = {}
+        for _, _, step, group in batch:
+            if group is not None:
+                by_group.setdefault(group, []).append(step)
+        for group, steps in by_group.items():
+            group.take_back(self._cursor, steps)
+        self._cursor.execute("COMMIT")
