@@ -24,7 +24,7 @@ FROM ledger_entry WHERE attempt_id IS NULL AND (debit = ? OR credit = ?) ORDER B
 """
 
 
-class SqliteAccounts:
+class SqlAccounts:
     """Transfers as entries of the ledger; a balance's scope moves in the same commit."""
 
     def __init__(self, database: Database) -> None:

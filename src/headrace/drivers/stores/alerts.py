@@ -40,7 +40,7 @@ _EVENT = msgspec.json.Decoder(AlertEvent)
 _WINDOWS = msgspec.json.Decoder(tuple[int, ...])
 
 
-class SqliteAlertStore:
+class SqlAlertStore:
     """Alerts and events, one row each with their fields as JSON; an event outlives its alert."""
 
     def __init__(self, database: Database) -> None:
@@ -105,7 +105,7 @@ class SqliteAlertStore:
         return await self._database.read(read)
 
 
-class SqliteHourCosts:
+class SqlHourCosts:
     """The hour's cost, from the hourly sums that move with every booking."""
 
     def __init__(self, database: Database) -> None:

@@ -16,7 +16,7 @@ REMOVE = "DELETE FROM alias WHERE name = ?"
 LIST = "SELECT name, points_to, fallbacks, created_at_micros, changed_at_micros FROM alias ORDER BY name"
 
 
-class SqliteAliasStore:
+class SqlAliasStore:
     """Aliases, one row each; their fallbacks are a JSON list in order."""
 
     def __init__(self, database: Database) -> None:

@@ -24,7 +24,7 @@ DELETE FROM blob WHERE (owner, kind, id) IN (
 SWEPT_AT_ONCE = 500
 
 
-class SqliteBlobs:
+class SqlBlobs:
     """Sealed blobs; an expired one is as good as gone, the sweep only makes room."""
 
     def __init__(self, database: Database, secrets: Secrets, clock: Clock) -> None:

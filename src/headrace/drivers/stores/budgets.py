@@ -21,7 +21,7 @@ FROM budget ORDER BY created_at_micros, budget_id
 """
 
 
-class SqliteBudgetStore:
+class SqlBudgetStore:
     """Budgets, one row each; the limit of the window that runs is a scope's, changed in the same commit."""
 
     def __init__(self, database: Database) -> None:

@@ -14,7 +14,7 @@ REMOVE = "DELETE FROM provider_credential WHERE provider = ? AND label = ?"
 LIST = "SELECT provider, sealed, key_version, set_at_micros, label FROM provider_credential ORDER BY provider, label"
 
 
-class SqliteCredentialStore:
+class SqlCredentialStore:
     """Sealed credentials; the plain text never passes through here."""
 
     def __init__(self, database: Database) -> None:

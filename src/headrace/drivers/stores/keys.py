@@ -22,7 +22,7 @@ FROM access_key ORDER BY created_at_micros, public_id
 """
 
 
-class SqliteKeyStore:
+class SqlKeyStore:
     """Access keys as rows; the digest is all that is known of a secret."""
 
     def __init__(self, database: Database) -> None:

@@ -15,7 +15,7 @@ from headrace.drivers.stores.writer import Writer
 from headrace.ports.ambient import Clock
 
 
-class SqliteLedger:
+class SqlLedger:
     """The one ledger of a database; every method may be called from one event loop at any concurrency."""
 
     def __init__(self, database: Database, clock: Clock) -> None:

@@ -35,7 +35,7 @@ DELETE FROM outcome WHERE (owner, route, name) IN (
 """
 
 
-class SqliteOutcomes:
+class SqlOutcomes:
     """Outcomes, one row each; a running one of an earlier epoch is lost, for its process is dead."""
 
     def __init__(self, database: Database, secrets: Secrets, clock: Clock) -> None:

@@ -15,7 +15,7 @@ REMOVE = "DELETE FROM rate_limit WHERE scope = ?"
 LIST = "SELECT scope, limits, changed_at_micros FROM rate_limit ORDER BY scope"
 
 
-class SqliteLimitStore:
+class SqlLimitStore:
     """Rate limits, one row for each scope; the limits are a JSON object by kind."""
 
     def __init__(self, database: Database) -> None:

@@ -47,7 +47,7 @@ RATES = msgspec.json.Decoder(dict[str, int])
 EXCLUDED = msgspec.json.Decoder(tuple[Excluded, ...])
 
 
-class SqliteReceipts:
+class SqlReceipts:
     """Receipts from the ledger's tables; whose request it is, is decided in the query."""
 
     def __init__(self, database: Database) -> None:

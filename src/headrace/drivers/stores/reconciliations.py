@@ -68,7 +68,7 @@ WHERE coalesce(?, provider) = provider ORDER BY made_at_micros DESC, id DESC LIM
 LEFT_ENDINGS = frozenset({"client_closed", "slow_reader"})
 
 
-class SqliteBookedUsage:
+class SqlBookedUsage:
     """Our books of one provider: hours from the sums, attempts from the ledger."""
 
     def __init__(self, database: Database) -> None:
@@ -85,7 +85,7 @@ class SqliteBookedUsage:
         return await self._database.read(lambda cursor: _attempts(cursor, period, billed, most_each))
 
 
-class SqliteReconciliations:
+class SqlReconciliations:
     """Comparisons, one row each."""
 
     def __init__(self, database: Database) -> None:

@@ -63,7 +63,7 @@ def connect_writer(path: Path, busy_milliseconds: int = BUSY_MILLISECONDS) -> Co
 
     It may pass from the opening thread to the writer's; never two at once.
     """
-    connection = library.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection = library.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
     try:
         for pragma in (
             f"busy_timeout = {busy_milliseconds}",

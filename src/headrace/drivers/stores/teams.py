@@ -13,7 +13,7 @@ REMOVE = "DELETE FROM team WHERE name = ?"
 LIST = "SELECT name, is_prepaid, created_at_micros FROM team ORDER BY name"
 
 
-class SqliteTeamStore:
+class SqlTeamStore:
     """Teams, one row each."""
 
     def __init__(self, database: Database) -> None:

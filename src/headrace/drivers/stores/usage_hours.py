@@ -16,7 +16,7 @@ GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 
 
-class SqliteUsageHours:
+class SqlUsageHours:
     """Usage by the hour, from the sums that every commit keeps."""
 
     def __init__(self, database: Database) -> None:

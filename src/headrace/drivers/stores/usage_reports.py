@@ -39,7 +39,7 @@ class _Source:
     values: tuple[Value, ...]
 
 
-class SqliteUsageReports:
+class SqlUsageReports:
     """Reports from `usage_hour`, and from `tag_hour` where tags are asked about."""
 
     def __init__(self, database: Database) -> None:

@@ -61,7 +61,7 @@ _WEBHOOK_FIELDS = ("id", "url", "sealed", "key_version", "created_at_micros", "c
 _EVENT = msgspec.json.Decoder(AlertEvent)
 
 
-class SqliteWebhookStore:
+class SqlWebhookStore:
     """Webhooks with their sealed secrets, and every delivery; the plain secret never passes through here."""
 
     def __init__(self, database: Database) -> None:
