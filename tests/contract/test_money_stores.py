@@ -14,9 +14,9 @@ from headrace.domain.errors import Conflict
 from headrace.domain.money import MAX_NANO
 from headrace.domain.team import Team
 from headrace.domain.transfer import Balance, Transfer, TransferKind
-from headrace.drivers.stores.accounts import SqliteAccounts
-from headrace.drivers.stores.budgets import SqliteBudgetStore
-from headrace.drivers.stores.teams import SqliteTeamStore
+from headrace.drivers.stores.accounts import SqlAccounts
+from headrace.drivers.stores.budgets import SqlBudgetStore
+from headrace.drivers.stores.teams import SqlTeamStore
 from headrace.ports.ledger import Ledger
 from headrace.ports.money import Accounts, BudgetStore, TeamStore
 from headrace.testing.clock import FakeClock
@@ -51,9 +51,7 @@ def money(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Money]:
     open_store: OpenStore = request.param
     clock = FakeClock(START_MICROS)
     database = open_store(tmp_path, clock)
-    yield Money(
-        SqliteBudgetStore(database), SqliteTeamStore(database), SqliteAccounts(database), new_ledger(database, clock)
-    )
+    yield Money(SqlBudgetStore(database), SqlTeamStore(database), SqlAccounts(database), new_ledger(database, clock))
     database.close()
 
 

@@ -17,7 +17,7 @@ from headrace.domain.budget import (
     balance_scope,
     budget_of,
 )
-from headrace.domain.call import Call
+from headrace.domain.call import Call, Operation
 from headrace.domain.errors import PaymentRequired
 from headrace.domain.money import PICO_PER_NANO, PPM, format_nano, line_nano
 from headrace.domain.plan import Target
@@ -25,6 +25,7 @@ from headrace.domain.price import PriceVersion
 from headrace.domain.snapshot import Snapshot
 
 MOST_REMEMBERED = 10_000
+HEED_THE_CAP = frozenset({Operation.CHAT, Operation.COMPLETIONS})
 _PERIODS: Mapping[Window, str] = {
     Window.HOUR: " this hour",
     Window.DAY: " today",
@@ -93,7 +94,7 @@ class Budgets:
     def clamped(self, call: Call, target: Target, bound: Bound, refused: Refused) -> Call | None:
         """Return the call with its output cap shrunk to what the refusing budget allows, when it is one that clamps."""
         budget = self._by_id.get(budget_of(refused.scope) or "")
-        if budget is None or budget.mode is not BudgetMode.CLAMP:
+        if budget is None or budget.mode is not BudgetMode.CLAMP or call.operation not in HEED_THE_CAP:
             return None
         affordable = affordable_cap(call, target.price, bound, refused.affordable_nano)
         if not 0 < affordable < bound.output_tokens // call.envelope.choices:

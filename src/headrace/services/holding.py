@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.domain.books import Opening, Refused
-from headrace.domain.call import Call
-from headrace.domain.plan import Excluded, Target
-from headrace.ports.upstream import Prepared
+from headrace.domain.call import NO_MEDIA, Call
+from headrace.domain.plan import Endpoint, Excluded, Target
+from headrace.ports.upstream import Prepared, PromptCounter
 from headrace.services.metering import bound_of, request_start
 from headrace.services.turn_parts import TurnParts
 
@@ -35,22 +35,44 @@ class Taken:
 
 
 async def take_hold(
-    parts: TurnParts, place: AttemptPlace, call: Call, target: Target, prepare: Callable[[Call], Prepared]
+    parts: TurnParts,
+    place: AttemptPlace,
+    call: Call,
+    target: Target,
+    endpoint: Endpoint,
+    prepare: Callable[[Call], Prepared],
 ) -> Taken:
-    """Hold the bound of the prepared call; raises PaymentRequired when a budget refuses it."""
+    """Hold the bound of the prepared call; raises PaymentRequired when a budget refuses it.
+
+    The prompt is counted only when its bytes, which bound it, do not fit.
+    """
     held_at = parts.clock.unix_micros()
     prepared = prepare(call)
     clamped_to: int | None = None
+    may_count = call.envelope.media is NO_MEDIA
     while True:
         opening = _opening(parts, place, call, target, prepared, held_at)
         answer = await parts.ledger.hold(opening)
         if not isinstance(answer, Refused):
             return Taken(call, prepared, held_at, clamped_to)
+        counted = await _counted(parts, target, endpoint, prepared) if may_count else None
+        may_count = False
+        if counted is not None and counted < opening.bound.input_tokens // call.envelope.choices:
+            call = replace(call, envelope=replace(call.envelope, prompt_tokens=counted))
+            prepared = prepare(call)
+            continue
         smaller = parts.budgets.clamped(call, target, opening.bound, answer)
         if smaller is None:
             raise parts.budgets.refusal(call, target, opening.bound, answer)
         call, clamped_to = smaller, smaller.envelope.output_cap
         prepared = prepare(call)
+
+
+async def _counted(parts: TurnParts, target: Target, endpoint: Endpoint, prepared: Prepared) -> int | None:
+    counter = parts.adapters[target.adapter]
+    if not isinstance(counter, PromptCounter):
+        return None
+    return await counter.count_prompt(parts.transport, endpoint, prepared, parts.limits.deadlines)
 
 
 def _opening(

@@ -1,5 +1,7 @@
 """What a call draws on, the refusal that says what would be affordable, and the cap that a budget shrinks."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,10 +84,10 @@ def test_the_next_window_is_another_scope() -> None:
 
 
 def test_what_is_remembered_of_keys_has_an_end() -> None:
-    budgets = following(a_budget("platform"))
+    budgets, call, target = following(a_budget("platform")), a_call(), a_target()
     for number in range(MOST_REMEMBERED + 2):
-        call = a_call(Caller(f"key{number}", "web", TEAM, Role.KEY, None))
-        assert f"key:key{number}" in budgets.scopes(call, a_target(), NOON)
+        other = replace(call, caller=Caller(f"key{number}", "web", TEAM, Role.KEY, None))
+        assert f"key:key{number}" in budgets.scopes(other, target, NOON)
 
 
 def test_a_refusal_says_amounts_scope_and_cap() -> None:
