@@ -39,8 +39,8 @@ e2e: $(VENV)/.dev-installed #: the end-to-end tests only
 compat: $(VENV)/.dev-installed #: run foreign clients, installed into build/, and write docs/compatibility.md (needs node)
 	@$(BIN)/python -m tests.compatibility.run $(ARGS)
 
-torture: $(VENV)/.dev-installed #: kill, cut and overload until it breaks
-	@$(BIN)/python -m benchmarks.torture $(ARGS)
+torture: $(VENV)/.dev-installed #: kill, cut and overload until it breaks (MUTANTS=1: seed faults into the ledger)
+	@$(BIN)/python -m benchmarks.torture $(if $(MUTANTS),--mutants) $(ARGS)
 
 fuzz: $(VENV)/.dev-installed #: ask every route what its description allows and forbids, for long (ARGS="--seed 1")
 	@$(BIN)/python -m tests.e2e.openapi_fuzz $(ARGS)

@@ -56,5 +56,5 @@ class NoLedger:
 
 
 if __name__ == "__main__":
-    setattr(foundation, "SqliteLedger", NoLedger)  # noqa: B010 - the type checker is right: it is another class
+    setattr(foundation, "SqlLedger", NoLedger)  # noqa: B010 - the type checker is right: it is another class
     sys.exit(run(sys.argv[1:], InstalledVerbs()))

@@ -43,15 +43,17 @@ from headrace.services.limit_changes import LimitChanges
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
+from headrace.services.reconciliation import Reconciliations
 from headrace.services.responses import Responses
 from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
 from headrace.services.tasks import Tasks
 from headrace.services.teams import Teams
-from headrace.services.webhooks import Webhooks
 from headrace.services.usage import UsageReader
+from headrace.services.webhooks import Webhooks
 from headrace.testing.clock import FakeClock, FakeIds, FakeRandom
 from headrace.wire.catalog_file import CatalogText
 from tests.fakes.alerts import MemoryAlerting, MemoryAlertStore, MemorySender, MemoryWebhookStore
+from tests.fakes.bills import MemoryBookedUsage, MemoryReconciliations
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.breakeven import InPlace, MemoryAccelerators, MemoryUsageHours
 from tests.fakes.money import MemoryAccounts, MemoryBudgetStore, MemoryMoney, MemoryTeamStore
@@ -312,6 +314,8 @@ class World:
     accelerators: MemoryAccelerators = field(default_factory=MemoryAccelerators)
     usage: MemoryUsageHours = field(default_factory=MemoryUsageHours)
     reports: MemoryUsageReports = field(default_factory=MemoryUsageReports)
+    booked: MemoryBookedUsage = field(default_factory=MemoryBookedUsage)
+    reconciled: MemoryReconciliations = field(default_factory=MemoryReconciliations)
     weights: StagedWeights = field(default_factory=StagedWeights)
     observer: KeptEvents = field(default_factory=KeptEvents)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOON_MICROS))
@@ -333,22 +337,7 @@ class World:
         blobs.kept[self.ids["key"], "response", "resp_own"] = (KEPT_RESPONSE, NOON_MICROS + 1_000_000)
         secrets = ContextSecrets()
         budgets, accounts = MemoryBudgetStore(self.money), MemoryAccounts(self.money)
-        snapshots = Snapshots(
-            SnapshotSources(
-                catalog=self.files,
-                keys=self.keys,
-                credentials=self.credentials,
-                secrets=secrets,
-                clock=self.clock,
-                has_weights=lambda file: self.weights.path(file) is not None,
-                given=self.find_given,
-                aliases=self.aliases,
-                written_aliases=self.written_aliases,
-                budgets=budgets,
-                teams=self.teams,
-                limits=self.limits,
-            )
-        )
+        snapshots = self._snapshots(secrets, budgets)
         await snapshots.reload()
         tasks = Tasks(lambda _, error: self.failed_tasks.append(error))
         limits = LimitChanges(self.limits, snapshots, self.clock)
@@ -367,6 +356,9 @@ class World:
             responses=Responses(blobs, self.clock, 30),
             pulls=Pulls(self.weights, snapshots, tasks),
             receipts=ReceiptReader(self.receipts),
+            reconciliations=Reconciliations(
+                self.reconciled, self.booked, snapshots, (self.clock, FakeIds(), InPlace())
+            ),
             usage=UsageReader(self.reports),
             breakeven=Breakeven(snapshots, self.accelerators, self.usage, self.clock, InPlace()),
             weights=self.weights,
@@ -376,6 +368,24 @@ class World:
             checks=self.checks,
             render_metrics=lambda: ("text/plain; version=0.0.4", b"headrace_up 1\n"),
             metrics_public=metrics_public,
+        )
+
+    def _snapshots(self, secrets: ContextSecrets, budgets: MemoryBudgetStore) -> Snapshots:
+        return Snapshots(
+            SnapshotSources(
+                catalog=self.files,
+                keys=self.keys,
+                credentials=self.credentials,
+                secrets=secrets,
+                clock=self.clock,
+                has_weights=lambda file: self.weights.path(file) is not None,
+                given=self.find_given,
+                aliases=self.aliases,
+                written_aliases=self.written_aliases,
+                budgets=budgets,
+                teams=self.teams,
+                limits=self.limits,
+            )
         )
 
     async def _mint(self, identity: Identity) -> None:

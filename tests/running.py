@@ -63,6 +63,7 @@ class RunningHeadrace:
     home: Path
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     arguments: tuple[str, ...] = ()
+    module: tuple[str, ...] = ("headrace",)
     process: subprocess.Popen[str] | None = None
     base_url: str = ""
     starts: int = 0
@@ -94,7 +95,8 @@ class RunningHeadrace:
         """Start a server process without waiting for it; its output is in `output`, its log in `log`."""
         self.home.mkdir(parents=True, exist_ok=True)
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}  # noqa: TID251 - a child's environment
-        command = [sys.executable, "-m", "headrace", "serve", "--home", str(self.home), "--port", "0", "--log", "json"]
+        served = ["serve", "--home", str(self.home), "--port", "0", "--log", "json"]
+        command = [sys.executable, "-m", *self.module, *served]
         with self._file("out").open("w") as out, self._file("log").open("w") as log:
             return subprocess.Popen(
                 [*command, *self.arguments, *arguments],

@@ -11,10 +11,10 @@ from headrace.domain.budget import Budget, BudgetMode, Window
 from headrace.domain.price import PriceTier, PriceVersion, PriceWindow, Rates, bound_nano, price_lines
 from headrace.domain.transfer import Transfer, TransferKind
 from headrace.domain.usage import TokenClass, UnitClass, Usage, rare
-from headrace.drivers.stores.accounts import SqliteAccounts
-from headrace.drivers.stores.budgets import SqliteBudgetStore
+from headrace.drivers.stores.accounts import SqlAccounts
+from headrace.drivers.stores.budgets import SqlBudgetStore
 from headrace.drivers.stores.database import Database, open_database
-from headrace.drivers.stores.ledger import SqliteLedger
+from headrace.drivers.stores.ledger import SqlLedger
 from headrace.services.price_versions import rates_digest
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import RATES, START_MICROS, OpenStore
@@ -47,9 +47,7 @@ VARIED = _named(
         windows=(PriceWindow(16 * 60, 18 * 60, multiplier_ppm=1_500_000),),
     )
 )
-FREE = _named(
-    PriceVersion("", "here", "free", "2026-01-01", "https://acme.example/prices", dict.fromkeys(RATES, 0))
-)
+FREE = _named(PriceVersion("", "here", "free", "2026-01-01", "https://acme.example/prices", dict.fromkeys(RATES, 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ async def make_store(home: Path, traffic: Traffic | None = None, open_store: Ope
 
 async def _fill(database: Database, clock: FakeClock, traffic: Traffic) -> None:
     chance = random.Random(traffic.seed)
-    accounts, budgets = SqliteAccounts(database), SqliteBudgetStore(database)
+    accounts, budgets = SqlAccounts(database), SqlBudgetStore(database)
     for number, amount in enumerate((50_000_000_000, -7, 1_000_000_123)):
         kind = TransferKind.ADJUSTMENT if amount < 0 else TransferKind.TOP_UP
         await accounts.post(Transfer(kind, "shop", amount, "note", f"pay_{number}", START_MICROS))
@@ -83,17 +81,17 @@ async def _fill(database: Database, clock: FakeClock, traffic: Traffic) -> None:
         clock.advance(traffic.apart_micros / 1e6)
         if number == traffic.attempts // 2:
             # What is still open belongs to another epoch from here on: it is recovered.
-            ledger = SqliteLedger(database, clock)
+            ledger = SqlLedger(database, clock)
             await database.write(lambda cursor: cursor.execute(NEXT_EPOCH).rowcount)
             database.epoch += 1
-            await SqliteLedger(database, clock).recover()
-        ledger = SqliteLedger(database, clock)
+            await SqlLedger(database, clock).recover()
+        ledger = SqlLedger(database, clock)
         opening = make_opening(chance, number, clock.unix_micros())
         await ledger.hold(opening)
         await _end(ledger, chance, opening)
 
 
-async def _end(ledger: SqliteLedger, chance: random.Random, opening: Opening) -> None:
+async def _end(ledger: SqlLedger, chance: random.Random, opening: Opening) -> None:
     fate = chance.random()
     if fate < 0.08:
         return

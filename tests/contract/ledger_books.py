@@ -16,14 +16,14 @@ from headrace.domain.receipt import AttemptRecord
 from headrace.domain.transfer import Balance
 from headrace.domain.usage import TokenClass, Usage
 from headrace.drivers.stores import sql
-from headrace.drivers.stores.accounts import SqliteAccounts
+from headrace.drivers.stores.accounts import SqlAccounts
 from headrace.drivers.stores.audit import audit_holds, audit_spending, audit_usage
 from headrace.drivers.stores.booking import or_nothing
 from headrace.drivers.stores.database import Database, open_database
-from headrace.drivers.stores.ledger import SqliteLedger
+from headrace.drivers.stores.ledger import SqlLedger
 from headrace.drivers.stores.postgres.connection import PostgresCursor
 from headrace.drivers.stores.postgres.database import open_postgres
-from headrace.drivers.stores.receipts import SqliteReceipts
+from headrace.drivers.stores.receipts import SqlReceipts
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.ports.ambient import Clock
 from headrace.ports.ledger import Ledger, Receipts
@@ -106,16 +106,16 @@ def books_of(database: Database, clock: FakeClock) -> Books:
     async def audit() -> AsyncGenerator[list[str]]:
         yield await database.read(broken_invariants)
 
-    return Books(new_ledger(database, clock), SqliteReceipts(database), audit, clock)
+    return Books(new_ledger(database, clock), SqlReceipts(database), audit, clock)
 
 
-class LimitedSqliteLedger(SqliteLedger):
+class LimitedSqlLedger(SqlLedger):
     """The SQLite ledger; any scope can be limited, without a budget that says so."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         super().__init__(database, clock)
         self._store = database
-        self._accounts = SqliteAccounts(database)
+        self._accounts = SqlAccounts(database)
 
     async def set_limit(self, scope: str, limit_nano: int | None) -> None:
         def write(cursor: Cursor) -> None:
@@ -129,9 +129,9 @@ class LimitedSqliteLedger(SqliteLedger):
         return found[0].limit_nano, found[0].held_nano, found[0].spent_nano
 
 
-def new_ledger(database: Database, clock: Clock) -> LimitedSqliteLedger:
+def new_ledger(database: Database, clock: Clock) -> LimitedSqlLedger:
     """Return the SQLite ledger of an opened database."""
-    return LimitedSqliteLedger(database, clock)
+    return LimitedSqlLedger(database, clock)
 
 
 open_sqlite_books = books_in(open_database)

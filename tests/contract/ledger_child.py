@@ -1,6 +1,6 @@
 """A process that books until it is killed; it tells its parent what was durable before it says so.
 
-Run as `python ledger_child.py HOME FIRST_NUMBER`.
+Run as `python ledger_child.py HOME FIRST_NUMBER STORE`.
 """
 
 import asyncio
@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 from headrace.domain.books import Progress
-from headrace.drivers.stores.database import open_database
 from headrace.testing.clock import FakeClock
-from tests.contract.ledger_books import START_MICROS, new_ledger, opening, settlement
+from tests.contract.ledger_books import START_MICROS, STORES, OpenStore, new_ledger, opening, settlement
 
 WORKERS = 20
 STREAM_STEPS = 12
@@ -22,10 +21,10 @@ def tell(word: str, attempt_id: str) -> None:
     os.write(1, f"{word} {attempt_id}\n".encode())
 
 
-async def book(home: Path, first_number: int) -> None:
+async def book(home: Path, first_number: int, open_store: OpenStore) -> None:
     """Hold, send, count and settle without end."""
     clock = FakeClock(START_MICROS)
-    ledger = new_ledger(open_database(home, clock), clock)
+    ledger = new_ledger(open_store(home, clock), clock)
     await ledger.recover()
     numbers = iter(range(first_number, 10**6))
 
@@ -46,4 +45,4 @@ async def book(home: Path, first_number: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(book(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(book(Path(sys.argv[1]), int(sys.argv[2]), STORES[sys.argv[3]]))

@@ -12,11 +12,11 @@ import pytest
 from headrace.domain.alert import Action, ActionKind, ActionResult, Alert, AlertEvent, Metric, Standing
 from headrace.domain.webhook import Delivery, DeliveryState, EventRecord, Webhook
 from headrace.drivers.stores import alerts as alerts_module
-from headrace.drivers.stores.alerts import SqliteAlertStore, SqliteHourCosts
+from headrace.drivers.stores.alerts import SqlAlertStore, SqlHourCosts
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.schema import usage_hour
 from headrace.drivers.stores.sqlite import Cursor
-from headrace.drivers.stores.webhooks import SqliteWebhookStore
+from headrace.drivers.stores.webhooks import SqlWebhookStore
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import OpenStore
 
@@ -46,7 +46,7 @@ def delivery(number: int, event_number: int = 1, webhook_id: str = "whk_1") -> D
 
 
 async def test_alerts_come_back_as_they_were_stored(database: Database) -> None:
-    store = SqliteAlertStore(database)
+    store = SqlAlertStore(database)
     later = replace(ALERT, id="alr_0", metric=Metric.BALANCE_LEFT, threshold=2**62, action=None, webhooks=())
     later = replace(later, created_at_micros=NOON + 1)
     await store.put(later, (5, 2**53 + 1))
@@ -60,7 +60,7 @@ async def test_alerts_come_back_as_they_were_stored(database: Database) -> None:
 
 
 async def test_an_event_is_stored_once_however_many_saw_the_same(database: Database) -> None:
-    store = SqliteAlertStore(database)
+    store = SqlAlertStore(database)
     await store.put(ALERT)
     before = Standing(ALERT)
     assert await store.note(before, (0,), event(1))
@@ -72,7 +72,7 @@ async def test_an_event_is_stored_once_however_many_saw_the_same(database: Datab
 
 
 async def test_an_alert_that_was_changed_or_removed_meanwhile_does_not_fire(database: Database) -> None:
-    store = SqliteAlertStore(database)
+    store = SqlAlertStore(database)
     await store.put(ALERT)
     await store.put(replace(ALERT, threshold=90, changed_at_micros=NOON + 1))
     assert not await store.note(Standing(ALERT), (0,), event(1))
@@ -82,7 +82,7 @@ async def test_an_alert_that_was_changed_or_removed_meanwhile_does_not_fire(data
 
 
 async def test_an_event_is_unfinished_until_its_result_is_known(database: Database) -> None:
-    store = SqliteAlertStore(database)
+    store = SqlAlertStore(database)
     await store.put(ALERT)
     await store.note(Standing(ALERT), (0,), event())
     assert await store.unfinished() == (event(),)
@@ -98,7 +98,7 @@ async def test_events_are_read_newest_first_of_one_alert_or_all_and_the_oldest_g
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alerts_module, "MOST_EVENTS", 3)
-    store = SqliteAlertStore(database)
+    store = SqlAlertStore(database)
     other = replace(ALERT, id="alr_2")
     await store.put(ALERT)
     await store.put(other)
@@ -115,7 +115,7 @@ async def test_events_are_read_newest_first_of_one_alert_or_all_and_the_oldest_g
 
 
 async def test_deliveries_go_out_in_order_until_they_are_taken_or_given_up(database: Database) -> None:
-    alerts, hooks = SqliteAlertStore(database), SqliteWebhookStore(database)
+    alerts, hooks = SqlAlertStore(database), SqlWebhookStore(database)
     await alerts.put(ALERT)
     await hooks.put(HOOK)
     await alerts.note(Standing(ALERT), (0,), event())
@@ -135,7 +135,7 @@ async def test_deliveries_go_out_in_order_until_they_are_taken_or_given_up(datab
 
 
 async def test_webhooks_keep_their_secret_and_take_their_deliveries_along(database: Database) -> None:
-    alerts, hooks = SqliteAlertStore(database), SqliteWebhookStore(database)
+    alerts, hooks = SqlAlertStore(database), SqlWebhookStore(database)
     await hooks.put(HOOK)
     moved = replace(HOOK, url="https://b.example/", sealed=b"another", changed_at_micros=NOON + 1)
     await hooks.put(moved)
@@ -170,7 +170,7 @@ async def test_the_hours_cost_is_that_of_the_scope_and_the_hour(database: Databa
     for each in rows:
         await database.write(partial(_add_hour, f"INSERT INTO usage_hour VALUES ({marks})", each))
     scopes = ["platform", "team:crew", "key:k1", "model:m", "key:nobody"]
-    costs = SqliteHourCosts(database)
+    costs = SqlHourCosts(database)
     assert await costs.costs(NOON, scopes) == {
         "platform": 23,
         "team:crew": 12,

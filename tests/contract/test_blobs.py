@@ -10,7 +10,7 @@ import pytest
 from headrace.domain.errors import StoreUnusable
 from headrace.drivers.secrets.home_keys import open_home_keys
 from headrace.drivers.secrets.sealing import SealedSecrets
-from headrace.drivers.stores.blobs import OFF_LOOP_BYTES, SWEPT_AT_ONCE, SqliteBlobs
+from headrace.drivers.stores.blobs import OFF_LOOP_BYTES, SWEPT_AT_ONCE, SqlBlobs
 from headrace.drivers.stores.database import Database
 from headrace.ports.stores import Blobs
 from headrace.testing.clock import FakeClock, FakeRandom
@@ -33,12 +33,12 @@ async def database(tmp_path: Path, clock: FakeClock, open_store: OpenStore) -> A
 
 
 @pytest.fixture
-def sealed(tmp_path: Path, database: Database, clock: FakeClock) -> SqliteBlobs:
-    return SqliteBlobs(database, SealedSecrets(open_home_keys(tmp_path, FakeRandom()), FakeRandom()), clock)
+def sealed(tmp_path: Path, database: Database, clock: FakeClock) -> SqlBlobs:
+    return SqlBlobs(database, SealedSecrets(open_home_keys(tmp_path, FakeRandom()), FakeRandom()), clock)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def blobs(request: pytest.FixtureRequest, clock: FakeClock, sealed: SqliteBlobs) -> Blobs:
+def blobs(request: pytest.FixtureRequest, clock: FakeClock, sealed: SqlBlobs) -> Blobs:
     return MemoryBlobs(clock) if request.param == "memory" else sealed
 
 
@@ -74,7 +74,7 @@ async def test_the_sweep_forgets_what_has_expired_and_nothing_else(blobs: Blobs,
 
 
 async def test_a_blob_lies_sealed_and_opens_only_where_it_was_put(
-    sealed: SqliteBlobs, database: Database, clock: FakeClock
+    sealed: SqlBlobs, database: Database, clock: FakeClock
 ) -> None:
     soon = clock.unix_micros() + 10_000_000
     await sealed.put("key1", "response", "r1", b"a secret word", soon)

@@ -10,16 +10,19 @@ from collections.abc import AsyncIterator
 import pytest
 
 from headrace.domain.access import OPERATOR_ACCOUNT
+from headrace.domain.alert import Alert, Metric, Standing
 from headrace.domain.alias import Alias
 from headrace.domain.budget import Budget, BudgetMode, Window
 from headrace.domain.errors import UpstreamUnavailable
 from headrace.domain.json_value import JsonObject
 from headrace.domain.rate_limit import RateLimits, ScopedLimits
 from headrace.domain.team import Team
+from headrace.domain.webhook import Webhook
 from headrace.http.control.app import build_app, control_app, control_routes
 from headrace.http.edge import Message
 from headrace.http.routing import Audience, Reply, Request, RouteSpec, json_reply
 from headrace.ports.fleet import Progress
+from headrace.ports.reconciliation import KeptReconciliation
 from headrace.ports.stores import SealedCredential
 from tests.control_world import SHA, Plane, World, body_of, client_of, open_plane, open_world
 
@@ -28,7 +31,14 @@ MODELS = "/v2/gen-ai/models"
 CATALOG = f"{MODELS}/catalog"
 CREDENTIAL = "/v2/providers/acme/credential"
 CALLERS = ("none", "malformed", "revoked", "key", "foreign", "admin")
-BODILESS = frozenset({f"{KEYS}/{{uuid}}/regenerate", "/v2/models/{id:path}/pull", "/v2/config/reload"})
+BODILESS = frozenset(
+    {
+        f"{KEYS}/{{uuid}}/regenerate",
+        "/v2/models/{id:path}/pull",
+        "/v2/config/reload",
+        "/v2/webhooks/{id}/test",
+    }
+)
 LOCKED_OUT = frozenset({"none", "malformed", "revoked"})
 
 
@@ -61,6 +71,10 @@ def concrete(spec: RouteSpec, world: World) -> str:
         "/v1/models/{id:path}": "acme/chat:large",
         f"{CATALOG}/{{id:path}}": "acme/chat:large",
         "/v2/budgets/{id}": "bud_1",
+        "/v2/alerts/{id}": "alr_1",
+        "/v2/webhooks/{id}": "whk_1",
+        "/v2/webhooks/{id}/test": "whk_1",
+        "/v2/reconciliations/{id}": "rec_1",
     }
     named = {
         "{scope:path}": "platform",
@@ -103,7 +117,12 @@ async def test_every_route_keeps_out_whom_it_must(caller: str) -> None:
         world.aliases.aliases["daily"] = Alias("daily", "tiny", (), 1, 1)
         world.limits.limits["platform"] = ScopedLimits("platform", RateLimits(requests_per_day=9), 1)
         world.teams.teams["acme"] = Team("acme", is_prepaid=False, created_at_micros=1)
-        world.money.budgets["bud_1"] = Budget("bud_1", "platform", Window.DAY, "UTC", 9, BudgetMode.REJECT, 1, 1)
+        world.money.budgets["bud_1"] = Budget("bud_1", "team:shop", Window.DAY, "UTC", 9, BudgetMode.REJECT, 1, 1)
+        alert = Alert("alr_1", "dear", Metric.COST_PER_HOUR, "platform", 1, 0, 0, (), None, 1, 1)
+        world.alerting.alerts["alr_1"] = Standing(alert)
+        world.reconciled.kept.append(KeptReconciliation("rec_1", "acme", "d", 1, "{}", "{}"))
+        sealed = b"webhook/whk_1|" + b"k" * 32
+        world.alerting.webhooks["whk_1"] = Webhook("whk_1", "https://a.example/", sealed, 1, 1, 1)
         async with open_world(world) as client:
             answer = await client.request(spec.method, concrete(spec, world), headers=headers_of(world, caller))
             assert answer.status_code == expected_status(spec, caller), (spec.method, spec.path, answer.text)
@@ -264,7 +283,7 @@ async def test_a_key_is_created_shown_once_and_works_at_once(plane: Plane) -> No
         ({"name": "w", "team": 1}, "team", "not a string"),
         ({"name": "w", "account": 1}, "account", "not a string"),
         ({"name": "w", "team": "default", "account": "default"}, "account", "another name"),
-        ({"name": "w", "team": "defalt"}, "team", 'Did you mean "default"?'),
+        ({"name": "w", "team": "defaults"}, "team", 'Did you mean "default"?'),
         ({"name": "w", "models": []}, "models", "leave it out"),
         ({"name": "w", "models": "tiny"}, "models", "list"),
         ({"name": "w", "models": ["tiny", 1]}, "models", "string"),

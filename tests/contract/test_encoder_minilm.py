@@ -86,6 +86,11 @@ async def test_a_text_has_one_vector_whatever_it_comes_with(encoder: MiniLmEncod
     assert together == alone
 
 
+async def test_texts_are_counted_as_they_are_read(encoder: MiniLmEncoder) -> None:
+    _, tokens = await encoder.embed(TEXTS)
+    assert await encoder.count(TEXTS) == tokens
+
+
 async def test_a_text_past_the_limit_is_refused_and_one_at_the_limit_is_not(encoder: MiniLmEncoder) -> None:
     _, tokens = await encoder.embed(["tree " * (MAX_TOKENS - 2)])
     assert tokens == MAX_TOKENS

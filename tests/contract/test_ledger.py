@@ -190,7 +190,7 @@ async def test_a_request_has_turns_and_attempts_in_order(open_books: OpenBooks, 
 
 async def test_a_receipt_says_what_the_plan_left_out(open_books: OpenBooks, tmp_path: Path) -> None:
     blind = Excluded("blind", "acme", "unsupported_by_model", '"blind" cannot do what this request needs.')
-    gone = Excluded("gone", "", "model_not_found", "Ein Modell, das fehlt: „gone“.")
+    gone = Excluded("gone", "", "model_not_found", "Le modèle « gone » manque.")
     async with open_books(tmp_path) as books:
         for number, excluded in ((1, (blind, gone, blind)), (2, ())):
             request = replace(opening(number).request, excluded=excluded)
@@ -199,13 +199,17 @@ async def test_a_receipt_says_what_the_plan_left_out(open_books: OpenBooks, tmp_
     assert [receipt and receipt.excluded for receipt in told] == [(blind, gone), ()]
 
 
-async def test_a_refusal_names_the_first_scope_and_holds_nothing(open_books: OpenBooks, tmp_path: Path) -> None:
+async def test_a_refusal_names_the_least_left_and_holds_nothing(open_books: OpenBooks, tmp_path: Path) -> None:
     async with open_books(tmp_path) as books:
         first = opening(1, scopes=("platform", "team:a", "key:k1"))
         amount = first.bound.amount_nano
         await books.ledger.set_limit("team:a", amount + 5)
         await books.ledger.set_limit("key:k1", 0)
         assert await books.ledger.hold(first) == Refused("key:k1", 0, 0)
+        await books.ledger.set_limit("team:a", 5)
+        await books.ledger.set_limit("key:k1", 6)
+        assert await books.ledger.hold(first) == Refused("team:a", 5, 5)
+        await books.ledger.set_limit("team:a", amount + 5)
         assert await books.receipts.get("req_000001", None) is None
         await books.ledger.set_limit("key:k1", None)
         assert await books.ledger.hold(first) == Held("att_000001")

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.contract import ledger_child
-from tests.contract.ledger_books import charge_of, open_sqlite_books, opening, settlement
+from tests.contract.ledger_books import STORES, books_in, charge_of, opening, settlement
+from tests.postgres_server import store_of
 
 KILLS = 3
 SETTLED_BEFORE_KILL = 120
 
 
-def book_until_killed(home: Path, first_number: int) -> list[tuple[str, str]]:
+def book_until_killed(home: Path, first_number: int, store: str) -> list[tuple[str, str]]:
     """Run the child, kill it in the middle of its work and return what it said."""
-    command = [sys.executable, str(ledger_child.__file__), str(home), str(first_number)]
+    command = [sys.executable, str(ledger_child.__file__), str(home), str(first_number), store]
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
         assert child.stdout is not None
@@ -36,17 +37,20 @@ def book_until_killed(home: Path, first_number: int) -> list[tuple[str, str]]:
 
 @pytest.mark.anyio
 @pytest.mark.timeout(60)
-async def test_what_was_acknowledged_survives_and_nothing_stays_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", STORES)
+async def test_what_was_acknowledged_survives_and_nothing_stays_open(tmp_path: Path, store: str) -> None:
+    if store == "postgres":
+        store_of(tmp_path)
     last: dict[str, str] = {}
     in_flight = 0
     for kill in range(KILLS):
-        told = book_until_killed(tmp_path, kill * 100_000)
+        told = book_until_killed(tmp_path, kill * 100_000, store)
         latest = {attempt_id: word for word, attempt_id in told}
         in_flight += sum(word == "sent" for word in latest.values())
         last |= latest
     assert in_flight >= KILLS
 
-    async with open_sqlite_books(tmp_path) as books:
+    async with books_in(STORES[store])(tmp_path) as books:
         await books.ledger.recover()
         again = await books.ledger.recover()
         assert (again.settled, again.voided, again.integrity) == (0, 0, "ok")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from headrace.domain.books import Held
+from headrace.domain.books import Held, Refused
 from headrace.domain.errors import Conflict, MeteringUnavailable
-from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.database import Database, FileDatabase, open_database
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import (
     START_MICROS,
-    LimitedSqliteLedger,
+    LimitedSqlLedger,
     broken_invariants,
     charge_of,
     new_ledger,
@@ -28,14 +28,14 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncGenerator[Database]:
+async def database(tmp_path: Path) -> AsyncGenerator[FileDatabase]:
     opened = open_database(tmp_path, FakeClock(START_MICROS))
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def ledger(database: Database) -> LimitedSqliteLedger:
+def ledger(database: Database) -> LimitedSqlLedger:
     return new_ledger(database, FakeClock(START_MICROS))
 
 
@@ -67,7 +67,7 @@ def locked_elsewhere(path: Path) -> Generator[None]:
 
 
 async def test_a_full_disk_refuses_holds_and_the_next_one_works_when_there_is_room(
-    database: Database, ledger: LimitedSqliteLedger
+    database: Database, ledger: LimitedSqlLedger
 ) -> None:
     await ledger.hold(opening(0))
     await set_pages(database, 1)
@@ -84,7 +84,7 @@ async def test_a_full_disk_refuses_holds_and_the_next_one_works_when_there_is_ro
     assert await database.read(broken_invariants) == []
 
 
-async def test_a_settlement_that_found_no_room_can_be_repeated(database: Database, ledger: LimitedSqliteLedger) -> None:
+async def test_a_settlement_that_found_no_room_can_be_repeated(database: Database, ledger: LimitedSqlLedger) -> None:
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(60)))
     await set_pages(database, 1)
     ends = [ledger.settle(settlement(f"att_{number:06d}")) for number in range(60)]
@@ -98,8 +98,22 @@ async def test_a_settlement_that_found_no_room_can_be_repeated(database: Databas
     assert await database.read(broken_invariants) == []
 
 
+async def test_a_lifted_limit_stands_when_its_batch_was_rolled_back(
+    database: Database, ledger: LimitedSqlLedger
+) -> None:
+    await ledger.set_limit("key:k1", 0)
+    await set_pages(database, 1)
+    many = [ledger.hold(opening(number, scopes=("platform",))) for number in range(300)]
+    answers = await asyncio.gather(ledger.set_limit("key:k1", None), *many, return_exceptions=True)
+    assert isinstance(answers[0], MeteringUnavailable)
+    await set_pages(database, 1_000_000)
+    again = [ledger.hold(opening(number)) for number in range(1_000, 1_002)]
+    assert await asyncio.gather(*again) == [Refused("key:k1", 0, 0)] * 2
+    assert await database.read(broken_invariants) == []
+
+
 async def test_a_locked_store_refuses_and_goes_on_after_the_lock(
-    database: Database, ledger: LimitedSqliteLedger
+    database: FileDatabase, ledger: LimitedSqlLedger
 ) -> None:
     await ledger.hold(opening(1))
     with locked_elsewhere(database.path):
@@ -110,9 +124,7 @@ async def test_a_locked_store_refuses_and_goes_on_after_the_lock(
     assert await ledger.hold(opening(2)) == Held("att_000002")
 
 
-async def test_one_failing_operation_spoils_no_other_of_its_batch(
-    database: Database, ledger: LimitedSqliteLedger
-) -> None:
+async def test_one_failing_operation_spoils_no_other_of_its_batch(database: Database, ledger: LimitedSqlLedger) -> None:
     def explode(cursor: Cursor) -> None:
         cursor.execute("UPDATE scope SET held_nano = 0")
         raise ValueError("on purpose")
@@ -137,7 +149,7 @@ async def test_one_failing_operation_spoils_no_other_of_its_batch(
     assert await database.read(broken_invariants) == []
 
 
-async def test_what_queues_during_a_commit_is_one_batch(database: Database, ledger: LimitedSqliteLedger) -> None:
+async def test_what_queues_during_a_commit_is_one_batch(database: Database, ledger: LimitedSqlLedger) -> None:
     commits = database.writer.commits
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(200)))
     assert database.writer.commits - commits <= 20
@@ -162,7 +174,7 @@ async def test_what_queues_during_a_commit_is_one_batch(database: Database, ledg
     ],
 )
 async def test_the_database_itself_refuses_to_rewrite_the_books(
-    database: Database, ledger: LimitedSqliteLedger, change: str
+    database: Database, ledger: LimitedSqlLedger, change: str
 ) -> None:
     await ledger.hold(opening(1))
     await ledger.settle(settlement("att_000001"))

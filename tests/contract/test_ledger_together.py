@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.domain.books import Held, Progress, Refused
-from headrace.domain.errors import Conflict, MeteringUnavailable
+from headrace.domain.errors import Conflict
 from headrace.domain.usage import Usage
 from headrace.drivers.stores.database import Database, open_database
 from headrace.drivers.stores.sqlite import Cursor
@@ -16,7 +16,8 @@ from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import (
     PRICE,
     START_MICROS,
-    LimitedSqliteLedger,
+    LimitedSqlLedger,
+    OpenStore,
     broken_invariants,
     new_ledger,
     opening,
@@ -35,14 +36,14 @@ COUNT = 45
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncGenerator[Database]:
-    opened = open_database(tmp_path, FakeClock(START_MICROS))
+async def database(tmp_path: Path, open_store: OpenStore) -> AsyncGenerator[Database]:
+    opened = open_store(tmp_path, FakeClock(START_MICROS))
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def ledger(database: Database) -> LimitedSqliteLedger:
+def ledger(database: Database) -> LimitedSqlLedger:
     return new_ledger(database, FakeClock(START_MICROS))
 
 
@@ -61,9 +62,10 @@ async def told(work: Sequence[Awaitable[object]], *, together: bool) -> list[obj
     return [type(each) if isinstance(each, BaseException) else each for each in answers]
 
 
-async def play(home: Path, *, together: bool) -> tuple[list[object], list[object]]:
+async def play(home: Path, open_store: OpenStore, *, together: bool) -> tuple[list[object], list[object]]:
     """Play one history and return its answers and what it left in the tables."""
-    database = open_database(home, FakeClock(START_MICROS))
+    await asyncio.to_thread(home.mkdir)
+    database = open_store(home, FakeClock(START_MICROS))
     try:
         ledger = new_ledger(database, FakeClock(START_MICROS))
         made = [opening(number, scopes=("platform", f"key:k{number % 3}")) for number in range(COUNT)]
@@ -87,18 +89,17 @@ async def play(home: Path, *, together: bool) -> tuple[list[object], list[object
         database.close()
 
 
-async def test_a_batch_leaves_the_same_books_as_its_steps_alone(tmp_path: Path) -> None:
-    (tmp_path / "together").mkdir()
-    (tmp_path / "alone").mkdir()
-    together = await play(tmp_path / "together", together=True)
-    alone = await play(tmp_path / "alone", together=False)
-    assert together == alone
+async def test_a_batch_leaves_the_same_books_as_its_steps_alone(tmp_path: Path, open_store: OpenStore) -> None:
+    together = await play(tmp_path / "together", open_store, together=True)
+    alone = await play(tmp_path / "alone", open_store, together=False)
+    elsewhere = await play(tmp_path / "file", open_database, together=True)
+    assert together == alone == elsewhere
     answers = together[0]
     assert [kind for kind in answers if kind is Conflict] == [Conflict] * 6
     assert sum(isinstance(each, Refused) for each in answers) == COUNT // 3 - 5
 
 
-async def test_sent_and_settled_in_one_batch_keep_their_order(database: Database, ledger: LimitedSqliteLedger) -> None:
+async def test_sent_and_settled_in_one_batch_keep_their_order(database: Database, ledger: LimitedSqlLedger) -> None:
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(3)))
     names = [f"att_{number:06d}" for number in range(3)]
     sent = [ledger.sent(name, START_MICROS + 9) for name in names]
@@ -108,7 +109,7 @@ async def test_sent_and_settled_in_one_batch_keep_their_order(database: Database
 
 
 async def test_the_newest_of_several_counts_is_written_with_its_batch(
-    database: Database, ledger: LimitedSqliteLedger
+    database: Database, ledger: LimitedSqlLedger
 ) -> None:
     await asyncio.gather(ledger.hold(opening(1)), ledger.hold(opening(2)))
     for tokens in (3, 8, 5):
@@ -119,7 +120,7 @@ async def test_the_newest_of_several_counts_is_written_with_its_batch(
     assert await database.read(lambda cursor: cursor.execute(read).fetchall()) == [(5, 50), (1, 10), (None, None)]
 
 
-async def test_a_count_survives_a_batch_that_is_run_again(database: Database, ledger: LimitedSqliteLedger) -> None:
+async def test_a_count_survives_a_batch_that_is_run_again(database: Database, ledger: LimitedSqlLedger) -> None:
     await ledger.hold(opening(1))
     ledger.checkpoint("att_000001", Progress(4, 40, START_MICROS))
     with pytest.raises(Conflict):
@@ -128,28 +129,14 @@ async def test_a_count_survives_a_batch_that_is_run_again(database: Database, le
     assert await database.read(lambda cursor: cursor.execute(read).fetchall()) == [(4,)]
 
 
-async def test_a_limit_set_or_lifted_counts_for_the_holds_of_its_batch(ledger: LimitedSqliteLedger) -> None:
+async def test_a_limit_set_or_lifted_counts_for_the_holds_of_its_batch(ledger: LimitedSqlLedger) -> None:
     first = [ledger.set_limit("key:k1", 0), ledger.hold(opening(1)), ledger.hold(opening(2))]
     assert await asyncio.gather(*first) == [None, Refused("key:k1", 0, 0), Refused("key:k1", 0, 0)]
     second = [ledger.set_limit("key:k1", None), ledger.hold(opening(1)), ledger.hold(opening(2))]
     assert await asyncio.gather(*second) == [None, Held("att_000001"), Held("att_000002")]
 
 
-async def test_a_lifted_limit_stands_when_its_batch_was_rolled_back(
-    database: Database, ledger: LimitedSqliteLedger
-) -> None:
-    await ledger.set_limit("key:k1", 0)
-    await database.write(lambda cursor: cursor.execute("PRAGMA max_page_count = 1").fetchall())
-    many = [ledger.hold(opening(number, scopes=("platform",))) for number in range(300)]
-    answers = await asyncio.gather(ledger.set_limit("key:k1", None), *many, return_exceptions=True)
-    assert isinstance(answers[0], MeteringUnavailable)
-    await database.write(lambda cursor: cursor.execute("PRAGMA max_page_count = 1000000").fetchall())
-    again = [ledger.hold(opening(number)) for number in range(1_000, 1_002)]
-    assert await asyncio.gather(*again) == [Refused("key:k1", 0, 0)] * 2
-    assert await database.read(broken_invariants) == []
-
-
-async def test_what_one_round_of_the_loop_queues_is_one_commit(database: Database, ledger: LimitedSqliteLedger) -> None:
+async def test_what_one_round_of_the_loop_queues_is_one_commit(database: Database, ledger: LimitedSqlLedger) -> None:
     commits = database.writer.commits
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(100)))
     assert database.writer.commits - commits == 1

@@ -12,10 +12,10 @@ import pytest
 
 from headrace.domain.json_value import JsonObject
 from headrace.domain.rate_limit import MAX_LIMIT, RateLimits, ScopedLimits
-from headrace.drivers.stores.database import open_database
-from headrace.drivers.stores.rate_limits import SqliteLimitStore
+from headrace.drivers.stores.rate_limits import SqlLimitStore
 from headrace.http.control.app import control_app
 from headrace.testing.clock import FakeClock
+from tests.contract.ledger_books import OpenStore
 from tests.control_world import World, client_of
 
 pytestmark = pytest.mark.anyio
@@ -48,9 +48,9 @@ async def plane() -> AsyncIterator[Plane]:
         yield Plane(world, client)
 
 
-async def test_limits_come_back_as_they_were_stored_by_scope(tmp_path: Path) -> None:
-    database = open_database(tmp_path, FakeClock())
-    store = SqliteLimitStore(database)
+async def test_limits_come_back_as_they_were_stored_by_scope(tmp_path: Path, open_store: OpenStore) -> None:
+    database = open_store(tmp_path, FakeClock())
+    store = SqlLimitStore(database)
     first = ScopedLimits("platform", RateLimits(1, 2, 3, MAX_LIMIT, 5), 1_000)
     second = ScopedLimits("key:k1", RateLimits(tokens_per_minute=7), 2_000)
     for scoped in (first, ScopedLimits("key:k1", RateLimits(requests_per_day=1), 1_500), second):

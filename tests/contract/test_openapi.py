@@ -30,12 +30,18 @@ EXAMPLES = {
     "/v2/providers/{name}/credentials": "acme",
     "/v2/teams/{name}": "crew",
     "/v2/teams/{name}/transfers": "crew",
+    "/v2/alerts/{id}": "alr_000001",
+    "/v2/webhooks/{id}": "whk_000001",
+    "/v2/reconciliations/{id}": "rec_000001",
 }
 MADE_FIRST = (
     ("/v2/aliases", {"name": "daily", "points_to": "tiny"}),
     ("/v2/teams", {"name": "crew"}),
     ("/v2/teams/crew/transfers", {"amount_usd": "5", "note": "first"}),
     ("/v2/budgets", {"scope": "platform", "window": "day", "limit_usd": "1"}),
+    ("/v2/webhooks", {"url": "https://a.example/x"}),
+    ("/v2/reconciliations", {"provider": "acme", "content": "date,model,cost\n2026-11-24,x,1"}),
+    ("/v2/alerts", {"name": "dear", "metric": "cost_per_hour", "scope": "platform", "threshold_usd": "2"}),
 )
 READS = sorted(path for path, item in DOCUMENT["paths"].items() if "get" in item)
 OPERATIONS = sorted((method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item)

@@ -11,7 +11,7 @@ from headrace.domain.errors import StoreUnusable
 from headrace.drivers.secrets.home_keys import open_home_keys
 from headrace.drivers.secrets.sealing import SealedSecrets
 from headrace.drivers.stores.database import Database
-from headrace.drivers.stores.outcomes import OFF_LOOP_BYTES, SqliteOutcomes
+from headrace.drivers.stores.outcomes import OFF_LOOP_BYTES, SqlOutcomes
 from headrace.ports.outcomes import Asked, Different, Fresh, Lost, Outcomes, Running, Stored
 from headrace.testing.clock import FakeClock, FakeRandom
 from tests.contract.ledger_books import OpenStore
@@ -34,7 +34,7 @@ class Home:
     def open(self) -> tuple[Database, Outcomes]:
         random = FakeRandom()
         database = self.open_store(self.path, self.clock)
-        return database, SqliteOutcomes(database, SealedSecrets(open_home_keys(self.path, random), random), self.clock)
+        return database, SqlOutcomes(database, SealedSecrets(open_home_keys(self.path, random), random), self.clock)
 
     def reopen(self) -> None:
         self.database.close()

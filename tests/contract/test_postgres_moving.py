@@ -11,17 +11,17 @@ import pytest
 from headrace.domain.access import AccessKey, Role
 from headrace.domain.errors import HomeUnusable, StoreUnusable
 from headrace.domain.secret import Secret
-from headrace.drivers.stores.accounts import SqliteAccounts
-from headrace.drivers.stores.budgets import SqliteBudgetStore
+from headrace.drivers.stores.accounts import SqlAccounts
+from headrace.drivers.stores.budgets import SqlBudgetStore
 from headrace.drivers.stores.connection import Cursor
 from headrace.drivers.stores.database import FILE_NAME, Database, open_database
 from headrace.drivers.stores.home import open_home
-from headrace.drivers.stores.keys import SqliteKeyStore
-from headrace.drivers.stores.ledger import SqliteLedger
+from headrace.drivers.stores.keys import SqlKeyStore
+from headrace.drivers.stores.ledger import SqlLedger
 from headrace.drivers.stores.postgres.auditing import audit_postgres, rebuild_postgres
 from headrace.drivers.stores.postgres.database import open_postgres
 from headrace.drivers.stores.postgres.moving import move_books
-from headrace.drivers.stores.receipts import SqliteReceipts
+from headrace.drivers.stores.receipts import SqlReceipts
 from headrace.drivers.stores.schema import METADATA
 from headrace.drivers.stores.sqlite import connect_writer
 from headrace.ports.fleet import Progress
@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> Path:
     """A home with traffic of every kind, and a key whose digest is no text."""
     asyncio.run(make_store(tmp_path))
     with closing(open_database(tmp_path, CLOCK)) as database:
-        asyncio.run(SqliteKeyStore(database).add(KEY))
+        asyncio.run(SqlKeyStore(database).add(KEY))
     return tmp_path
 
 
@@ -64,7 +64,7 @@ def everything(cursor: Cursor) -> dict[str, list[tuple[object, ...]]]:
 
 async def spend(database: Database) -> None:
     """Use a moved store as a server does."""
-    ledger = SqliteLedger(database, CLOCK)
+    ledger = SqlLedger(database, CLOCK)
     await ledger.recover()
     await ledger.hold(opening(1))
     assert await database.read(broken_invariants) == []
@@ -73,7 +73,7 @@ async def spend(database: Database) -> None:
 def test_everything_comes_over_and_the_books_go_on(home: Path, url: Secret) -> None:
     with closing(open_database(home, CLOCK)) as file:
         before = asyncio.run(file.read(everything))
-        receipts = asyncio.run(SqliteReceipts(file).recent(None, 1_000))
+        receipts = asyncio.run(SqlReceipts(file).recent(None, 1_000))
     seen: list[Progress] = []
     rows = move(home, url, seen)
     assert rows["attempt"] == len(before["attempt"]) == 60
@@ -81,10 +81,10 @@ def test_everything_comes_over_and_the_books_go_on(home: Path, url: Secret) -> N
     assert audit_postgres(url, NOW_MICROS, lambda _: None).agrees
     with closing(open_postgres(url, CLOCK)) as database:
         assert asyncio.run(database.read(everything)) == before
-        assert asyncio.run(SqliteReceipts(database).recent(None, 1_000)) == receipts
-        assert asyncio.run(SqliteKeyStore(database).list()) == (KEY,)
-        assert len(asyncio.run(SqliteBudgetStore(database).list())) == 2
-        assert asyncio.run(SqliteAccounts(database).balances(["balance:shop"]))[0].limit_nano == 51_000_000_116
+        assert asyncio.run(SqlReceipts(database).recent(None, 1_000)) == receipts
+        assert asyncio.run(SqlKeyStore(database).list()) == (KEY,)
+        assert len(asyncio.run(SqlBudgetStore(database).list())) == 2
+        assert asyncio.run(SqlAccounts(database).balances(["balance:shop"]))[0].limit_nano == 51_000_000_116
         asyncio.run(spend(database))
     rebuild_postgres(url)
     assert audit_postgres(url, NOW_MICROS, lambda _: None).agrees

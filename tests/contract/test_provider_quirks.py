@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from headrace.app.platform import PROVIDERS
+from headrace.app.adapters import PROVIDERS
 from headrace.domain.call import Call, Dialect, Operation
 from headrace.domain.catalog import Model, Quirks
 from headrace.domain.credential import Credential

@@ -13,7 +13,7 @@ from headrace.domain.json_value import JsonObject
 from headrace.domain.money import format_nano
 from headrace.domain.reconciliation import Books, reconcile
 from headrace.drivers.stores.database import open_database
-from headrace.drivers.stores.reconciliations import SqliteBookedUsage, SqliteReconciliations
+from headrace.drivers.stores.reconciliations import SqlBookedUsage, SqlReconciliations
 from headrace.ports.reconciliation import KeptReconciliation, Period
 from headrace.testing.clock import FakeClock
 from headrace.wire.invoice import read_bill
@@ -36,7 +36,7 @@ async def test_hours_of_the_books_are_those_of_the_ledger(tmp_path: Path, open_s
     await make_store(tmp_path, Traffic(50, 3), open_store)
     database = open_store(tmp_path, FakeClock(NOW_MICROS))
     try:
-        booked = SqliteBookedUsage(database)
+        booked = SqlBookedUsage(database)
         hours = await booked.hours(WHOLE)
         cost, tokens, requests = await database.read(
             lambda cursor: cursor.execute(
@@ -64,7 +64,7 @@ async def test_attempts_come_with_the_strongest_reason_first(tmp_path: Path, ope
     await make_store(tmp_path, Traffic(60, 5), open_store)
     database = open_store(tmp_path, FakeClock(NOW_MICROS))
     try:
-        booked = SqliteBookedUsage(database)
+        booked = SqlBookedUsage(database)
         found, known = await booked.attempts(WHOLE, None, 40)
         assert known == frozenset()
         ranks = [REASONS.index(each.reasons[0]) if each.reasons else len(REASONS) for each in found]
@@ -86,7 +86,7 @@ async def test_attempts_come_with_the_strongest_reason_first(tmp_path: Path, ope
 async def test_comparisons_are_kept(tmp_path: Path, open_store: OpenStore) -> None:
     database = open_store(tmp_path, FakeClock())
     try:
-        store = SqliteReconciliations(database)
+        store = SqlReconciliations(database)
         first = KeptReconciliation("rec_1", "acme", "d", 1, '{"id":"rec_1"}', '{"days":[]}')
         second = KeptReconciliation("rec_2", "here", "e", 2, '{"id":"rec_2"}', "{}")
         await store.add(first)
@@ -233,7 +233,7 @@ async def test_a_bill_written_from_the_ledger_agrees_with_the_sums(tmp_path: Pat
             f"{day_of(ended)},{model},{format_nano(nano)},{attempt}\n" for attempt, model, nano, ended in rows
         )
         bill = read_bill(text, "auto", "2026-11-29")
-        hours = await SqliteBookedUsage(database).hours(WHOLE)
+        hours = await SqlBookedUsage(database).hours(WHOLE)
     finally:
         database.close()
     names = {"small": "small", "varied": "varied"}

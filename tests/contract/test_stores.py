@@ -9,10 +9,10 @@ import pytest
 from headrace.domain.access import AccessKey, Role
 from headrace.domain.alias import Alias
 from headrace.domain.errors import Conflict
-from headrace.drivers.stores.aliases import SqliteAliasStore
-from headrace.drivers.stores.credentials import SqliteCredentialStore
+from headrace.drivers.stores.aliases import SqlAliasStore
+from headrace.drivers.stores.credentials import SqlCredentialStore
 from headrace.drivers.stores.database import Database
-from headrace.drivers.stores.keys import SqliteKeyStore
+from headrace.drivers.stores.keys import SqlKeyStore
 from headrace.ports.stores import AliasStore, CredentialStore, KeyStore, SealedCredential
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import OpenStore
@@ -32,17 +32,17 @@ async def database(tmp_path: Path, open_store: OpenStore) -> AsyncGenerator[Data
 
 @pytest.fixture
 def keys(database: Database) -> KeyStore:
-    return SqliteKeyStore(database)
+    return SqlKeyStore(database)
 
 
 @pytest.fixture
 def aliases(database: Database) -> AliasStore:
-    return SqliteAliasStore(database)
+    return SqlAliasStore(database)
 
 
 @pytest.fixture
 def credentials(database: Database) -> CredentialStore:
-    return SqliteCredentialStore(database)
+    return SqlCredentialStore(database)
 
 
 async def test_keys_come_back_as_they_were_stored_oldest_first(keys: KeyStore) -> None:

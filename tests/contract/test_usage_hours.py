@@ -13,7 +13,7 @@ from headrace.domain.books import Opening, Settlement, Timing
 from headrace.domain.price import price_lines
 from headrace.domain.usage import Usage
 from headrace.domain.usage_hour import UsageHour
-from headrace.drivers.stores.usage_hours import SqliteUsageHours
+from headrace.drivers.stores.usage_hours import SqlUsageHours
 from headrace.ports.ledger import Ledger
 from headrace.ports.usage import UsageHours
 from headrace.testing.clock import FakeClock
@@ -72,7 +72,7 @@ def open_usage(open_store: OpenStore) -> OpenUsage:
         clock = FakeClock(START)
         database = open_store(home, clock)
         try:
-            yield Books(new_ledger(database, clock), SqliteUsageHours(database))
+            yield Books(new_ledger(database, clock), SqlUsageHours(database))
         finally:
             database.close()
 

@@ -17,10 +17,10 @@ from headrace.domain.usage import Usage
 from headrace.domain.usage_report import HOUR_MICROS, Dimension, Interval, UsageQuestion, UsageSums, spans_between
 from headrace.drivers.stores.audit import audit_usage
 from headrace.drivers.stores.database import Database
-from headrace.drivers.stores.keys import SqliteKeyStore
+from headrace.drivers.stores.keys import SqlKeyStore
 from headrace.drivers.stores.rollups import rebuild
 from headrace.drivers.stores.sqlite import Cursor
-from headrace.drivers.stores.usage_reports import SqliteUsageReports
+from headrace.drivers.stores.usage_reports import SqlUsageReports
 from headrace.ports.ledger import Ledger
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import PRICE, STORES, OpenStore, new_ledger, opening, settlement, void
@@ -196,7 +196,7 @@ async def test_what_every_commit_adds_up_is_what_the_ledger_makes_and_what_is_re
     database = open_store(tmp_path, clock)
     try:
         for number, (key, name) in enumerate(KEYS):
-            await SqliteKeyStore(database).add(AccessKey(key, name, Role.KEY, "shop", bytes([number]), None, START))
+            await SqlKeyStore(database).add(AccessKey(key, name, Role.KEY, "shop", bytes([number]), None, START))
         traffic = Traffic(seed, 90)
         await traffic.run(new_ledger(database, clock))
         incremental = await kept(database)
@@ -204,7 +204,7 @@ async def test_what_every_commit_adds_up_is_what_the_ledger_makes_and_what_is_re
         assert await database.read(audit_usage) is None
         await database.write(rebuild)
         assert await kept(database) == incremental
-        reports = SqliteUsageReports(database)
+        reports = SqlUsageReports(database)
         for question in questions(seed):
             expected = await traffic.reference.report(question)
             found = await reports.report(question)
@@ -246,7 +246,7 @@ async def test_a_reversal_is_found_by_the_audit_and_taken_in_by_the_rebuild(
         await ledger.settle(replace(settlement("att_000001"), timing=Timing(None, START + 5)))
         await database.write(_reverse_first_charge)
         question = UsageQuestion(interval=Interval.TOTAL, zone="UTC", spans=((START, START + HOUR_MICROS),))
-        reports = SqliteUsageReports(database)
+        reports = SqlUsageReports(database)
         before = (await reports.report(question)).totals
         assert await database.read(audit_usage) is not None
         await database.write(rebuild)

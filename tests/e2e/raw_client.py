@@ -59,9 +59,13 @@ class RawClient:
 
     async def post(self, path: str, body: Mapping[str, object]) -> RawReply:
         """Send a JSON body and read the reply as far as it comes; raises no error of the connection."""
+        return await self.ask("POST", path, body)
+
+    async def ask(self, method: str, path: str, body: Mapping[str, object]) -> RawReply:
+        """Send a JSON body by any method; otherwise like `post`."""
         payload = json.dumps(body).encode()
         head = (
-            f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._token}\r\n"
+            f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._token}\r\n"
             f"content-type: application/json\r\ncontent-length: {len(payload)}\r\n\r\n"
         )
         parts = _Parts()

@@ -126,6 +126,23 @@ async def test_the_secret_is_in_no_command_line_and_no_environment(served: Serve
         assert secret not in str(process.environ())
 
 
+COUNTED: list[dict[str, JsonValue]] = [
+    {"messages": [{"role": "system", "content": "Be brief, ünïcödé."}, {"role": "user", "content": "1 2 3 " * 20}]},
+    {"messages": [{"role": "user", "content": "Weather in Paris?"}], "tools": TOOLS},
+    {"messages": [{"role": "user", "content": "<|im_start|>x<|im_end|>"}, {"role": "assistant", "content": "a"}]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]}]},
+]
+
+
+@pytest.mark.parametrize("fields", COUNTED)
+async def test_a_prompt_is_counted_as_the_engine_reads_it(served: Served, fields: dict[str, JsonValue]) -> None:
+    call = chat_call(max_tokens=1, **fields)
+    prepared = served.adapter.prepare(call, served.target)
+    counted = await served.adapter.count_prompt(served.transport, served.endpoint, prepared, Deadlines())
+    _, usage = await served.ask(call)
+    assert counted == usage.input_total
+
+
 async def test_streams_with_usage_at_the_end(served: Served) -> None:
     call = chat_call(stream=True, stream_options={"include_usage": True}, max_tokens=8, seed=1)
     out, usage = await served.ask(call)

@@ -303,6 +303,9 @@ def test_a_target_that_asked_to_wait_is_left_alone_and_the_wait_is_told(world: W
     before = len(world.first.requests)
     reply = play(world, row)
     assert (reply.headers["x-headrace-model"], reply.headers["x-headrace-attempts"]) == (f"b-{row.name}", "1")
+    [left_out] = world.server.receipt(reply.headers["x-request-id"])["excluded"]
+    assert (left_out["model"], left_out["provider"], left_out["code"]) == (f"a-{row.name}", "first", LIMITED)
+    assert left_out["reason"].startswith("It is left alone for")
     alone = next(each for each in ROWS if each.name == "1-alone")
     play(world, alone)
     refused = play(world, alone)
@@ -363,9 +366,13 @@ def test_a_scoped_key_reaches_no_forbidden_target_by_any_name(world: World) -> N
         ):
             reply = client.post(CHAT, json={"messages": [{"role": "user", "content": "hi"}], **names})
             answers.append((reply.status_code, reply.headers.get("x-headrace-model")))
+        receipt = client.get(f"/v2/requests/{reply.headers['x-request-id']}").json()
         listed = {each["id"] for each in client.get("/v1/models").json()["data"]}
     assert answers == [(403, None)] * 3 + [(200, "b-moved")] * 2
     assert listed == {"b-moved"}
+    assert [(each["model"], each["provider"], each["code"]) for each in receipt["excluded"]] == [
+        ("a-moved", None, "model_forbidden")
+    ]
     assert len(world.first.requests) == before
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.app.platform import ADAPTERS
+from headrace.app.adapters import ADAPTERS
 from headrace.domain.catalog import Model, ModelKind, Provider
 from headrace.drivers.catalogs.files import shipped_files
 from headrace.services.catalog import build_catalog, check_catalog

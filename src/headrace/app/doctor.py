@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace import __version__
+from headrace.app.adapters import ADAPTERS
 from headrace.app.first_start import FILE_NAME
-from headrace.app.platform import ADAPTERS
+from headrace.app.postgres import postgres_driver
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.errors import HeadraceError
+from headrace.domain.secret import Secret
 from headrace.drivers.ambient import SystemClock, ThreadOffload
 from headrace.drivers.catalogs.files import CatalogFiles
-from headrace.drivers.stores.inspection import inspect_store
+from headrace.drivers.stores.inspection import StoreReport, inspect_store
 from headrace.drivers.stores.sqlite import library_version, wal_reset_safe
 from headrace.drivers.weights.store import WeightsStore
 from headrace.services.catalog import Catalog, build_catalog, check_catalog
@@ -27,17 +29,17 @@ EARLIEST_YEAR = 2026
 ENGINE_PACKAGE = "xllamacpp"
 
 
-def examine(home: Path, environment: Mapping[str, str]) -> Sequence[DoctorFinding]:
+def examine(home: Path, environment: Mapping[str, str], store: Secret | None) -> Sequence[DoctorFinding]:
     """Return one finding per check; a check that fails itself is a finding too. Changes nothing."""
     checks: tuple[tuple[str, Callable[[], DoctorFinding]], ...] = (
         ("versions", _versions),
         ("clock", _clock),
         ("home", lambda: _home(home)),
-        ("store", lambda: _store(home)),
+        ("store", lambda: _store(home, store)),
         ("catalog", lambda: _catalog(home)),
         ("engine", _engine),
         ("weights", lambda: _weights(home)),
-        ("providers", lambda: _providers(home, environment)),
+        ("providers", lambda: _providers(home, environment, store)),
     )
     return [_run(name, check) for name, check in checks]
 
@@ -81,16 +83,22 @@ def _home(home: Path) -> DoctorFinding:
     return DoctorFinding("home", True, f"{home}, {free // 1_000_000_000} GB free")
 
 
-def _store(home: Path) -> DoctorFinding:
-    report = inspect_store(home, SystemClock())
-    if report is None:
+def _inspect(home: Path, store: Secret | None) -> StoreReport | None:
+    return inspect_store(home, SystemClock()) if store is None else postgres_driver().inspect_postgres(store)
+
+
+def _store(home: Path, store: Secret | None) -> DoctorFinding:
+    report = _inspect(home, store)
+    if report is None or report.revision is None:
         return DoctorFinding("store", False, "no database yet", "It is made at the first `headrace serve`.")
     if report.problem is not None:
-        return DoctorFinding("store", False, report.problem, "Put back a backup: `headrace restore BACKUP --force`.")
+        fix = "Put back a backup: `headrace restore BACKUP --force`." if store is None else "See docs/postgresql.md."
+        return DoctorFinding("store", False, report.problem, fix)
     if report.revision != report.known_revision:
         text = f"schema {report.revision}, this version knows {report.known_revision}"
         return DoctorFinding("store", False, text, "`headrace serve` migrates an older one, after a copy.")
-    return DoctorFinding("store", True, f"sound, schema {report.revision}")
+    where = f", {report.where}" if report.where else ""
+    return DoctorFinding("store", True, f"sound, schema {report.revision}{where}")
 
 
 def _catalog(home: Path) -> DoctorFinding:
@@ -120,8 +128,8 @@ def _weights(home: Path) -> DoctorFinding:
     return DoctorFinding("weights", True, ", ".join(here))
 
 
-def _providers(home: Path, environment: Mapping[str, str]) -> DoctorFinding:
-    report = inspect_store(home, SystemClock())
+def _providers(home: Path, environment: Mapping[str, str], store: Secret | None) -> DoctorFinding:
+    report = _inspect(home, store)
     sealed: frozenset[str] = report.sealed_providers if report is not None else frozenset()
     named: list[str] = []
     for provider in _load(home).providers.values():

@@ -7,27 +7,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.app.postgres import postgres_driver
 from headrace.domain.secret import Secret
 from headrace.drivers.ambient import OsRandomness, SystemClock, TimedIds
 from headrace.drivers.secrets.home_keys import open_home_keys
 from headrace.drivers.secrets.sealing import SealedSecrets
-from headrace.drivers.stores.accounts import SqliteAccounts
-from headrace.drivers.stores.alerts import SqliteAlertStore, SqliteHourCosts
-from headrace.drivers.stores.aliases import SqliteAliasStore
-from headrace.drivers.stores.blobs import SqliteBlobs
-from headrace.drivers.stores.budgets import SqliteBudgetStore
-from headrace.drivers.stores.credentials import SqliteCredentialStore
+from headrace.drivers.stores.accounts import SqlAccounts
+from headrace.drivers.stores.alerts import SqlAlertStore, SqlHourCosts
+from headrace.drivers.stores.aliases import SqlAliasStore
+from headrace.drivers.stores.blobs import SqlBlobs
+from headrace.drivers.stores.budgets import SqlBudgetStore
+from headrace.drivers.stores.credentials import SqlCredentialStore
 from headrace.drivers.stores.database import Database, open_database
 from headrace.drivers.stores.home import open_home
-from headrace.drivers.stores.keys import SqliteKeyStore
-from headrace.drivers.stores.ledger import SqliteLedger
-from headrace.drivers.stores.outcomes import SqliteOutcomes
-from headrace.drivers.stores.rate_limits import SqliteLimitStore
-from headrace.drivers.stores.receipts import SqliteReceipts
-from headrace.drivers.stores.teams import SqliteTeamStore
-from headrace.drivers.stores.usage_hours import SqliteUsageHours
-from headrace.drivers.stores.webhooks import SqliteWebhookStore
-from headrace.drivers.stores.usage_reports import SqliteUsageReports
+from headrace.drivers.stores.keys import SqlKeyStore
+from headrace.drivers.stores.ledger import SqlLedger
+from headrace.drivers.stores.outcomes import SqlOutcomes
+from headrace.drivers.stores.rate_limits import SqlLimitStore
+from headrace.drivers.stores.receipts import SqlReceipts
+from headrace.drivers.stores.reconciliations import SqlBookedUsage, SqlReconciliations
+from headrace.drivers.stores.teams import SqlTeamStore
+from headrace.drivers.stores.usage_hours import SqlUsageHours
+from headrace.drivers.stores.usage_reports import SqlUsageReports
+from headrace.drivers.stores.webhooks import SqlWebhookStore
 from headrace.services.identity import Identity
 
 
@@ -42,31 +44,33 @@ class Foundation:
     identity: Identity
     secrets: SealedSecrets
     database: Database
-    ledger: SqliteLedger
-    receipts: SqliteReceipts
-    usage_hours: SqliteUsageHours
-    usage_reports: SqliteUsageReports
-    keys: SqliteKeyStore
-    credentials: SqliteCredentialStore
-    aliases: SqliteAliasStore
-    blobs: SqliteBlobs
-    outcomes: SqliteOutcomes
-    limits: SqliteLimitStore
-    budgets: SqliteBudgetStore
-    teams: SqliteTeamStore
-    accounts: SqliteAccounts
-    alerts: SqliteAlertStore
-    hour_costs: SqliteHourCosts
-    webhooks: SqliteWebhookStore
+    ledger: SqlLedger
+    receipts: SqlReceipts
+    usage_hours: SqlUsageHours
+    usage_reports: SqlUsageReports
+    booked_usage: SqlBookedUsage
+    reconciliations: SqlReconciliations
+    keys: SqlKeyStore
+    credentials: SqlCredentialStore
+    aliases: SqlAliasStore
+    blobs: SqlBlobs
+    outcomes: SqlOutcomes
+    limits: SqlLimitStore
+    budgets: SqlBudgetStore
+    teams: SqlTeamStore
+    accounts: SqlAccounts
+    alerts: SqlAlertStore
+    hour_costs: SqlHourCosts
+    webhooks: SqlWebhookStore
 
 
 @contextmanager
-def open_foundation(home: Path) -> Generator[Foundation, None, None]:
-    """Lock the home and open its store; raises HomeUnusable, StoreUnusable."""
+def open_foundation(home: Path, store: Secret | None = None) -> Generator[Foundation, None, None]:
+    """Lock the home and open its store, in PostgreSQL when there is an address; raises HomeUnusable, StoreUnusable."""
     clock, randomness = SystemClock(), OsRandomness()
     with open_home(home):
         home_keys = open_home_keys(home, randomness)
-        database = open_database(home, clock)
+        database = open_database(home, clock) if store is None else postgres_driver().open_postgres(store, clock)
         secrets = SealedSecrets(home_keys, randomness)
         try:
             yield Foundation(
@@ -77,22 +81,24 @@ def open_foundation(home: Path) -> Generator[Foundation, None, None]:
                 identity=Identity(Secret(home_keys.pepper.hex()), randomness),
                 secrets=secrets,
                 database=database,
-                ledger=SqliteLedger(database, clock),
-                receipts=SqliteReceipts(database),
-                usage_hours=SqliteUsageHours(database),
-                usage_reports=SqliteUsageReports(database),
-                keys=SqliteKeyStore(database),
-                credentials=SqliteCredentialStore(database),
-                aliases=SqliteAliasStore(database),
-                blobs=SqliteBlobs(database, secrets, clock),
-                outcomes=SqliteOutcomes(database, secrets, clock),
-                limits=SqliteLimitStore(database),
-                budgets=SqliteBudgetStore(database),
-                teams=SqliteTeamStore(database),
-                accounts=SqliteAccounts(database),
-                alerts=SqliteAlertStore(database),
-                hour_costs=SqliteHourCosts(database),
-                webhooks=SqliteWebhookStore(database),
+                ledger=SqlLedger(database, clock),
+                receipts=SqlReceipts(database),
+                usage_hours=SqlUsageHours(database),
+                usage_reports=SqlUsageReports(database),
+                booked_usage=SqlBookedUsage(database),
+                reconciliations=SqlReconciliations(database),
+                keys=SqlKeyStore(database),
+                credentials=SqlCredentialStore(database),
+                aliases=SqlAliasStore(database),
+                blobs=SqlBlobs(database, secrets, clock),
+                outcomes=SqlOutcomes(database, secrets, clock),
+                limits=SqlLimitStore(database),
+                budgets=SqlBudgetStore(database),
+                teams=SqlTeamStore(database),
+                accounts=SqlAccounts(database),
+                alerts=SqlAlertStore(database),
+                hour_costs=SqlHourCosts(database),
+                webhooks=SqlWebhookStore(database),
             )
         finally:
             database.close()

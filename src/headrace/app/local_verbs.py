@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 from headrace.cli import environment
 from headrace.cli.local import MadeHome
+from headrace.cli.options import store_of
 from headrace.domain.audit import AuditReport
 from headrace.domain.doctor import DoctorFinding
+from headrace.domain.errors import ConfigInvalid
 from headrace.domain.finding import Finding
+from headrace.domain.moved import Moved
+from headrace.domain.secret import Secret
 from headrace.domain.settings import ServeOptions
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ class InstalledVerbs:
         from headrace.app.first_start import FILE_NAME, ensure_credentials  # noqa: PLC0415 - as above
         from headrace.app.foundation import open_foundation  # noqa: PLC0415 - as above
 
-        with open_foundation(home) as ground:
+        with open_foundation(home, _store(home)) as ground:
             making = ensure_credentials(home, base_url, ground.keys, ground.identity, ground.clock)
             _, is_new = asyncio.run(making)
         return MadeHome(home, home / FILE_NAME, is_new)
@@ -44,23 +48,25 @@ class InstalledVerbs:
         """Check store, engines, providers, clock and versions."""
         from headrace.app.doctor import examine  # noqa: PLC0415 - as above
 
-        return examine(home, environment.snapshot())
+        return examine(home, environment.snapshot(), _store(home))
 
     def catalog_check(self, folder: Path) -> Sequence[Finding]:
         """Check the shipped catalog together with the files in a folder."""
-        from headrace.app.platform import ADAPTERS  # noqa: PLC0415 - as above
+        from headrace.app.adapters import ADAPTERS  # noqa: PLC0415 - as above
         from headrace.drivers.catalogs.files import CatalogFiles  # noqa: PLC0415 - as above
         from headrace.services.catalog import check_catalog  # noqa: PLC0415 - as above
 
         return check_catalog(CatalogFiles(folder).read(), ADAPTERS)
 
-    def price_diff(self, folder: Path, file: Path, form: Format) -> Comparison:
+    def price_diff(self, folder: Path, file: Path, form: Format, provider: str | None) -> Comparison:
         """Compare a file's prices with those in force."""
-        return self._price_files(folder).compare(file, form)
+        return self._price_files(folder).compare(file, form, provider)
 
-    def price_import(self, folder: Path, file: Path, form: Format) -> tuple[Comparison, tuple[Path, ...]]:
+    def price_import(
+        self, folder: Path, file: Path, form: Format, provider: str | None
+    ) -> tuple[Comparison, tuple[Path, ...]]:
         """Write a file's prices as proposals below the catalog folder."""
-        return self._price_files(folder).propose(file, form)
+        return self._price_files(folder).propose(file, form, provider)
 
     def price_apply(self, folder: Path, proposal: Path) -> Path:
         """Add a reviewed proposal's prices to the operator's catalog file."""
@@ -74,21 +80,37 @@ class InstalledVerbs:
 
     def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
         """Derive every figure of the home's books anew."""
+        from headrace.app.postgres import postgres_driver  # noqa: PLC0415 - as above
         from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
         from headrace.drivers.stores.auditing import audit_home  # noqa: PLC0415 - as above
 
-        return audit_home(home, SystemClock().unix_micros(), watch)
+        now_micros, store = SystemClock().unix_micros(), _store(home)
+        if store is not None:
+            return postgres_driver().audit_postgres(store, now_micros, watch)
+        return audit_home(home, now_micros, watch)
 
     def rebuild_usage(self, home: Path) -> None:
         """Make the hourly sums of usage anew from the ledger."""
+        from headrace.app.postgres import postgres_driver  # noqa: PLC0415 - as above
         from headrace.drivers.stores.auditing import rebuild_usage  # noqa: PLC0415 - as above
 
-        rebuild_usage(home)
+        store = _store(home)
+        if store is not None:
+            return postgres_driver().rebuild_postgres(store)
+        return rebuild_usage(home)
+
+    def migrate(self, home: Path, to: Secret, watch: Callable[[Progress], None]) -> Moved:
+        """Move the home's books into an empty PostgreSQL database."""
+        from headrace.app.postgres import postgres_driver  # noqa: PLC0415 - as above
+        from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
+
+        return postgres_driver().move_books(home, to, SystemClock(), watch)
 
     def backup(self, home: Path, destination: Path) -> str:
         """Write a consistent copy of the home's store to one file."""
         from headrace.drivers.stores.backup import backup  # noqa: PLC0415 - as above
 
+        _require_file(home, "Copy it with pg_dump, and HOME/secrets, HOME/catalog and HOME/headrace.toml beside it.")
         return backup(home, destination).note
 
     def restore(self, source: Path, home: Path, force: bool) -> str:
@@ -96,4 +118,14 @@ class InstalledVerbs:
         from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
         from headrace.drivers.stores.backup import restore  # noqa: PLC0415 - as above
 
+        _require_file(home, "Put it back with pg_restore into an empty database.")
         return restore(source, home, SystemClock(), force=force).note
+
+
+def _store(home: Path) -> Secret | None:
+    return store_of(home, environment.Environment(environment.snapshot()))
+
+
+def _require_file(home: Path, instead: str) -> None:
+    if _store(home) is not None:
+        raise ConfigInvalid(f"The books of {home} are in PostgreSQL, not in a file. {instead}", param="store")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrace import __version__
+from headrace.app.adapters import ADAPTERS, CHAT_ENGINE, ENCODER_ENGINE, make_adapters
 from headrace.app.alerting import Alerting, Doers, make_alerting, start_alerting
 from headrace.app.deployments import EmbeddedDeployments
-from headrace.app.dialects import speaking_both, speaking_chat, speaking_messages, speaking_responses
 from headrace.app.foundation import Foundation
+from headrace.app.gauges import Counters, gauge_sources
 from headrace.cli.config import AliasFile
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.health import BreakerRules
@@ -26,19 +26,10 @@ from headrace.drivers.catalogs.accelerators import AcceleratorFiles
 from headrace.drivers.catalogs.files import CatalogFiles
 from headrace.drivers.compute.local import LocalCompute, LocalPolicy
 from headrace.drivers.compute.supervisor import ProcessSupervisor
-from headrace.drivers.encoders.adapter import EncoderAdapter
-from headrace.drivers.encoders.minilm import MiniLmEncoder
 from headrace.drivers.engines.llamacpp import LlamaCpp
-from headrace.drivers.engines.llamacpp_adapter import LlamaCppAdapter
-from headrace.drivers.observability.gauges import GaugeSources
 from headrace.drivers.observability.log_observer import LogObserver, Observers
 from headrace.drivers.observability.logs import Logger
 from headrace.drivers.observability.prometheus_observer import PrometheusObserver
-from headrace.drivers.providers.anthropic import AnthropicAdapter
-from headrace.drivers.providers.openai import OpenAiAdapter
-from headrace.drivers.providers.openai_responses import OpenAiResponsesAdapter
-from headrace.drivers.providers.scan import provider_adapters
-from headrace.drivers.stores.sqlite import library_version
 from headrace.drivers.stores.upgrade import REVISIONS
 from headrace.drivers.transports.egress import EgressSender
 from headrace.drivers.transports.http1_transport import Http1Transport
@@ -54,9 +45,7 @@ from headrace.http.gateway import AsgiApp, Gateway, InFlight
 from headrace.http.hot_routes import HOT_ROUTES
 from headrace.http.inference import InferenceEndpoint, InferenceParts
 from headrace.ports.ambient import Clock
-from headrace.ports.fleet import Encoder
 from headrace.ports.observer import Observer
-from headrace.ports.upstream import Adapter
 from headrace.services.aliases import Aliases
 from headrace.services.breakeven import Breakeven
 from headrace.services.budget_book import BudgetBook
@@ -71,6 +60,7 @@ from headrace.services.loop_watch import LoopWatch
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
+from headrace.services.reconciliation import Reconciliations
 from headrace.services.response_cache import ResponseCache
 from headrace.services.responses import Responses
 from headrace.services.retries import RetryBudget
@@ -82,12 +72,6 @@ from headrace.services.teams import Teams
 from headrace.services.turn_parts import TurnLimits, TurnParts
 from headrace.services.usage import UsageReader
 
-ENCODER_ENGINE = "minilm"
-CHAT_ENGINE = "llamacpp"
-PROVIDERS = provider_adapters()
-ADAPTERS = frozenset(
-    {"openai", "openai_platform", "openai_responses", "anthropic", CHAT_ENGINE, ENCODER_ENGINE, *PROVIDERS}
-)
 OFFLOAD_THREADS = 2
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MIB = 1024 * 1024
@@ -127,7 +111,7 @@ async def open_platform(
         stack.push_async_callback(compute.close)
         stack.push_async_callback(tasks.close)
         transport = await stack.enter_async_context(Http1Transport(f"headrace/{__version__}"))
-        egress = EgressSender(f"headrace/{__version__}", frozenset(options.webhook_hosts))
+        egress = EgressSender(f"headrace/{__version__}", frozenset(options.webhook_hosts), tls=transport.tls)
         await stack.enter_async_context(egress)
         snapshots = _snapshots(ground, options, environment, weights)
         await snapshots.reload()
@@ -162,18 +146,6 @@ class _Asked:
     health: TargetHealth
 
 
-@dataclass(frozen=True, slots=True)
-class _Counters:
-    """Services whose figures are read when somebody looks."""
-
-    in_flight: InFlight
-    health: TargetHealth
-    retries: RetryBudget
-    limits: Limits
-    snapshots: Snapshots
-    cache: ResponseCache
-
-
 def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine: _Machine) -> Platform:
     snapshots, tasks = machine.snapshots, machine.tasks
     in_flight, tally = InFlight(), Tally()
@@ -182,13 +154,13 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     health, retries = TargetHealth(BreakerRules(options.limits.breaker_failures)), RetryBudget()
     limits = _limits(snapshots, ground.clock)
     cache = ResponseCache(ground.blobs, ground.identity.fingerprint, ground.clock, is_on=options.response_cache)
-    counters = _Counters(in_flight, health, retries, limits, snapshots, cache)
-    metrics = PrometheusObserver(_gauges(ground, machine.compute, watch, counters))
+    counters = Counters(in_flight, health, retries, limits, snapshots, cache)
+    metrics = PrometheusObserver(gauge_sources(ground, machine.compute, watch, counters))
     turn = TurnParts(
         ledger=SteadfastLedger(ground.ledger, tasks),
         fleet=TargetFleet(machine.compute, frozenset({ENCODER_ENGINE})),
         transport=machine.transport,
-        adapters=_adapters(ground, machine),
+        adapters=make_adapters(ground, snapshots, machine.weights, machine.offload),
         observer=Observers((metrics, tally, health, limits, cache, machine.alerting.errors, LogObserver(logger))),
         clock=ground.clock,
         ids=ground.ids,
@@ -256,6 +228,9 @@ def _control(
         responses=asked.responses,
         pulls=asked.pulls,
         receipts=ReceiptReader(ground.receipts),
+        reconciliations=Reconciliations(
+            ground.reconciliations, ground.booked_usage, snapshots, (ground.clock, ground.ids, machine.offload)
+        ),
         usage=UsageReader(ground.usage_reports),
         breakeven=Breakeven(snapshots, accelerators, ground.usage_hours, ground.clock, machine.offload),
         weights=machine.weights,
@@ -310,66 +285,12 @@ def _snapshots(
     )
 
 
-def _adapters(ground: Foundation, machine: _Machine) -> Mapping[str, Adapter]:
-    clock = ground.clock
-    encoders: dict[str, Encoder] = {}
-    for entries in machine.snapshots.current().models.values():
-        for model in (entry.model for entry in entries):
-            if model.local is not None and model.local.engine == ENCODER_ENGINE:
-                files = (model.local.weights[0], model.local.weights[1])
-                encoders[model.upstream_name] = MiniLmEncoder(
-                    model.id, files, machine.weights, ground.home, machine.offload
-                )
-    return {
-        "openai": speaking_chat(OpenAiAdapter(clock, "max_tokens")),
-        "openai_platform": speaking_both(OpenAiAdapter(clock, "max_completion_tokens"), OpenAiResponsesAdapter(clock)),
-        "openai_responses": speaking_responses(OpenAiResponsesAdapter(clock)),
-        "anthropic": speaking_messages(AnthropicAdapter(clock), clock),
-        **{name: speaking_chat(build(clock)) for name, build in PROVIDERS.items()},
-        CHAT_ENGINE: speaking_chat(LlamaCppAdapter(ground.ids)),
-        ENCODER_ENGINE: EncoderAdapter(encoders, machine.offload),
-    }
-
-
 def _turn_limits(options: ServeOptions) -> TurnLimits:
     limits = options.limits
     deadlines = Deadlines(
         limits.connect_seconds, limits.first_event_seconds, limits.between_events_seconds, limits.total_seconds
     )
     return TurnLimits(deadlines, limits.engine_wait_seconds, limits.keepalive_seconds)
-
-
-def _gauges(
-    ground: Foundation,
-    compute: LocalCompute,
-    watch: LoopWatch,
-    counters: _Counters,
-) -> GaugeSources:
-    writer = ground.database.writer
-    return GaugeSources(
-        ledger_commits=lambda: writer.commits,
-        ledger_synchronous=lambda: writer.synchronous,
-        ledger_queue_depth=lambda: writer.queue_depth,
-        replicas_by_state=lambda: Counter(each.state.value for each in compute.observe()),
-        loop_lag_seconds=lambda: watch.lag_seconds,
-        requests_in_flight=lambda: counters.in_flight.count,
-        targets_by_breaker=lambda: Counter(
-            each.breaker.value for each in counters.health.states(ground.clock.monotonic())
-        ),
-        retries_denied=lambda: counters.retries.denied,
-        limits_refused=lambda: counters.limits.refused,
-        credentials=lambda: _credentials(counters, ground.clock),
-        cache_outcomes=lambda: counters.cache.outcomes,
-    )
-
-
-def _credentials(counters: _Counters, clock: Clock) -> list[tuple[str, str, str]]:
-    now = clock.monotonic()
-    return [
-        (name, each.label, counters.health.credential(name, each, now).state.value)
-        for name, provider in counters.snapshots.current().providers.items()
-        for each in provider.credentials
-    ]
 
 
 def _about(ground: Foundation) -> About:
@@ -379,7 +300,7 @@ def _about(ground: Foundation) -> About:
         python=platform.python_version(),
         store_schema=REVISIONS[-1],
         store_synchronous=ground.database.writer.synchronous,
-        store_library=f"SQLite {library_version()}",
+        store_library=ground.database.library,
     )
 
 

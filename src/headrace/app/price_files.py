@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.app.platform import ADAPTERS
+from headrace.app.adapters import ADAPTERS
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.finding import config_invalid
 from headrace.domain.names import did_you_mean

@@ -38,7 +38,7 @@ ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - named to leave them o
 def serve(options: ServeOptions, environment: Mapping[str, str]) -> int:
     """Run the platform until SIGTERM or Ctrl-C; returns the exit status."""
     logger = open_log(LogSettings(options.log_format))
-    with open_foundation(options.home) as ground:
+    with open_foundation(options.home, options.store) as ground:
         certificate = _certificate(ground, options)
         listening = _listening(options, certificate)
         with bind(listening, port_owner) as listener:

@@ -57,6 +57,15 @@ class ApiClient:
         """Return the object at a path."""
         return self._call(self._request("GET", path, who, query=query))
 
+    def text(self, path: str, who: Who) -> str:
+        """Return what stands at a path as text."""
+        request = self._request("GET", path, who)
+        with self._failures():
+            response = self._http.send(request)
+        if response.status_code >= FIRST_REFUSAL:
+            raise refusal(response.status_code, response.content, self.access.url)
+        return response.text
+
     def send(self, method: str, path: str, who: Who, body: JsonObject | None = None) -> JsonObject:
         """Send a change and return the reply's object."""
         return self._call(self._request(method, path, who, body=body))

@@ -40,6 +40,7 @@ class ServerTable(Struct, frozen=True, forbid_unknown_fields=True):
     home: str | None = None
     host: str | None = None
     port: Port | None = None
+    store: str | None = None
     tls: bool | None = None
     tls_cert: str | None = None
     tls_key: str | None = None

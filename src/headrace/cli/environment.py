@@ -17,6 +17,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "host": "HEADRACE_HOST",
         "port": "HEADRACE_PORT",
         "config": "HEADRACE_CONFIG",
+        "store": "HEADRACE_STORE",
         "tls": "HEADRACE_TLS",
         "tls_cert": "HEADRACE_TLS_CERT",
         "tls_key": "HEADRACE_TLS_KEY",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from headrace.domain.audit import AuditReport
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.finding import Finding
+from headrace.domain.moved import Moved
+from headrace.domain.secret import Secret
 from headrace.domain.settings import ServeOptions
 
 if TYPE_CHECKING:
@@ -46,11 +48,13 @@ class LocalVerbs(Protocol):
         """Check the shipped catalog together with the files in a folder, which may be missing."""
         ...
 
-    def price_diff(self, folder: Path, file: Path, form: Format) -> Comparison:
+    def price_diff(self, folder: Path, file: Path, form: Format, provider: str | None) -> Comparison:
         """Compare a file's prices with those in force; writes nothing."""
         ...
 
-    def price_import(self, folder: Path, file: Path, form: Format) -> tuple[Comparison, tuple[Path, ...]]:
+    def price_import(
+        self, folder: Path, file: Path, form: Format, provider: str | None
+    ) -> tuple[Comparison, tuple[Path, ...]]:
         """Write a file's prices as proposals below the catalog folder; none is in force."""
         ...
 
@@ -64,6 +68,10 @@ class LocalVerbs(Protocol):
 
     def rebuild_usage(self, home: Path) -> None:
         """Make the hourly sums of usage anew from the ledger, while no server runs in the home."""
+        ...
+
+    def migrate(self, home: Path, to: Secret, watch: Callable[[Progress], None]) -> Moved:
+        """Move the home's books into an empty PostgreSQL database; `watch` hears how far it has come."""
         ...
 
     def backup(self, home: Path, destination: Path) -> str:

@@ -11,7 +11,9 @@ from cyclopts import Parameter
 
 from headrace.cli.config import FILE_NAME, ConfigFile, read_config
 from headrace.cli.environment import Environment, split_names
+from headrace.cli.store_address import read_store_address
 from headrace.domain.errors import ConfigInvalid
+from headrace.domain.secret import Secret
 from headrace.domain.settings import Limits, LogFormat, ServeOptions
 
 T = TypeVar("T")
@@ -31,6 +33,10 @@ class ServeFlags:
     port: Annotated[int | None, Parameter(help="Port to listen on (8080). [HEADRACE_PORT]")] = None
     config: Annotated[
         Path | None, Parameter(help="Configuration file (headrace.toml in the home). [HEADRACE_CONFIG]")
+    ] = None
+    store: Annotated[
+        str | None,
+        Parameter(help="PostgreSQL's address, or a file that holds it (SQLite in the home). [HEADRACE_STORE]"),
     ] = None
     tls: Annotated[
         bool | None, Parameter(help="Serve HTTPS, signed by an authority made in the home. [HEADRACE_TLS]")
@@ -128,6 +134,7 @@ def serve_options(flags: ServeFlags, environment: Environment) -> ServeOptions:
         host=_first(flags.host, environment.text("host"), table and table.host, "127.0.0.1"),
         port=_first(flags.port, environment.number("port"), table and table.port, 8080),
         config=file.path if file is not None else None,
+        store=_store(flags.store or environment.text("store"), file),
         tls=_first(flags.tls, environment.switch("tls"), table and table.tls, False),
         tls_cert=_absolute(tls_cert),
         tls_key=_absolute(tls_key),
@@ -153,6 +160,11 @@ def serve_options(flags: ServeFlags, environment: Environment) -> ServeOptions:
     return options
 
 
+def store_of(home: Path, environment: Environment) -> Secret | None:
+    """Return the store's address that `headrace serve` would take for a home, or None for SQLite."""
+    return _store(environment.text("store"), _config_file(home, environment.path("config")))
+
+
 def wants_json(flag: bool | None, environment: Environment) -> bool:
     """Whether the result is for a machine."""
     return _first(flag, environment.switch("json"), False)
@@ -176,6 +188,15 @@ def _config_file(home: Path | None, named: Path | None) -> ConfigFile | None:
     if file.tables.server.home is not None:
         raise ConfigInvalid(f"{path}: server.home: this file lies in the home already. Delete the line.")
     return file
+
+
+def _store(given: str | None, file: ConfigFile | None) -> Secret | None:
+    if given is not None:
+        return read_store_address(given)
+    written = None if file is None else file.tables.server.store
+    if file is None or written is None:
+        return None
+    return read_store_address(written if "://" in written else str(file.resolve(written)))
 
 
 def _given(names: tuple[str, ...] | None) -> tuple[str, ...] | None:

@@ -89,6 +89,15 @@ class Waiting:
         if self._status is not None:
             self._status.start()
 
+    def __enter__(self) -> Waiting:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
     def stop(self) -> None:
         """Show it no longer; a second time changes nothing."""
         if self._status is not None:

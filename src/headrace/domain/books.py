@@ -75,7 +75,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No hold: a scope's limit does not allow it; `affordable_nano` is what that scope has left."""
+    """No hold: `scope` has the least left of all, `affordable_nano`, and what it can afford all of them can."""
 
     scope: str
     limit_nano: int

@@ -50,7 +50,7 @@ class Envelope:
 
     `output_cap` is the caller's cap, or None. `body_bytes` bounds the prompt: a byte-level tokenizer cannot make
     more tokens than bytes, but for `media`. `choices` is OpenAI's `n`. `units` are the most that the call can use of
-    what is priced by the piece.
+    what is priced by the piece. `prompt_tokens` is how many one choice has, where they were counted.
     """
 
     model: str
@@ -62,6 +62,7 @@ class Envelope:
     body_bytes: int
     media: Media = NO_MEDIA
     units: Quantities = ()
+    prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

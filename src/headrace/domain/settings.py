@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from headrace.domain.secret import Secret
+
 LogFormat: TypeAlias = Literal["json", "pretty"]
 
 
@@ -41,12 +43,14 @@ class ServeOptions:
     `config` is the file that was read, None when there is none. `tls_cert` and `tls_key` are both set or neither;
     with `tls` alone the home's own authority signs. `credential_files` maps a provider to the file of its key.
     `webhook_hosts` are host:port pairs at private addresses that webhooks may go to.
+    `store` is the address of a PostgreSQL database, None for SQLite in the home.
     """
 
     home: Path
     host: str = "127.0.0.1"
     port: int = 8080
     config: Path | None = None
+    store: Secret | None = None
     tls: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None

@@ -88,9 +88,9 @@ class Request:
                 )
         return found
 
-    async def fields(self, known: Collection[str]) -> JsonObject:
+    async def fields(self, known: Collection[str], most_bytes: int = MAX_CONTROL_BODY_BYTES) -> JsonObject:
         """Return the body's JSON object; raises InvalidRequest naming a field that is not known."""
-        body = await read_json(self.scope, self.receive, MAX_CONTROL_BODY_BYTES)
+        body = await read_json(self.scope, self.receive, most_bytes)
         for name in body:
             if name not in known:
                 hint = did_you_mean(name, known)

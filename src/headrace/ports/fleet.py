@@ -138,3 +138,7 @@ class Encoder(Protocol):
     async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], int]:
         """Return one unit vector per text and the number of tokens read."""
         ...
+
+    async def count(self, texts: Sequence[str]) -> int:
+        """Return the number of tokens that would be read."""
+        ...

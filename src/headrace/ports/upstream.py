@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from headrace.domain.call import Call
 from headrace.domain.errors import HeadraceError
@@ -112,6 +112,17 @@ class Reader(Protocol):
 
     def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:
         """Return the held-back end of the reply, with the settled usage and the additive money fields."""
+        ...
+
+
+@runtime_checkable
+class PromptCounter(Protocol):
+    """An adapter that can count a prompt's tokens without having it answered."""
+
+    async def count_prompt(
+        self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines
+    ) -> int | None:
+        """Return how many tokens one choice of a prepared request reads, or None where that cannot be told."""
         ...
 
 

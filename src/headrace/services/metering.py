@@ -37,7 +37,9 @@ def bound_of(call: Call, target: Target, prepared_bytes: int = 0) -> Bound:
     """
     envelope = call.envelope
     prompt, media, units = max(envelope.body_bytes, prepared_bytes) + TEMPLATE_TOKENS, 0, envelope.units
-    if envelope.media is not NO_MEDIA:
+    if envelope.prompt_tokens is not None:
+        prompt = envelope.prompt_tokens
+    elif envelope.media is not NO_MEDIA:
         prompt -= envelope.media.inline_bytes
         media = _media_tokens(envelope.media, target.model) * envelope.choices
         units = (*units, *_seconds(envelope.media, target.model))
@@ -150,6 +152,8 @@ def _seconds(media: Media, model: Model) -> Quantities:
 def _prompt_estimate(call: Call, model: Model | None = None) -> int:
     """Return our guess of the prompt's tokens; with a model it is never over the bound there."""
     envelope = call.envelope
+    if envelope.prompt_tokens is not None:
+        return envelope.prompt_tokens * envelope.choices
     if envelope.media is NO_MEDIA:
         return -(-envelope.body_bytes // BYTES_PER_TOKEN) * envelope.choices
     media = envelope.media

@@ -122,7 +122,8 @@ class _Attempt:
     async def _hold_and_serve(self, lease: Lease) -> None:
         try:
             try:
-                taken = await take_hold(self._parts, self._place, self._call, self._priced, self._prepare)
+                where = self._priced, lease.endpoint
+                taken = await take_hold(self._parts, self._place, self._call, *where, self._prepare)
             except (HeadraceError, asyncio.CancelledError):
                 self._is_closed = True
                 raise
@@ -144,9 +145,7 @@ class _Attempt:
             async with asyncio.timeout(first_seconds) as limit:
                 exchange = await self._adapter.open(self._parts.transport, lease.endpoint, prepared, deadlines)
                 try:
-                    out = await self._begin(exchange, reader)
-                    if prepared.stream:
-                        limit.reschedule(asyncio.get_running_loop().time() + deadlines.total_seconds)
+                    out = await self._begin(exchange, reader, limit if prepared.stream else None)
                     await self._relay(exchange, reader, out, durable)
                 finally:
                     await exchange.close()
@@ -154,12 +153,14 @@ class _Attempt:
             raise UpstreamTimeout(f"{self._target.model.id} did not answer in time.") from None
         return reader
 
-    async def _begin(self, exchange: Exchange, reader: Reader) -> bytes:
+    async def _begin(self, exchange: Exchange, reader: Reader, limit: asyncio.Timeout | None) -> bytes:
         self._status, self._upstream_id = exchange.status, upstream_request_id(exchange.headers)
         await check_status(exchange, self._adapter)
         out = await first_event(exchange, reader)
         self._first_event_at = self._parts.clock.unix_micros()
         self._trial.answered()
+        if limit is not None:
+            limit.reschedule(asyncio.get_running_loop().time() + self._parts.limits.deadlines.total_seconds)
         await self._keepalive.stop()
         return out
 

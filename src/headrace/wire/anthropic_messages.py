@@ -95,7 +95,7 @@ def output_schema(body: JsonObject) -> tuple[str, JsonObject] | None:
 
 
 def upstream_fields(call: Call, model_name: str, default_cap: int) -> JsonObject:
-    """Return the upstream's request: the caller's body with the model renamed and the output cap set, which need not be the body's."""
+    """Return the upstream's request: the caller's body with the model renamed and the output cap that holds for it."""
     fields = dict(call.body)
     fields["model"] = model_name
     cap = call.envelope.output_cap

@@ -54,6 +54,7 @@ def _bounded_int(text: str) -> int:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite, parse_int=_bounded_int
 )
+_EXACT = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=str, parse_int=str)
 _ENCODER = msgspec.json.Encoder()
 _DECODE_ANY = msgspec.json.Decoder()
 
@@ -86,6 +87,18 @@ def decode_object(body: bytes) -> JsonObject:
     if _SURROGATE.search(body) is not None:
         _check_surrogates(value)
     return value
+
+
+def decode_exact(text: str) -> JsonValue:
+    """Return any JSON value with its numbers as the texts that they were written as; raises InvalidRequest."""
+    try:
+        return cast("JsonValue", _EXACT.decode(text))
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.", code="invalid_json"
+        ) from None
+    except RecursionError:
+        raise _too_deep() from None
 
 
 def encode(value: object) -> bytes:

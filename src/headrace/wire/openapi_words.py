@@ -69,6 +69,7 @@ HEADERS: Mapping[str, JsonObject] = {
     "x-headrace-dropped": _text_header("Fields that the provider's dialect has no place for.", always=False),
     "x-headrace-cost-usd": _text_header("The charge of a whole reply in dollars.", always=False),
     "x-headrace-cost-nano-usd": _text_header("The same in nano-dollars.", always=False),
+    "x-headrace-clamped": _text_header("The output cap that a budget shrank the call to.", always=False),
     "idempotency-replayed": _text_header('"true" when the reply is that of an earlier request.', always=False),
     "x-headrace-cache": _text_header('"hit", "miss" or "bypass", for a key that has a cache.', always=False),
     "x-headrace-cache-source": _text_header("The id of the request that a hit is the reply to.", always=False),
@@ -108,7 +109,7 @@ REQUEST_HEADERS: Mapping[str, JsonObject] = {
     "x-headrace-tags": _request_header(
         "x-headrace-tags",
         "Dimensions of usage: NAME or NAME=VALUE, separated by commas.",
-        {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}(=[!-+--~]{1,128})?$"},
+        {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}(=[!-+.-~-]{1,128})?$"},
     ),
     "anthropic-version": _request_header(
         "anthropic-version", "Sent, the reply has Anthropic's form.", {"type": "string", "pattern": "^[!-~]+$"}

@@ -19,6 +19,8 @@ from headrace.domain.audit import AuditReport
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.finding import Finding
 from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.domain.moved import Moved
+from headrace.domain.secret import Secret
 from headrace.domain.settings import ServeOptions
 from headrace.ports.fleet import Progress
 from headrace.services.price_proposals import Comparison
@@ -81,7 +83,8 @@ class FakeLocal:
     checks: Sequence[DoctorFinding] = ()
     comparison: Comparison = field(default_factory=lambda: Comparison((), 0, 0))
     proposals: tuple[Path, ...] = ()
-    audited: AuditReport = AuditReport({}, 0, ())
+    audited: AuditReport = field(default_factory=lambda: AuditReport({}, 0, ()))
+    moved: Moved = field(default_factory=lambda: Moved("headrace.db", "postgresql://db/books", {}, 0, 0, 0))
     progress: Sequence[Progress] = ()
     done: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
 
@@ -101,12 +104,14 @@ class FakeLocal:
         self.done.append(("catalog check", folder))
         return self.findings
 
-    def price_diff(self, folder: Path, file: Path, form: Format) -> Comparison:
-        self.done.append(("price diff", folder, file, form))
+    def price_diff(self, folder: Path, file: Path, form: Format, provider: str | None) -> Comparison:
+        self.done.append(("price diff", folder, file, form, provider))
         return self.comparison
 
-    def price_import(self, folder: Path, file: Path, form: Format) -> tuple[Comparison, tuple[Path, ...]]:
-        self.done.append(("price import", folder, file, form))
+    def price_import(
+        self, folder: Path, file: Path, form: Format, provider: str | None
+    ) -> tuple[Comparison, tuple[Path, ...]]:
+        self.done.append(("price import", folder, file, form, provider))
         return self.comparison, self.proposals
 
     def price_apply(self, folder: Path, proposal: Path) -> Path:
@@ -121,6 +126,12 @@ class FakeLocal:
 
     def rebuild_usage(self, home: Path) -> None:
         self.done.append(("rebuild usage", home))
+
+    def migrate(self, home: Path, to: Secret, watch: Callable[[Progress], None]) -> Moved:
+        self.done.append(("migrate", home, to.reveal()))
+        for each in self.progress:
+            watch(each)
+        return self.moved
 
     def backup(self, home: Path, destination: Path) -> str:
         self.done.append(("backup", home, destination))
@@ -154,10 +165,11 @@ class CommandLine:
     environment: Mapping[str, str] = field(default_factory=lambda: ENVIRONMENT)
     stdin: Stream = field(default_factory=lambda: Stream(terminal=True))
     stdout: Stream = field(default_factory=Stream)
+    stderr: Stream | None = None
     typed_secret: str = ""
 
     def __call__(self, *argv: str) -> Ran:
-        out, err = self.stdout, Stream()
+        out, err = self.stdout, Stream() if self.stderr is None else self.stderr
         session = Session(
             self.local,
             Environment(self.environment),

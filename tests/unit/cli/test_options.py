@@ -118,3 +118,19 @@ def test_a_configuration_named_by_the_environment_says_where_the_home_is(tmp_pat
     assert home_of(None, Environment(variables)) == tmp_path / "h"
     assert home_of(None, Environment(variables | {"HEADRACE_HOME": "/other"})) == Path("/other")
     assert home_of(Path("/flag"), Environment(variables)) == Path("/flag")
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7:9000", "hooks.internal:443", "[::1]:9000"])
+def test_private_hosts_of_webhooks_are_named_exactly(tmp_path: Path, host: str) -> None:
+    assert options(tmp_path, {"HEADRACE_WEBHOOK_HOST": f"{host}, a.internal:1"}).webhook_hosts == (host, "a.internal:1")
+    (tmp_path / "headrace.toml").write_text(f'[server]\nwebhook_hosts = ["{host}"]\n')
+    assert options(tmp_path).webhook_hosts == (host,)
+    assert options(tmp_path, webhook_host=("b.internal:2",)).webhook_hosts == ("b.internal:2",)
+
+
+@pytest.mark.parametrize(
+    "host", ["hooks.internal", "http://hooks.internal:80", "*.internal:443", "10.0.0.0/8:80", "A:1"]
+)
+def test_what_is_no_host_and_port_is_refused(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ConfigInvalid, match="is no host and port"):
+        options(tmp_path, webhook_host=(host,))

@@ -83,7 +83,7 @@ async def test_items_are_listed_newest_first_in_pages_with_an_id_and_a_type_each
         "message",
     ]
     assert page["data"][-1]["content"] == [{"type": "input_text", "text": "Hi"}]
-    said = {"type": "output_text", "text": "Hello.", "annotations": [], "logprobs": []}
+    said: JsonObject = {"type": "output_text", "text": "Hello.", "annotations": [], "logprobs": []}
     assert page["data"][2]["content"] == [said]
     judge_list(page)
     assert not page["has_more"] and page["object"] == "list"

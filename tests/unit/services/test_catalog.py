@@ -4,7 +4,7 @@ from importlib import resources
 
 import pytest
 
-from headrace.app.platform import ADAPTERS
+from headrace.app.adapters import ADAPTERS
 from headrace.domain.catalog import NO_QUIRKS, Capability, Model, ModelKind, Quirks
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.usage import TokenClass

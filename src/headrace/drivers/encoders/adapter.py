@@ -85,6 +85,15 @@ class EncoderAdapter:
         answer = await self._offload.run(_answer, request, vectors, tokens)
         return EncoderExchange(answer)
 
+    async def count_prompt(
+        self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines
+    ) -> int | None:
+        """Count the texts' tokens here, in the pool."""
+        request = decode_trusted(prepared.body)
+        return (
+            await self._encoders[str(request["model"])].count(_texts(request["input"])) if is_object(request) else None
+        )
+
     def reader(self, call: Call, target: Target) -> Reader:
         """Return a reader of the JSON answer."""
         return JsonBodyReader(target.model.id, "data")

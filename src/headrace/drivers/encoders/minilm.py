@@ -64,6 +64,11 @@ class MiniLmEncoder:
         vectors = [await self._offload.run(session.vector, each) for each in tokens]
         return vectors, sum(map(len, tokens))
 
+    async def count(self, texts: Sequence[str]) -> int:
+        """Return the tokens that would be read, framing tokens included; raises EngineFailed as `embed` does."""
+        session = self._session or await self.load()
+        return sum([len(await self._offload.run(session.tokens, text)) for text in texts])
+
     async def load(self) -> MiniLmSession:
         """Build the model if that was never done, and load it; raises EngineFailed."""
         async with self._loading:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from headrace.domain.call import Call
-from headrace.domain.errors import EngineFailed, HeadraceError, InvalidRequest, UpstreamRefused
+from headrace.domain.errors import EngineFailed, HeadraceError, InvalidRequest, UpstreamError, UpstreamRefused
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.plan import Deadlines, Endpoint, Target
 from headrace.drivers.engines.llamacpp_fanout import MergedExchange
@@ -66,6 +66,16 @@ class LlamaCppAdapter:
             return first
         return MergedExchange(first, openings[1:], self.failure)
 
+    async def count_prompt(
+        self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines
+    ) -> int | None:
+        """Have the engine write the prompt out and count it; None when it cannot."""
+        ask = functools.partial(_asked, transport, endpoint, deadlines)
+        prompt = (await ask("/apply-template", prepared.body)).get("prompt")
+        body: JsonObject = {"content": prompt, "add_special": True, "parse_special": True}
+        tokens = (await ask("/tokenize", encode(body))).get("tokens") if isinstance(prompt, str) else None
+        return len(tokens) if isinstance(tokens, list) else None
+
     def reader(self, call: Call, target: Target) -> Reader:
         """Return a reader of the engine's stream that answers as the caller asked."""
         envelope, model_id = call.envelope, target.model.id
@@ -91,6 +101,22 @@ class LlamaCppAdapter:
         if status == 404 or status >= 500 or status in (401, 403):
             return EngineFailed("The local engine failed to answer. Retry in a moment.", detail=f"{status}: {text}")
         return failure_from_status(status, headers, body)
+
+
+async def _asked(transport: Transport, endpoint: Endpoint, deadlines: Deadlines, path: str, body: bytes) -> JsonObject:
+    """Return what another route of the engine answers, empty when it fails."""
+    answer = bytearray()
+    try:
+        exchange = await transport.send(endpoint, Prepared(path, body, stream=False, headers=ONE_REQUEST), deadlines)
+        try:
+            while (block := await exchange.read()) is not None:
+                answer += block
+        finally:
+            await exchange.close()
+        value = decode_trusted(bytes(answer))
+    except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return value if exchange.status == 200 and is_object(value) else {}
 
 
 def _too_long(error: JsonObject, text: str) -> UpstreamRefused:

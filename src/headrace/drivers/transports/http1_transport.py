@@ -22,21 +22,30 @@ _PROTOCOLS = ("http/1.1",)
 class Http1Transport:
     """Sends requests over pooled connections of its own; open it inside the running loop.
 
-    `look_up` finds the addresses that are connected to, and may refuse a host by raising.
+    `look_up` finds the addresses that are connected to, and may refuse a host by raising. `tls` is what hosts are
+    trusted by, made from `ca_file` when it is None, which takes a while.
     """
 
-    def __init__(self, user_agent: str, ca_file: str | None = None, look_up: LookUp = addresses_of) -> None:
+    def __init__(
+        self,
+        user_agent: str,
+        ca_file: str | None = None,
+        look_up: LookUp = addresses_of,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._user_agent = user_agent
         self._ca_file = ca_file
         self._look_up = look_up
+        self.tls = tls
         self._pool: Http1Pool | None = None
         self._routes: dict[str, tuple[Route, Lane]] = {}
         self._lanes: dict[Origin, Lane] = {}
 
     async def __aenter__(self) -> Http1Transport:
-        context = ssl.create_default_context(cafile=self._ca_file)
-        context.set_alpn_protocols(list(_PROTOCOLS))
-        self._pool = Http1Pool(context, KEEPALIVE_SECONDS, self._look_up)
+        if self.tls is None:
+            self.tls = ssl.create_default_context(cafile=self._ca_file)
+            self.tls.set_alpn_protocols(list(_PROTOCOLS))
+        self._pool = Http1Pool(self.tls, KEEPALIVE_SECONDS, self._look_up)
         return self
 
     async def __aexit__(

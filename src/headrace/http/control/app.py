@@ -20,10 +20,11 @@ from headrace.http.control import (
     prices,
     providers,
     pulls,
+    reconciliations,
     requests,
     teams,
-    webhooks,
     usage,
+    webhooks,
 )
 from headrace.http.control.parts import ControlParts
 from headrace.http.count_tokens import TokenCounts, count_routes
@@ -51,6 +52,7 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *response_routes(parts.responses),
         *about.routes(parts.about),
         *requests.routes(parts.receipts),
+        *reconciliations.routes(parts.reconciliations),
         *usage.routes(parts.usage, parts.door.clock, parts.offload),
         *breakeven.routes(parts.breakeven),
         *catalog.routes(parts.door.snapshots, parts.weights),

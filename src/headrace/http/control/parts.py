@@ -19,10 +19,11 @@ from headrace.services.limit_changes import LimitChanges
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
+from headrace.services.reconciliation import Reconciliations
 from headrace.services.responses import Responses
 from headrace.services.teams import Teams
-from headrace.services.webhooks import Webhooks
 from headrace.services.usage import UsageReader
+from headrace.services.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class ControlParts:
     responses: Responses
     pulls: Pulls
     receipts: ReceiptReader
+    reconciliations: Reconciliations
     usage: UsageReader
     breakeven: Breakeven
     weights: Weights

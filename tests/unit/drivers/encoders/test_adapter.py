@@ -71,6 +71,9 @@ class Lengths:
             raise self.failure
         return [[float(len(text)), 0.5] for text in texts], sum(map(len, texts))
 
+    async def count(self, texts: Sequence[str]) -> int:
+        return sum(map(len, texts))
+
 
 class NoTransport:
     """A transport that must not be used."""
@@ -101,6 +104,15 @@ async def answer(encoder: Lengths, call_: Call, deadlines: Deadlines | None = No
     assert reader.failure is None
     assert reader.usage is not None
     return json.loads(reader.finish(reader.usage, {})), reader.usage
+
+
+@pytest.mark.anyio
+async def test_a_prompt_is_counted_without_vectors() -> None:
+    encoder = Lengths()
+    door = adapter(encoder)
+    prepared = door.prepare(call(input=["four", "five5"]), TARGET)
+    assert await door.count_prompt(NoTransport(), ENDPOINT, prepared, Deadlines()) == 9
+    assert encoder.asked == []
 
 
 @pytest.mark.anyio

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from headrace.domain.errors import EngineFailed, InvalidRequest, UpstreamRateLimited, UpstreamRefused
+from headrace.domain.errors import (
+    EngineFailed,
+    InvalidRequest,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.plan import Deadlines, Endpoint
 from headrace.drivers.engines.llamacpp_adapter import LlamaCppAdapter
@@ -49,6 +56,61 @@ class FakeTransport:
 
 class OkExchange(RefusingExchange):
     status = 200
+
+
+class RouteExchange(RefusingExchange):
+    """The whole answer of one route."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.blocks = [body[:3], body[3:]]
+
+    async def read(self) -> bytes | None:
+        return self.blocks.pop(0) if self.blocks else None
+
+
+class Routes:
+    """Answers other routes of the engine, or fails, and keeps what was asked."""
+
+    def __init__(self, answers: Mapping[str, bytes | UpstreamError], status: int = 200) -> None:
+        self.answers = answers
+        self.status = status
+        self.asked: list[tuple[str, JsonValue]] = []
+
+    async def send(self, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines) -> Exchange:
+        self.asked.append((prepared.path, json.loads(prepared.body)))
+        answer = self.answers[prepared.path]
+        if isinstance(answer, UpstreamError):
+            raise answer
+        return RouteExchange(self.status, answer)
+
+
+async def count_with(routes: Routes) -> int | None:
+    adapter = LlamaCppAdapter(FakeIds())
+    return await adapter.count_prompt(routes, ENDPOINT, adapter.prepare(chat_call(), TARGET), Deadlines())
+
+
+@pytest.mark.anyio
+async def test_the_engine_writes_the_prompt_out_and_counts_it() -> None:
+    routes = Routes({"/apply-template": b'{"prompt": "<user>Hello"}', "/tokenize": b'{"tokens": [1, 2, 3]}'})
+    assert await count_with(routes) == 3
+    assert [path for path, _ in routes.asked] == ["/apply-template", "/tokenize"]
+    assert routes.asked[1][1] == {"content": "<user>Hello", "add_special": True, "parse_special": True}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "routes",
+    [
+        Routes({"/apply-template": UpstreamTimeout("late")}),
+        Routes({"/apply-template": b'{"prompt": "x"}'}, status=500),
+        Routes({"/apply-template": b"[]"}),
+        Routes({"/apply-template": b"not json"}),
+        Routes({"/apply-template": b'{"prompt": "x"}', "/tokenize": b'{"error": {}}'}),
+    ],
+)
+async def test_what_the_engine_does_not_count_is_not_guessed(routes: Routes) -> None:
+    assert await count_with(routes) is None
 
 
 def prepared(**fields: JsonValue) -> dict[str, Any]:
