@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.domain.call import Operation
-from headrace.domain.price import MOST_LINES, price_lines
+from headrace.domain.price import price_lines
 from headrace.services.closing import settlement_at_end
 from headrace.services.metering import (
     TEMPLATE_TOKENS,
@@ -35,7 +35,7 @@ def test_the_bound_holds_for_every_choice() -> None:
     bound = bound_of(call, TARGET)
     assert bound.input_tokens == (call.envelope.body_bytes + TEMPLATE_TOKENS) * 3
     assert bound.output_tokens == 30
-    assert bound.amount_nano == bound.input_tokens * 1 + 30 * 4 + MOST_LINES
+    assert bound.amount_nano == bound.input_tokens * 1 + 30 * 4
     assert 0 < bound.input_estimate < bound.input_tokens
 
 
