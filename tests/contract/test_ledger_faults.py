@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.domain.books import Held, Refused
+from headrace.domain.books import Held, Progress, Refused
 from headrace.domain.errors import Conflict, MeteringUnavailable
 from headrace.drivers.stores.database import Database, FileDatabase, open_database
 from headrace.drivers.stores.sqlite import Cursor
@@ -122,6 +122,21 @@ async def test_a_locked_store_refuses_and_goes_on_after_the_lock(
         assert failure.value.retry_after_seconds == 2.0
         assert (await ledger.balance("platform"))[1] == opening(1).bound.amount_nano
     assert await ledger.hold(opening(2)) == Held("att_000002")
+
+
+async def test_a_count_that_a_locked_store_lost_keeps_no_newer_one_away(
+    database: FileDatabase, ledger: LimitedSqlLedger
+) -> None:
+    await ledger.hold(opening(1))
+    await ledger.sent("att_000001", START_MICROS)
+    with locked_elsewhere(database.path):
+        ledger.checkpoint("att_000001", Progress(10, 80, START_MICROS + 1))
+        with pytest.raises(MeteringUnavailable):
+            await ledger.hold(opening(2))
+    ledger.checkpoint("att_000001", Progress(20, 160, START_MICROS + 2))
+    await ledger.hold(opening(3))
+    counted = "SELECT checkpoint_output_tokens FROM hold WHERE attempt_id = 'att_000001'"
+    assert await database.read(lambda cursor: cursor.execute(counted).fetchone()) == (20,)
 
 
 async def test_one_failing_operation_spoils_no_other_of_its_batch(database: Database, ledger: LimitedSqlLedger) -> None:

@@ -29,6 +29,8 @@ class MemoryBlobs:
         return found
 
     async def sweep(self) -> int:
+        if self.is_down:
+            raise MeteringUnavailable("The store is down.")
         gone = [key for key, (_, expires) in self.kept.items() if expires <= self._clock.unix_micros()]
         for key in gone:
             del self.kept[key]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from headrace.domain.errors import MeteringUnavailable
 from headrace.domain.plan import Excluded
 from headrace.domain.price import Line, PriceVersion
 from headrace.domain.usage import Usage
@@ -104,7 +105,7 @@ class Settlement:
     """The end of a sent attempt: true usage and its lines.
 
     `ending` is one of: complete, client_closed, slow_reader, upstream_truncated, upstream_stalled, upstream_error,
-    recovered.
+    metering_unavailable (an answer that was withheld), recovered.
     `request_status` is the HTTP status the caller saw when this attempt ends the request, else None.
     """
 
@@ -118,6 +119,18 @@ class Settlement:
     upstream_status: int | None = None
     upstream_request_id: str | None = None
     request_status: int | None = None
+
+    def withheld(self) -> Settlement:
+        """Return what is owed when the store could not take this in time: nothing, if the caller got no byte of it."""
+        if self.delivered_bytes or self.ending != "complete":
+            return self
+        return replace(
+            self,
+            lines=tuple(replace(line, charge_nano=0) for line in self.lines),
+            ending=MeteringUnavailable.default_code,
+            error_code=MeteringUnavailable.default_code,
+            request_status=MeteringUnavailable.status,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from headrace.ports.ambient import Clock
 from headrace.ports.outcomes import Asked, Different, Fresh, Lost, Outcomes, Running, Stored
 from headrace.ports.sink import Sink
 from headrace.services.kept_sink import KeptSink, Outcome
+from headrace.services.steadfast import Sleep, write_until_taken
 from headrace.services.tasks import Tasks
 
 HEADER = b"idempotency-key"
@@ -36,18 +37,20 @@ MAX_NAME_BYTES = 255
 WAIT_SECONDS = 1.0
 SWEEP_SECONDS = 3_600.0
 RunTurn: TypeAlias = Callable[[Sink], Awaitable[None]]
-Sleep: TypeAlias = Callable[[float], Awaitable[object]]
 _OUTCOME = msgspec.msgpack.Decoder(Outcome)
 
 
 class Idempotency:
     """Serves requests that carry an Idempotency-Key; `is_on` is the operator's decision."""
 
-    def __init__(self, outcomes: Outcomes, tasks: Tasks, clock: Clock, *, is_on: bool = True) -> None:
+    def __init__(
+        self, outcomes: Outcomes, tasks: Tasks, clock: Clock, *, is_on: bool = True, sleep: Sleep = asyncio.sleep
+    ) -> None:
         self._outcomes = outcomes
         self._tasks = tasks
         self._clock = clock
         self._is_on = is_on
+        self._notes = _Notes(outcomes, tasks, sleep)
 
     def check(self, names: Sequence[bytes]) -> str | None:
         """Return the digest of the request's key, or None when it has none; raises InvalidRequest."""
@@ -70,7 +73,12 @@ class Idempotency:
 
     async def serve(self, asked: Asked, sink: Sink, run: RunTurn) -> None:
         """Run the turn once, or send what came of it; raises Conflict, Unprocessable and what the turn raises."""
-        beginning = await self._outcomes.begin(asked, self._clock.unix_micros() + KEPT_MICROS)
+        try:
+            beginning = await self._outcomes.begin(asked, self._clock.unix_micros() + KEPT_MICROS)
+        except asyncio.CancelledError:
+            # It may be noted as running, and nobody runs it.
+            self._tasks.start(f"abandon {asked.request_id}", self._notes.abandon(asked))
+            raise
         match beginning:
             case Fresh():
                 await self._serve_fresh(asked, sink, run)
@@ -101,11 +109,12 @@ class Idempotency:
     async def sweep_for_ever(self, sleep: Sleep = asyncio.sleep) -> None:
         """Forget what has expired, once an hour, until cancelled."""
         while True:
-            await self._outcomes.sweep()
+            with contextlib.suppress(MeteringUnavailable):
+                await self._outcomes.sweep()
             await sleep(SWEEP_SECONDS)
 
     async def _serve_fresh(self, asked: Asked, sink: Sink, run: RunTurn) -> None:
-        attempt = _FirstRun(self._outcomes, asked, sink)
+        attempt = _FirstRun(self._notes, asked, sink)
         task = self._tasks.start(f"turn of {asked.request_id}", attempt.run(run))
         try:
             await asyncio.shield(task)
@@ -116,11 +125,32 @@ class Idempotency:
             raise attempt.failure
 
 
+class _Notes:
+    """Notes how requests ended: now, or where the store is away, as soon as it takes it; nobody waits for that."""
+
+    def __init__(self, outcomes: Outcomes, tasks: Tasks, sleep: Sleep) -> None:
+        self._outcomes = outcomes
+        self._tasks = tasks
+        self._sleep = sleep
+
+    async def finish(self, asked: Asked, content: bytes | None) -> None:
+        await self._write(asked, lambda: self._outcomes.finish(asked, content))
+
+    async def abandon(self, asked: Asked) -> None:
+        await self._write(asked, lambda: self._outcomes.abandon(asked))
+
+    async def _write(self, asked: Asked, write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await write()
+        except MeteringUnavailable:
+            self._tasks.start(f"outcome of {asked.request_id}", write_until_taken(write, self._sleep))
+
+
 class _FirstRun:
     """The one run of a request; whatever ends it, it does not stay noted as running."""
 
-    def __init__(self, outcomes: Outcomes, asked: Asked, sink: Sink) -> None:
-        self._outcomes = outcomes
+    def __init__(self, notes: _Notes, asked: Asked, sink: Sink) -> None:
+        self._notes = notes
         self._asked = asked
         self._is_closed = False
         self.sink = KeptSink(sink, self._keep_whole)
@@ -139,18 +169,15 @@ class _FirstRun:
 
     async def _keep_whole(self) -> None:
         self._is_closed = True
-        # An answer that was paid for is given out even when it could not be kept.
-        with contextlib.suppress(MeteringUnavailable):
-            await self._outcomes.finish(self._asked, _encoded(self.sink.outcome()))
+        await self._notes.finish(self._asked, _encoded(self.sink.outcome()))
 
     async def _close(self, error: HeadraceError) -> None:
         if self._is_closed:
             return
-        with contextlib.suppress(MeteringUnavailable):
-            if self.sink.started:
-                await self._outcomes.finish(self._asked, _encoded(self.sink.outcome(error.code, error.message)))
-            else:
-                await self._outcomes.abandon(self._asked)
+        if self.sink.started:
+            await self._notes.finish(self._asked, _encoded(self.sink.outcome(error.code, error.message)))
+        else:
+            await self._notes.abandon(self._asked)
 
 
 def _encoded(outcome: Outcome | None) -> bytes | None:

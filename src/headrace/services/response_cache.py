@@ -122,10 +122,10 @@ class ResponseCache:
             await self._blobs.put(call.caller.key_id, KIND, name, content, expires)
 
     async def _find(self, call: Call, name: str, seconds: int) -> Kept | None:
-        """Return what is kept, unless it is older than the key now wants; what cannot be opened is as good as gone."""
+        """Return what is kept, unless it is older than the key now wants; what cannot be read is as good as gone."""
         try:
             content = await self._blobs.get(call.caller.key_id, KIND, name)
-        except StoreUnusable:
+        except (MeteringUnavailable, StoreUnusable):
             return None
         kept = None if content is None else _KEPT.decode(content)
         if kept is None or self._clock.unix_micros() - kept.at_micros >= seconds * SECOND_MICROS:

@@ -7,6 +7,7 @@ sends passes a sink that gives the response our id and keeps it. A turn knows no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
@@ -99,7 +100,8 @@ class Responses:
     async def sweep_for_ever(self, sleep: Sleep = asyncio.sleep) -> None:
         """Forget what has expired, once an hour, until cancelled."""
         while True:
-            await self._blobs.sweep()
+            with contextlib.suppress(MeteringUnavailable):
+                await self._blobs.sweep()
             await sleep(SWEEP_SECONDS)
 
     def _is_kept(self, call: Call) -> bool:

@@ -6,7 +6,9 @@ A caller whose settlement failed is told so at once; the books follow as soon as
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from headrace.domain.books import Held, Opening, Progress, RecoveryReport, Refused, Settlement, Void
 from headrace.domain.errors import Conflict, MeteringUnavailable
@@ -15,7 +17,7 @@ from headrace.services.tasks import Tasks
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
-Sleep = Callable[[float], Awaitable[None]]
+Sleep: TypeAlias = Callable[[float], Awaitable[object]]
 
 
 class SteadfastLedger:
@@ -28,8 +30,15 @@ class SteadfastLedger:
         self.waiting = 0
 
     async def hold(self, opening: Opening) -> Held | Refused:
-        """Reserve the bound; a failure is not repeated, because nothing was sent."""
-        return await self._ledger.hold(opening)
+        """Reserve the bound; a failure is not repeated, because nothing was sent.
+
+        A hold that nobody waits for any more is voided, though the store could not take the ledger's own word.
+        """
+        try:
+            return await self._ledger.hold(opening)
+        except asyncio.CancelledError:
+            self._try_again(Void(opening.attempt_id, "abandoned", opening.at_micros))
+            raise
 
     def sent(self, attempt_id: str, at_micros: int) -> Awaitable[None]:
         """Queue the step to SENT."""
@@ -40,10 +49,17 @@ class SteadfastLedger:
         self._ledger.checkpoint(attempt_id, progress)
 
     async def settle(self, settlement: Settlement) -> None:
-        """Book a settlement now; raises MeteringUnavailable and goes on trying when the store is away."""
+        """Book a settlement now; raises MeteringUnavailable and goes on trying when the store is away.
+
+        A whole answer is withheld then, so its caller is not charged: only the cost is booked later.
+        """
         try:
             await self._ledger.settle(settlement)
         except MeteringUnavailable:
+            self._try_again(settlement.withheld())
+            raise
+        except asyncio.CancelledError:
+            # Who was cancelled does not hear whether the store took it.
             self._try_again(settlement)
             raise
 
@@ -53,6 +69,9 @@ class SteadfastLedger:
             await self._ledger.void(void)
         except MeteringUnavailable:
             self._try_again(void)
+        except asyncio.CancelledError:
+            self._try_again(void)
+            raise
 
     async def recover(self) -> RecoveryReport:
         """Resolve what earlier processes left open."""
@@ -63,22 +82,25 @@ class SteadfastLedger:
         self._tasks.start(f"book {closing.attempt_id}", self._book(closing))
 
     async def _book(self, closing: Settlement | Void) -> None:
-        wait = FIRST_WAIT_SECONDS
         try:
-            while not await self._is_booked(closing, wait):
-                wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+            await write_until_taken(lambda: self._close(closing), self._sleep)
         finally:
             self.waiting -= 1
 
-    async def _is_booked(self, closing: Settlement | Void, wait_seconds: float) -> bool:
-        await self._sleep(wait_seconds)
-        try:
+    async def _close(self, closing: Settlement | Void) -> None:
+        with contextlib.suppress(Conflict):
             if isinstance(closing, Settlement):
                 await self._ledger.settle(closing)
             else:
                 await self._ledger.void(closing)
-        except MeteringUnavailable:
-            return False
-        except Conflict:
-            return True
-        return True
+
+
+async def write_until_taken(write: Callable[[], Awaitable[None]], sleep: Sleep) -> None:
+    """Wait and write, ever more patiently, until the store takes it."""
+    wait, is_taken = FIRST_WAIT_SECONDS, False
+    while not is_taken:
+        await sleep(wait)
+        wait = min(wait * 2, LONGEST_WAIT_SECONDS)
+        with contextlib.suppress(MeteringUnavailable):
+            await write()
+            is_taken = True

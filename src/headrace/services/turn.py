@@ -75,7 +75,9 @@ class _Attempt:
         self._upstream_id: str | None = None
         self._reader: Reader | None = None
         self._clamped_to: int | None = None
-        self._is_sent = self._is_closed = False
+        self._is_sent = False
+        # There is nothing to close before there is a hold.
+        self._is_closed = True
         self._held_at = self._delivered_bytes = 0
 
     async def failure(self) -> HeadraceError | None:
@@ -121,12 +123,9 @@ class _Attempt:
 
     async def _hold_and_serve(self, lease: Lease) -> None:
         try:
-            try:
-                where = self._priced, lease.endpoint
-                taken = await take_hold(self._parts, self._place, self._call, *where, self._prepare)
-            except (HeadraceError, asyncio.CancelledError):
-                self._is_closed = True
-                raise
+            where = self._priced, lease.endpoint
+            taken = await take_hold(self._parts, self._place, self._call, *where, self._prepare)
+            self._is_closed = False
             self._held_at, self._clamped_to = taken.held_at_micros, taken.clamped_to
             await self._finish(await self._serve(lease, taken.prepared))
         except (HeadraceError, asyncio.CancelledError) as error:

@@ -160,3 +160,18 @@ async def test_what_clamping_cannot_help_is_refused() -> None:
         assert refused.value.code == "budget_exceeded"
         assert world.transport.sent == []
         world.check_books()
+
+
+async def test_a_defect_before_there_is_a_hold_is_told_as_it_is_and_closes_nothing() -> None:
+    class Broken(CountingAdapter):
+        async def count_prompt(
+            self, transport: Transport, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines
+        ) -> int | None:
+            raise ValueError("a defect")
+
+    world = world_with(STRICT, left=0)
+    world.parts = replace(world.parts, adapters={"openai": Broken(None)})
+    with pytest.raises(ValueError, match="a defect"):
+        await run_turn(world.parts, a_call(), a_plan(), world.sink)
+    assert (world.ledger.openings, world.ledger.closings) == ([], [])
+    assert world.events[-1] == "release"

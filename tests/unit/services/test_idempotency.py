@@ -38,6 +38,8 @@ class FakeOutcomes:
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     is_away: bool = False
     sweeps: int = 0
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    answers: asyncio.Event | None = None
 
     async def begin(self, asked: Asked, expires_at_micros: int) -> Beginning:
         self.expiries.append(expires_at_micros)
@@ -45,6 +47,9 @@ class FakeOutcomes:
         row = self.rows.get(place)
         if row is None:
             self.rows[place] = (asked, None, True)
+            self.begun.set()
+            if self.answers is not None:
+                await self.answers.wait()
             return Fresh()
         first, content, is_running = row
         if first.digest != asked.digest:
@@ -61,9 +66,11 @@ class FakeOutcomes:
     async def abandon(self, asked: Asked) -> None:
         self._check()
         del self.rows[asked.owner, asked.route, asked.name]
+        self.finished.set()
 
     async def sweep(self) -> int:
         self.sweeps += 1
+        self._check()
         return 0
 
     def _check(self) -> None:
@@ -79,12 +86,21 @@ class World:
         self.tasks = Tasks(lambda _, error: self.failures.append(error))
         self.outcomes = FakeOutcomes()
         self.clock = FakeClock()
-        self.service = Idempotency(self.outcomes, self.tasks, self.clock, is_on=is_on)
+        self.waits: list[float] = []
+        self.is_back = asyncio.Event()
+        self.service = Idempotency(self.outcomes, self.tasks, self.clock, is_on=is_on, sleep=self.sleep)
         self.runs = 0
         self.error: BaseException | None = None
         self.blocks: tuple[bytes, ...] = (b"one", b"two")
         self.gate = asyncio.Event()
         self.gate.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Pass until the third time, then wait for the store to be back."""
+        self.waits.append(seconds)
+        if len(self.waits) == 3:
+            await self.is_back.wait()
+            self.outcomes.is_away = False
 
     async def run(self, sink: Sink) -> None:
         self.runs += 1
@@ -229,6 +245,35 @@ async def test_a_store_that_is_away_takes_no_answer_away(error: HeadraceError | 
             await world.ask()
 
 
+@pytest.mark.parametrize("blocks", [(), (b"x",)])
+async def test_what_could_not_be_noted_is_noted_when_the_store_is_back(blocks: tuple[bytes]) -> None:
+    world = World()
+    world.outcomes.is_away = True
+    world.error, world.blocks = UpstreamTruncated("It broke off."), blocks
+    with pytest.raises(UpstreamTruncated):
+        await world.ask()
+    world.is_back.set()
+    await asyncio.wait_for(world.outcomes.finished.wait(), 1)
+    assert world.waits == [0.5, 1.0, 2.0]
+    with pytest.raises(UpstreamTruncated):
+        await world.ask()
+    assert world.runs == (1 if blocks else 2), "what failed before anything was sent is fresh"
+
+
+async def test_a_caller_who_leaves_before_the_turn_begins_can_ask_again() -> None:
+    world = World()
+    world.outcomes.answers = asyncio.Event()
+    leaving = asyncio.get_running_loop().create_task(world.ask())
+    await world.outcomes.begun.wait()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await asyncio.wait_for(world.outcomes.finished.wait(), 1)
+    world.outcomes.answers = None
+    assert (await world.ask()).ended
+    assert world.runs == 1
+
+
 def test_a_request_without_a_key_asks_for_nothing() -> None:
     assert World().service.check([]) is None
     assert World(is_on=False).service.check([]) is None
@@ -254,8 +299,10 @@ def test_switched_off_a_key_is_refused() -> None:
     assert caught.value.code == "idempotency_disabled"
 
 
-async def test_what_has_expired_is_swept() -> None:
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_what_has_expired_is_swept_again_after_a_store_that_was_away(is_away: bool) -> None:
     world = World()
+    world.outcomes.is_away = is_away
 
     async def sleep(seconds: float) -> None:
         assert seconds > 0

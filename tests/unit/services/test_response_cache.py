@@ -10,7 +10,7 @@ import pytest
 
 from headrace.domain.access import Caller
 from headrace.domain.call import Call, Dialect
-from headrace.domain.errors import Forbidden, HeadraceError, StoreUnusable, UpstreamRefused
+from headrace.domain.errors import Forbidden, HeadraceError, MeteringUnavailable, StoreUnusable, UpstreamRefused
 from headrace.domain.json_value import JsonValue
 from headrace.domain.plan import Plan
 from headrace.drivers.observability.log_observer import Observers
@@ -37,11 +37,13 @@ TWO = a_plan(a_target(a_model("one")), a_target(a_model("two")))
 
 
 class Fragile(MemoryBlobs):
-    """Blobs that cannot be opened on demand."""
+    """Blobs that cannot be opened, or not be read, on demand."""
 
-    is_damaged = False
+    is_damaged = is_unread = False
 
     async def get(self, owner: str, kind: str, blob_id: str) -> bytes | None:
+        if self.is_unread:
+            raise MeteringUnavailable("The store could not be read.")
         if self.is_damaged:
             raise StoreUnusable("sealed with another key")
         return await super().get(owner, kind, blob_id)
@@ -358,6 +360,8 @@ async def test_a_store_that_is_away_costs_the_caller_nothing() -> None:
     cached.blobs.is_down = False
     await cached.ask()
     cached.blobs.is_damaged = True
+    assert (await cached.ask()).says == "miss"
+    cached.blobs.is_unread = True
     assert (await cached.ask()).says == "miss"
 
 

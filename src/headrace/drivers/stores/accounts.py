@@ -67,8 +67,8 @@ def _moved(cursor: Cursor, transfer: Transfer) -> Balance:
     limit = (before.limit_nano or 0) + transfer.amount_nano
     if not 0 <= limit <= MAX_NANO:
         raise Conflict(
-            f'The team "{transfer.account}" has paid in ${format_nano(before.limit_nano or 0)} in all;'
-            f" {format_nano(transfer.amount_nano)} more would leave the range from 0 to {format_nano(MAX_NANO)}.",
+            f'The team "{transfer.account}" has paid in ${format_nano(before.limit_nano or 0)} in all, which cannot'
+            f" change by {format_nano(transfer.amount_nano)}: it stays from 0 to {format_nano(MAX_NANO)}.",
             code="balance_out_of_range",
             param="amount_usd",
         )

@@ -71,8 +71,12 @@ class LedgerSteps:
         self._figures = figures
 
     def forget(self) -> None:
-        """Drop what was learnt from a transaction that was rolled back."""
+        """Drop what was learnt from a transaction that was rolled back.
+
+        Its counts may be lost: one that is thought to wait would keep every newer one of its attempt from the queue.
+        """
         self._figures.forget()
+        self.waiting.clear()
 
     def take_back(self, cursor: Cursor, steps: Sequence[Step]) -> None:
         """Give up the holds among these steps, for nobody knows of them; their ends are queued again by who waits."""
@@ -114,7 +118,8 @@ class LedgerSteps:
         if going_on:
             _mark_all_sent(cursor, going_on, outcomes)
         if batch.checkpoints:
-            counts = [value for step in batch.checkpoints for value in self._count(step)]
+            newest = {step.attempt_id: step for step in batch.checkpoints}
+            counts = [value for step in newest.values() for value in self._count(step)]
             run_rows(cursor, sql.CHECKPOINT_ALL, 4, counts)
         if batch.ends:
             self._end_all(cursor, batch, ending, outcomes)

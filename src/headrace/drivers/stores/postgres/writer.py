@@ -87,11 +87,16 @@ class PostgresWriter(Writer):
         return row[0] == COMMITTED
 
     def _take_back(self, batch: list[Operation]) -> None:
-        super()._begin()
         by_group: dict[Group, list[Any]] = {}
         for _, _, step, group in batch:
             if group is not None:
                 by_group.setdefault(group, []).append(step)
-        for group, steps in by_group.items():
-            group.take_back(self._cursor, steps)
-        self._cursor.execute("COMMIT")
+        try:
+            super()._begin()
+            for group, steps in by_group.items():
+                group.take_back(self._cursor, steps)
+            self._cursor.execute("COMMIT")
+        except DatabaseError:
+            # What its groups learnt must not outlive it, nor may the next one begin inside it.
+            self._roll_back(batch)
+            raise
