@@ -134,6 +134,18 @@ async def test_deliveries_go_out_in_order_until_they_are_taken_or_given_up(datab
     assert record.deliveries[:3] == (waiting, taken, delivery(3))
 
 
+async def test_a_webhook_with_a_backlog_does_not_keep_others_out_of_what_is_read(database: Database) -> None:
+    alerts, hooks = SqlAlertStore(database), SqlWebhookStore(database)
+    await alerts.put(ALERT)
+    await hooks.put(HOOK)
+    await hooks.put(replace(HOOK, id="whk_2"))
+    await alerts.note(Standing(ALERT), (0,), event())
+    backlog = [delivery(each) for each in range(1, 6)]
+    await alerts.finish(event(), [*backlog, delivery(9, webhook_id="whk_2")])
+    found = [each.delivery for each in await hooks.outgoing(3)]
+    assert found == [delivery(1), delivery(9, webhook_id="whk_2"), delivery(2)]
+
+
 async def test_webhooks_keep_their_secret_and_take_their_deliveries_along(database: Database) -> None:
     alerts, hooks = SqlAlertStore(database), SqlWebhookStore(database)
     await hooks.put(HOOK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import pkgutil
 import re
@@ -262,6 +263,28 @@ async def test_what_failed_for_its_waiters_leaves_no_hold_when_it_was_made_after
     assert await lossy.database.read(broken_invariants) == []
 
 
+async def test_what_could_not_be_taken_back_at_first_is_taken_back_once(lossy: Lossy) -> None:
+    first, figures = opening(1), lossy.database.figures
+    write = figures.write
+
+    def fail_once(cursor: Cursor) -> None:
+        figures.write = write
+        raise OperationalError("a lock was not given in time")
+
+    lossy.lose_next(is_made=True, is_away=True)
+    with pytest.raises(MeteringUnavailable):
+        await lossy.ledger.hold(first)
+    figures.write = fail_once
+    lossy.gate.is_shut = False
+    # Either this call takes it back, or the writer did by itself before.
+    with contextlib.suppress(MeteringUnavailable):
+        await lossy.database.write(lambda cursor: None)
+    assert figures.write == write
+    assert await lossy.ledger.hold(opening(2)) == Held("att_000002")
+    assert (await lossy.ledger.balance("platform"))[1] == first.bound.amount_nano
+    assert await lossy.database.read(broken_invariants) == []
+
+
 async def test_a_server_that_was_replaced_writes_no_more(lossy: Lossy, url: str) -> None:
     await lossy.ledger.hold(opening(1))
     lossy.connection.raw.close()
@@ -358,7 +381,13 @@ def test_every_statement_is_understood(url: str) -> None:
 
 
 def test_what_is_no_address_is_refused_without_showing_it() -> None:
-    for address in ("postgresql://user:hunter2@[host/db", "postgresql://u:hunter2@h/d?nonsense=1"):
+    for address in (
+        "postgresql://user:hunter2@[host/db",
+        "postgresql://u:hunter2@h/d?nonsense=1",
+        "postgresql://u:hunter2/x@127.0.0.1:1/d",
+        "postgresql://u:x@hunter2@127.0.0.1:1/d",
+        "postgresql://u:1/hunter2@127.0.0.1:1/d",
+    ):
         with pytest.raises(ConfigInvalid) as refused:
             open_postgres(Secret(address), CLOCK)
         assert "hunter2" not in f"{refused.value.message} {refused.value.detail} {refused.value.__cause__}"

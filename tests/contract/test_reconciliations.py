@@ -120,7 +120,7 @@ async def test_a_bill_that_agrees() -> None:
     world.booked.booked = [HOUR]
     async with open_plane(world) as plane:
         report = await compare(plane, BILL.format(cost="3"), file_name="november.csv")
-    assert report["says"] == "All 1 days and models agree with the bill."
+    assert report["says"] == "1 of 1 days and models agree with the bill."
     assert (report["differing_rows"], report["cause"], report["format"]) == (0, "agrees", "generic")
     assert (report["first_day"], report["last_day"], report["file_name"]) == (DAY, DAY, "november.csv")
     assert report["remarks"] == ["No currency is told; amounts are taken for US dollars."]

@@ -23,7 +23,9 @@ def read_store_address(text: str) -> Secret:
         with path.open("rb") as file:
             held = file.read(LARGEST_BYTES).decode("utf-8").strip()
     except OSError as error:
-        raise ConfigInvalid(f"{path}: the store's address cannot be read ({error.strerror}). {HOW}") from error
+        # An address in another form was taken for a path; it may hold a password.
+        shown = "" if any(mark in text for mark in "@=") else f"{path}: "
+        raise ConfigInvalid(f"{shown}the store's address cannot be read ({error.strerror}). {HOW}") from error
     except UnicodeDecodeError:
         held = ""
     if not held.startswith(SCHEMES):

@@ -6,10 +6,14 @@ import difflib
 from collections.abc import Iterable
 
 CUTOFF = 0.6
+# Comparing costs time for every character; no name of ours is longer.
+LONGEST_NAME = 256
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like this one, whatever its case, or None when none is like it."""
+    if len(name) > LONGEST_NAME:
+        return None
     by_folded = {each.casefold(): each for each in sorted(known)}
     folded = name.casefold()
     found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=CUTOFF)

@@ -14,6 +14,7 @@ from headrace.domain.errors import BodyTooLarge, InvalidRequest, Unauthenticated
 from headrace.domain.json_value import JsonObject
 from headrace.domain.snapshot import Snapshot
 from headrace.http.connections import CallerLink
+from headrace.ports.ambient import Offload
 from headrace.services.identity import Identity
 from headrace.wire.json_strict import decode_object
 
@@ -139,10 +140,13 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     return b"".join(blocks)
 
 
-async def read_json(scope: Scope, receive: Receive, max_bytes: int) -> JsonObject:
-    """Return the body as a strictly decoded JSON object."""
+async def read_json(scope: Scope, receive: Receive, max_bytes: int, offload: Offload | None = None) -> JsonObject:
+    """Return the body as a strictly decoded JSON object; a large one is decoded in the pool where there is one."""
     check_json(scope)
-    return decode_object(await read_body(scope, receive, max_bytes))
+    body = await read_body(scope, receive, max_bytes)
+    if offload is None or len(body) <= OFFLOAD_BYTES:
+        return decode_object(body)
+    return await offload.run(decode_object, body)
 
 
 def _too_large(max_bytes: int) -> BodyTooLarge:

@@ -19,6 +19,7 @@ from headrace.domain.names import did_you_mean
 from headrace.http.edge import Receive, Scope, headers_named, read_json
 from headrace.http.replies import JSON_HEADERS
 from headrace.http.sink import Headers
+from headrace.ports.ambient import Offload
 from headrace.wire.json_strict import encode
 from headrace.wire.openapi import Entry
 
@@ -88,9 +89,11 @@ class Request:
                 )
         return found
 
-    async def fields(self, known: Collection[str], most_bytes: int = MAX_CONTROL_BODY_BYTES) -> JsonObject:
+    async def fields(
+        self, known: Collection[str], most_bytes: int = MAX_CONTROL_BODY_BYTES, offload: Offload | None = None
+    ) -> JsonObject:
         """Return the body's JSON object; raises InvalidRequest naming a field that is not known."""
-        body = await read_json(self.scope, self.receive, most_bytes)
+        body = await read_json(self.scope, self.receive, most_bytes, offload)
         for name in body:
             if name not in known:
                 hint = did_you_mean(name, known)

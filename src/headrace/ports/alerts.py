@@ -60,7 +60,7 @@ class WebhookStore(Protocol):
         ...
 
     async def outgoing(self, limit: int) -> tuple[Outgoing, ...]:
-        """Return the pending deliveries, oldest first."""
+        """Return the pending deliveries: the oldest of every webhook, then the next of every one, and so on."""
         ...
 
     async def tried(self, delivery: Delivery) -> None:

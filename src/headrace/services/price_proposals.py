@@ -142,8 +142,8 @@ def _propose(model: Model, offer: Offered, day: str, source: str) -> Proposed:
     table: Table = {"effective": _next_day(model, day), "source": source, **offer.table}
     if current is not None:
         table = {**_unsaid(current, offer), **table}
-    warnings = [f"the source also has {name}, which a price here cannot say" for name in offer.left_out]
-    problems = list(_problems(table))
+    warnings = [f"the source also has {_on_a_line(name)}, which a price here cannot say" for name in offer.left_out]
+    problems = [_on_a_line(each) for each in _problems(table)]
     if problems:
         return Proposed(model.provider, model.id, table, current and current.id, (), (*problems, *warnings))
     proposed = price_version(msgspec.convert(table, PriceTable), model.id, model.provider)
@@ -245,6 +245,11 @@ def _remarks(proposed: Proposed) -> Iterator[str]:
     yield f"In force: {proposed.current or 'no price'}"
     for each in proposed.changes:
         yield f"{each.what}: {each.before or 'none'} -> {each.after or 'none'}"
+
+
+def _on_a_line(text: str) -> str:
+    """What a source names must not end the remark that it stands in, nor steer a terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _end_of(own: CatalogFile | None, index: int | None, lines: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -103,7 +104,7 @@ def _csv_table(text: str, most_lines: int) -> _Table:
     rows = csv.reader(io.StringIO(text), delimiter=_delimiter(text), strict=True)
     try:
         header = [_column(cell) for cell in next(rows)]
-        twice = sorted({name for name in header if name and header.count(name) > 1})
+        twice = sorted(name for name, times in Counter(header).items() if name and times > 1)
         if twice:
             raise bill_invalid(f'The column "{twice[0]}" stands twice. Keep one of them.')
         if len(header) < 2:

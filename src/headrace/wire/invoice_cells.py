@@ -122,11 +122,11 @@ class Cells:
             raise self.wrong(name, text, "write seconds since 1970, or a date like 2026-11-24")
         try:
             moment = datetime.datetime.fromisoformat(text)
-        except ValueError:
+            return (moment if moment.tzinfo is None else moment.astimezone(datetime.UTC)).date().isoformat()
+        except (ValueError, OverflowError):
             raise self.wrong(
                 name, text, "write a date like 2026-11-24, or a moment like 2026-11-24T13:00:00Z"
             ) from None
-        return (moment if moment.tzinfo is None else moment.astimezone(datetime.UTC)).date().isoformat()
 
 
 def _significant(digits: str, places: int) -> int:

@@ -92,13 +92,17 @@ def decode_object(body: bytes) -> JsonObject:
 def decode_exact(text: str) -> JsonValue:
     """Return any JSON value with its numbers as the texts that they were written as; raises InvalidRequest."""
     try:
-        return cast("JsonValue", _EXACT.decode(text))
+        value = cast("JsonValue", _EXACT.decode(text))
     except json.JSONDecodeError as error:
         raise InvalidRequest(
             f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.", code="invalid_json"
         ) from None
     except RecursionError:
         raise _too_deep() from None
+    _check_depth(value)
+    if "\\u" in text:
+        _check_surrogates(value)
+    return value
 
 
 def encode(value: object) -> bytes:

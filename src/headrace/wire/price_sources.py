@@ -59,6 +59,18 @@ _MODELS_DEV_RATES: tuple[tuple[str, str], ...] = (
 _LONG, _LONG_TOKENS = "context_over_200k", 200_000
 _BATCH = (("processing", "batch"),)
 _TIERS = ("service_tier", "speed")
+_MOST_TOKENS = 10**12
+# The last two are what a parser says of a file that nests too deep.
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    SyntaxError,
+    RecursionError,
+    MemoryError,
+)
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -79,9 +91,10 @@ def read_source(name: str, data: bytes, form: Format, day: str, provider: str | 
         if provider is not None:
             return tuple(provider_offers(found, provider))
         return tuple(_genai(found, day) if form == "genai-prices" else _models_dev(found))
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, SyntaxError) as error:
+    except _UNREADABLE as error:
+        why = f" ({error})" if isinstance(error, ValueError) else ""
         raise ConfigInvalid(
-            f"{name}: this is not a file in the format {form} ({type(error).__name__}: {error}). Give its format with "
+            f"{name}: this is not a file in the format {form}{why}. Fetch it again, or give its format with "
             f"--format: {', '.join(FORMATS)}."
         ) from error
 
@@ -156,7 +169,7 @@ def _texts(rates: Table) -> dict[str, str]:
 
 
 def _tiered(prices: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    starts = sorted({int(tier["start"]) for each in prices.values() for tier in _tiers(each)})
+    starts = sorted({_start(tier) for each in prices.values() for tier in _tiers(each)})
     rates, left_out = _rates(prices, None)
     table: dict[str, Any] = dict(rates)
     if starts:
@@ -166,6 +179,13 @@ def _tiered(prices: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
 
 def _tiers(price: object) -> list[Mapping[str, Any]]:
     return cast("Mapping[str, list[Mapping[str, Any]]]", price)["tiers"] if isinstance(price, dict) else []
+
+
+def _start(tier: Mapping[str, Any]) -> int:
+    start = Decimal(tier["start"])
+    if not 0 <= start <= _MOST_TOKENS:
+        raise ValueError(f"a tier starts at {start}")
+    return int(start)
 
 
 def _rates(prices: Mapping[str, Any], start: int | None) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -179,7 +199,7 @@ def _rates(prices: Mapping[str, Any], start: int | None) -> tuple[dict[str, str]
 
 
 def _at_tier(price: Any, start: int | None) -> Decimal:
-    tiers = [tier for tier in _tiers(price) if start is not None and int(tier["start"]) <= start]
+    tiers = [tier for tier in _tiers(price) if start is not None and _start(tier) <= start]
     base = cast("Mapping[str, Any]", price)["base"] if isinstance(price, dict) else price
     return Decimal(tiers[-1]["price"] if tiers else base)
 

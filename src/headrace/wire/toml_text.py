@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
 Table: TypeAlias = Mapping[str, Any]
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 def table_text(header: str, table: Table) -> str:
@@ -22,7 +24,7 @@ def _lines(header: str, table: Table) -> Iterator[str]:
         if tables:
             nested += ["\n" + table_text(f"{header}.{key}", each) for each in tables]
         else:
-            yield f"{key} = {_value(value)}"
+            yield f"{_key(key)} = {_value(value)}"
     yield from nested
 
 
@@ -35,6 +37,11 @@ def _value(value: object) -> str:
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{key} = {_value(each)}" for key, each in cast("Table", value).items())
+        inner = ", ".join(f"{_key(key)} = {_value(each)}" for key, each in cast("Table", value).items())
         return f"{{ {inner} }}"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    """A key may come from a list of others: it must not end its line."""
+    return name if _BARE_KEY.match(name) else _value(name)

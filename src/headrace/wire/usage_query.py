@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,8 @@ Given: TypeAlias = Mapping[str, Sequence[str]]
 
 FIELDS = frozenset({"from", "to", "interval", "zone", "group_by", "format", "page", "limit", *Dimension})
 FORMATS = ("json", "csv")
+# What the command calls those fields that it calls otherwise.
+FLAGS = MappingProxyType({"from": "--since", "to": "--until", "group_by": "--by"})
 DEFAULT_ZONE = "UTC"
 DEFAULT_FROM = "30d"
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1_000
@@ -38,6 +41,8 @@ _BACK = re.compile(r"([0-9]{1,6})([hd])")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CODES = frozenset(CODES)
 _ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+# What follows a moment, in any zone, must lie in the calendar too.
+_LAST_YEAR = datetime(9999, 1, 1, tzinfo=UTC)
 _WHEN = 'a date like 2026-11-24, a whole hour like 2026-11-24T14:00:00Z, or "30d" or "24h" before the end'
 
 
@@ -85,7 +90,8 @@ def _span(given: Given, zone: str, now_micros: int) -> TimeSpan:
     if starts >= ends:
         told = f'"{(_one(given, "from") or DEFAULT_FROM)[:SHOWN]}"'
         raise InvalidRequest(
-            f'"from" must lie before "to" ({_iso(ends)}), which is not in the report; {told} is {_iso(starts)}.',
+            f'"from" (--since) must lie before "to" (--until), which is not in the report:'
+            f" {told} is {_iso(starts)}, the end {_iso(ends)}.",
             param="from",
         )
     return starts, ends
@@ -96,11 +102,14 @@ def _moment(name: str, text: str, zone: str, ends: int | None) -> int:
         found = _read_moment(text, ZoneInfo(zone), ends)
     except (ValueError, OverflowError):
         found = None
-    if found is None or found < 0:
+    if found is None or not 0 <= found <= _micros(_LAST_YEAR):
         raise _wrong(name, text, _WHEN)
     if found % HOUR_MICROS:
         below = found - found % HOUR_MICROS
-        raise _wrong(name, text, f"a whole hour of UTC, for usage is kept by the hour: {_iso(below)}, for example")
+        beside = "" if "T" in text else f" and days of {zone} begin beside it"
+        raise _wrong(
+            name, text, f"a whole hour of UTC, for usage is kept by the hour{beside}: {_iso(below)}, for example"
+        )
     return found
 
 
@@ -187,7 +196,8 @@ def _one(given: Given, name: str) -> str | None:
 
 
 def _wrong(name: str, value: str, wanted: str, hint: str = "") -> InvalidRequest:
-    return InvalidRequest(f'"{name}" must be {wanted}, not "{value[:SHOWN]}".{hint}', param=name)
+    flag = f" ({FLAGS[name]})" if name in FLAGS else ""
+    return InvalidRequest(f'"{name}"{flag} must be {wanted}, not "{value[:SHOWN]}".{hint}', param=name)
 
 
 def _micros(moment: datetime) -> int:

@@ -24,3 +24,9 @@ def test_the_closest_name_is_found_or_none(name: str, expected: str | None) -> N
 def test_the_question_is_empty_when_nothing_is_close() -> None:
     assert did_you_mean("gpt-5-min", KNOWN) == 'Did you mean "gpt-5-mini"?'
     assert did_you_mean("xyzzy", KNOWN) == ""
+
+
+def test_what_is_longer_than_any_name_is_like_none() -> None:
+    """Comparing takes time for every character, and anybody may send many."""
+    assert closest("a" * 256, ("a" * 257,)) == "a" * 257
+    assert closest("a" * 257, ("a" * 257,)) is None

@@ -275,3 +275,12 @@ def test_a_model_without_a_price_in_force_gets_its_first() -> None:
     (proposed,) = compare(catalog(later), [offer(input="1", output="4")], DAY, "x").proposed
     assert (proposed.current, proposed.table["effective"]) == (None, datetime.date(2026, 12, 2))
     assert proposed.changes[0] == Change("input_fresh", None, "1/M")
+
+
+def test_what_a_source_calls_its_prices_writes_nothing_into_a_proposal() -> None:
+    named = 'video\n[[models]]\nid = "two"\x1b[2J'
+    offer = Offered("acme", frozenset({"one"}), {"input": "2", "output": "4"}, (named,))
+    found = compare(catalog(), [offer], DAY, "list.json")
+    (text,) = proposal_texts(found).values()
+    assert [each.id for each in catalog_of("p.toml", text.encode()).tables.models] == ["one"]
+    assert all(warning.isprintable() for each in found.proposed for warning in each.warnings)

@@ -274,3 +274,23 @@ def test_formats_are_known_by_name() -> None:
     for wrong in ("xml", None, 3):
         with pytest.raises(InvalidRequest, match="format"):
             asked_format(wrong)
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="surrogate"):
+        read_bill('{"data":[{"date":"2026-11-24","model":"\\ud800","cost":"1"}]}', "auto", LAST_DAY)
+
+
+def test_what_nests_too_deep_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="deeper than 64"):
+        read_bill('{"date":' * 65 + "1" + "}" * 65, "auto", LAST_DAY)
+
+
+def test_a_first_line_of_very_many_columns_is_refused_in_good_time() -> None:
+    with pytest.raises(InvalidRequest, match="No known format"):
+        read_bill(",".join(f"c{each}" for each in range(50_000)), "auto", LAST_DAY)
+
+
+def test_a_moment_before_the_first_day_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="0001-01-01T00:00:00"):
+        read_bill("date,cost\n0001-01-01T00:00:00+10:00,1\n", "auto", LAST_DAY)

@@ -360,3 +360,20 @@ def test_what_is_no_price_stays_as_it_is_for_the_check_to_show(price: str) -> No
     text = '{"acme":{"models":{"one":{"cost":{"input":' + price + "}}}}}"
     (offered,) = read_source("list.json", text.encode(), "models.dev", DAY)
     assert offered.table["input"] in {"NaN", "Infinity", "-Infinity", "1E+400", "-1", "1E+12"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("list.json", b"[" * 200_000),
+        ("data.py", b"providers: list = " + b"-" * 200_000 + b"1"),
+        (
+            "list.json",
+            b'[{"id": "acme", "models": [{"id": "one", "prices": {"input_mtok": {"base": 1, "tiers": '
+            b'[{"start": 1e999999, "price": 2}]}}}]}]',
+        ),
+    ],
+)
+def test_a_file_that_would_wear_us_out_is_refused(name: str, data: bytes) -> None:
+    with pytest.raises(ConfigInvalid, match="this is not a file in the format genai-prices"):
+        read_source(name, data, "genai-prices", DAY)

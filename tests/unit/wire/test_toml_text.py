@@ -28,3 +28,8 @@ def test_a_table_in_a_value_is_written_in_a_line() -> None:
     assert table_text("a", {"service_tiers": {"flex": "0.5", "priority": "2"}}) == (
         '[[a]]\nservice_tiers = { flex = "0.5", priority = "2" }'
     )
+
+
+def test_a_key_of_others_ends_nothing() -> None:
+    table = {"service_tiers": {'x = "1" }\n[[models]]\nid = "evil': "2", "a.b": "3", "": "4", "del\x7f": "5"}}
+    assert tomllib.loads(table_text("a", table)) == {"a": [table]}

@@ -81,9 +81,11 @@ def test_filters_are_values_of_dimensions_an_empty_one_too() -> None:
         ({"interval": "dy"}, "interval", 'Did you mean "day"?'),
         ({"zone": "Mars/Base"}, "zone", '"UTC" or "Europe/Berlin", not "Mars/Base"'),
         ({"zone": "../../etc/passwd"}, "zone", "the name of a time zone"),
-        ({"zone": "Asia/Kolkata", "from_": "2026-11-01"}, "from", "a whole hour of UTC"),
+        ({"zone": "Asia/Kolkata", "from_": "2026-11-01"}, "from", "days of Asia/Kolkata begin beside it"),
+        ({"zone": "Asia/Kolkata", "from_": "2026-11-01T05:30Z"}, "from", "by the hour: 2026-11-01T05:00Z"),
         ({"zone": "Asia/Kolkata", "from_": "24h"}, "zone", "ask with"),
         ({"group_by": "modelx"}, "group_by", 'Did you mean "model"?'),
+        ({"group_by": "modelx"}, "group_by", '"group_by" (--by) must be'),
         ({"group_by": "model,model"}, "group_by", 'names "model" twice'),
         ({"group_by": "model:x"}, "group_by", '"tag:NAME" where only tags'),
         ({"group_by": "tag:"}, "group_by", '"tag:NAME" where only tags'),
@@ -149,3 +151,11 @@ def test_another_format_is_refused() -> None:
 
 def test_every_whole_hour_is_one() -> None:
     assert read(from_="2026-11-24T00:00Z").span[0] % HOUR_MICROS == 0
+
+
+@pytest.mark.parametrize("interval", ["hour", "day", "month", "total"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_the_end_of_the_calendar_is_refused(interval: str, zone: str) -> None:
+    for day in ("9999-12-31", "9999-12-31T23:00:00Z"):
+        with pytest.raises(InvalidRequest, match=f'"to" \\(--until\\) must be .*, not "{day}"'):
+            read(from_="24h", to=day, interval=interval, zone=zone)

@@ -19,12 +19,14 @@ _PATTERNS = (
     (re.compile(r"\b(hra?_[0-9A-Za-z]{12})_[0-9A-Za-z]{8,}"), r"\1_" + HIDDEN),
     (re.compile(r"(?i)\b(bearer|basic)\s+[^\s'\",;]{6,}"), r"\1 " + HIDDEN),
     (re.compile(r"\b(sk|pk|rk|xai|gsk|dop_v1|doo_v1|hf|AIza)([-_])[0-9A-Za-z_-]{8,}"), r"\1\2" + HIDDEN),
+    (re.compile(r"\b(whsec_)[0-9A-Za-z+/=_-]{8,}"), r"\1" + HIDDEN),
+    (re.compile(r"(?i)\b(password\s*=\s*)('[^']*'|[^\s'&]+)"), r"\1" + HIDDEN),
     (re.compile(r"(?<=://)[^/\s@]+@"), HIDDEN + "@"),
 )
 
 
 # Most texts hold none of these, and one search is cheaper than every pattern.
-_SUSPECT = re.compile(r"(?i)hra?_|bearer|basic|://|\b(?:sk|pk|rk|xai|gsk|dop_v1|doo_v1|hf|aiza)[-_]")
+_SUSPECT = re.compile(r"(?i)hra?_|bearer|basic|://|whsec_|password|\b(?:sk|pk|rk|xai|gsk|dop_v1|doo_v1|hf|aiza)[-_]")
 
 
 def redact_text(text: str) -> str:

@@ -44,7 +44,8 @@ SELECT delivery_id, webhook_delivery.event_id, webhook_delivery.webhook_id, webh
 FROM webhook_delivery
 JOIN alert_event ON alert_event.event_id = webhook_delivery.event_id
 JOIN webhook ON webhook.webhook_id = webhook_delivery.webhook_id
-WHERE state = 'pending' ORDER BY delivery_id LIMIT ?
+WHERE state = 'pending'
+ORDER BY row_number() OVER (PARTITION BY webhook_delivery.webhook_id ORDER BY delivery_id), delivery_id LIMIT ?
 """
 _FIELDS = (
     "id",
@@ -88,7 +89,7 @@ class SqlWebhookStore:
         return tuple(Webhook(*row) for row in rows)
 
     async def outgoing(self, limit: int) -> tuple[Outgoing, ...]:
-        """Return the pending deliveries, oldest first."""
+        """Return the pending deliveries: the oldest of every webhook, then the next of every one, and so on."""
 
         def read(cursor: Cursor) -> tuple[Outgoing, ...]:
             return tuple(_outgoing(row) for row in cursor.execute(OUTGOING, (limit,)).fetchall())

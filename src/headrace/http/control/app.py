@@ -52,7 +52,7 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *response_routes(parts.responses),
         *about.routes(parts.about),
         *requests.routes(parts.receipts),
-        *reconciliations.routes(parts.reconciliations),
+        *reconciliations.routes(parts.reconciliations, parts.offload),
         *usage.routes(parts.usage, parts.door.clock, parts.offload),
         *breakeven.routes(parts.breakeven),
         *catalog.routes(parts.door.snapshots, parts.weights),

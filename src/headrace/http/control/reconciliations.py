@@ -5,6 +5,7 @@ from __future__ import annotations
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.http.routing import READ, TAGGED, Audience, Reply, Request, RouteSpec, json_reply, resource_reply
+from headrace.ports.ambient import Offload
 from headrace.ports.reconciliation import KeptReconciliation
 from headrace.services.reconciliation import Reconciliations, Statement
 from headrace.wire.control_json import list_object
@@ -36,11 +37,11 @@ LIST_ENTRY = Entry(
 ONE_ENTRY = Entry("Shows a comparison as it was made", ReconciliationReply, sends=TAGGED, reads=READ)
 
 
-def routes(reconciliations: Reconciliations) -> tuple[RouteSpec, ...]:
+def routes(reconciliations: Reconciliations, offload: Offload | None) -> tuple[RouteSpec, ...]:
     """Return the making of a comparison, the list and one of them."""
 
     async def make(request: Request) -> Reply:
-        given = _statement(await request.fields(FIELDS, MAX_BODY_BYTES))
+        given = _statement(await request.fields(FIELDS, MAX_BODY_BYTES, offload))
         return json_reply(_wrapped(await reconciliations.make(given)), 201)
 
     async def recent(request: Request) -> Reply:

@@ -86,9 +86,19 @@ def test_secrets_and_prompts_do_not_reach_the_stream(form: str) -> None:
         about={"credential": "plain-credential", "parts": ["sk-proj-0123456789abcdef", 5, None, True]},
         object=OSError(f"connect with {KEY}"),
     )
+    logger.warning("of others", signing="whsec_MfKQ9r8G/KYq+rTwj=", store="connect to host=db password=hunter2 user=x")
     text = stream.getvalue()
     assert "Traceback" in text
-    for secret in ("ZZZZ", "YYYY", "user:pass", "private prompt", "plain-credential", "0123456789abcdef"):
+    for secret in (
+        "ZZZZ",
+        "YYYY",
+        "user:pass",
+        "private prompt",
+        "plain-credential",
+        "0123456789abcdef",
+        "MfKQ9",
+        "hunter2",
+    ):
         assert secret not in text
     assert "hra_0123456789ab_[hidden]" in text
 

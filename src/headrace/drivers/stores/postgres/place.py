@@ -38,13 +38,26 @@ def read_place(url: Secret, application: str) -> Place:
     try:
         given = {key: str(value) for key, value in conninfo_to_dict(url.reveal()).items() if value is not None}
     except Error:
-        raise ConfigInvalid(
-            "The store's address cannot be read. Write it like postgresql://USER@HOST:5432/DATABASE, with special "
-            "characters of a password as %XX, or keep the password out of it: see docs/postgresql.md.",
-            param="store",
-        ) from None
+        raise _unreadable() from None
+    if _is_misread(url.reveal(), given):
+        raise _unreadable()
     conninfo = make_conninfo("", **{**PATIENCE, "application_name": application, **given})
     return Place(_name(given), Secret(conninfo))
+
+
+def _unreadable() -> ConfigInvalid:
+    return ConfigInvalid(
+        "The store's address cannot be read. Write it like postgresql://USER@HOST:5432/DATABASE, with special "
+        "characters of a password as %XX, or keep the password out of it: see docs/postgresql.md.",
+        param="store",
+    )
+
+
+def _is_misread(address: str, given: dict[str, str]) -> bool:
+    """Whether a bare @ or / in a password has put the rest of it where host, port and database are told, and shown."""
+    hosts, ports = given.get("host", "").split(","), given.get("port", "").split(",")
+    path = address.partition("://")[2].partition("/")[2].partition("?")[0]
+    return "@" in path or any("@" in each[1:] for each in hosts) or any(each and not each.isdigit() for each in ports)
 
 
 def _name(given: dict[str, str]) -> str:
