@@ -135,6 +135,7 @@ class Metering:
     without: Metered
     plain: Metered
     with_budgets: tuple[Metered, ...]
+    durable_write_ms: float
 
 
 @dataclass(frozen=True, slots=True)

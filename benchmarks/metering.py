@@ -3,7 +3,9 @@
 Both run at the same time on the target's core and are asked in turn, so that what the machine does meets both.
 """
 
+import os
 import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,7 @@ ZONES = ("UTC", "Europe/Berlin", "Asia/Tokyo", "America/New_York")
 LIMIT_USD = "1000000"
 MOST_CPU_US, MOST_ADDED_MS = 60.0, 1.0
 TURNS_EACH = 2
+WRITTEN_BYTES, WRITES_A_TURN, DURABLE_STEPS = 12 * 1024, 50, 2
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -65,12 +68,29 @@ def measure_metering(bench: Bench) -> Metering:
         for each in asked:
             run_costed(bench, each.target, Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, bench.effort.warmup_ms))
         before = asked[1].commits()
+        floor: list[float] = []
         for _ in range(bench.effort.rounds * TURNS_EACH):
             _take_turns(bench, asked)
+            floor += _durable_writes_ms(bench.directory)
         commits = asked[1].commits() - before
     requests = sum(costed.result.ok for each in asked[1:] for costed in (*each.alone, *each.loaded))
     found = [_metered(each, None if each is base else commits / max(1, requests)) for each in asked]
-    return Metering(found[0], found[1], tuple(found[2:]))
+    return Metering(found[0], found[1], tuple(found[2:]), statistics.median(floor))
+
+
+def _durable_writes_ms(directory: Path) -> list[float]:
+    """Return what single durable writes take on the disk that holds the books: the floor of a hold or a settlement."""
+    content, taken = bytes(WRITTEN_BYTES), list[float]()
+    file = os.open(directory / "durable-writes", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        for number in range(WRITES_A_TURN):
+            begun = time.perf_counter()
+            os.pwrite(file, content, number * WRITTEN_BYTES)
+            os.fsync(file)
+            taken.append((time.perf_counter() - begun) * 1000)
+    finally:
+        os.close(file)
+    return taken
 
 
 def _take_turns(bench: Bench, asked: Sequence[_Asked]) -> None:
@@ -135,6 +155,12 @@ def metering_text(found: Metering) -> str:
         )
     if found.plain.commits_per_request is not None:
         lines.append(f"commits per request: {found.plain.commits_per_request:.2f}")
+    floor = found.durable_write_ms * DURABLE_STEPS
+    added = found.plain.latency_p50_ms - base.latency_p50_ms
+    lines.append(
+        f"a hold and a settlement wait for the disk: {DURABLE_STEPS} durable writes alone take {floor:.3f} ms here;"
+        f" added p50 is {added / max(floor, 1e-9):.2f}x of that"
+    )
     return "\n".join(lines)
 
 
