@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import ssl
 import subprocess
 import sys
 import time
@@ -149,7 +150,9 @@ class RunningHeadrace:
     def client(self, token: str | None = None) -> httpx2.Client:
         """Return an HTTP client with a credential, the first key when none is given."""
         headers = {"authorization": f"Bearer {token or self.api_key}"}
-        return httpx2.Client(base_url=self.base_url, headers=headers, timeout=60, trust_env=False)
+        # It never speaks TLS, and reading the system's authorities takes longer than most requests.
+        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return httpx2.Client(base_url=self.base_url, headers=headers, timeout=60, trust_env=False, verify=unused)
 
     def receipt(self, request_id: str) -> dict[str, Any]:
         """Return a request's receipt, as the operator sees it."""

@@ -25,6 +25,7 @@ from headrace.domain.errors import (
 from headrace.domain.plan import Deadlines, Endpoint
 from headrace.drivers.transports.refusal import CleanedRefusal
 from headrace.ports.upstream import Exchange, Prepared
+from tests.contract.raw_upstream import trusting_nobody
 
 KEEPALIVE_SECONDS = 4.0
 FIRST_REFUSAL = 400
@@ -68,7 +69,8 @@ class AiohttpTransport:
         self._timeouts: dict[tuple[Deadlines, bool], aiohttp.ClientTimeout] = {}
 
     async def __aenter__(self) -> AiohttpTransport:
-        context: ssl.SSLContext = ssl.create_default_context(cafile=self._ca_file)
+        trusted = self._ca_file
+        context = trusting_nobody() if trusted is None else ssl.create_default_context(cafile=trusted)
         self._connector = ReuseConnector(context)
         self._session = aiohttp.ClientSession(
             connector=self._connector,

@@ -13,6 +13,11 @@ LOOP_TURNS_BETWEEN_PIECES = 4
 Ending: TypeAlias = Literal["stay", "close", "reset"]
 
 
+def trusting_nobody() -> ssl.SSLContext:
+    """Return what a client without TLS needs; reading the system's authorities takes longer than most tests."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 @dataclass(frozen=True)
 class Played:
     """Bytes that leave as separate segments, and what follows them; `greets` does not wait for a request."""

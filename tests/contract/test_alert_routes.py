@@ -132,14 +132,14 @@ async def test_every_metric_takes_its_scopes(plane: Plane) -> None:
         ({"scope": "budget:bud_1"}, 400, "write platform, model:…, provider:…"),
         ({"scope": "model:tinny"}, 404, 'no model "tinny". Did you mean "tiny"?'),
         ({"scope": "provider:acmee"}, 404, 'no provider "acmee". Did you mean "acme"?'),
-        ({"threshold_percent": None}, 400, '"threshold_percent" is missing'),
+        ({"threshold_percent": None}, 400, '"threshold_percent" (--percent) is missing'),
         ({"threshold_percent": 0}, 400, "from 1 to 100, not 0"),
         ({"threshold_percent": 101}, 400, "not 101"),
         ({"threshold_percent": -5}, 400, "not -5"),
         ({"threshold_percent": 10**30}, 400, "threshold_percent"),
         ({"threshold_percent": 20.5}, 400, "must be a whole number, not '20.5'"),
         ({"threshold_percent": True}, 400, "not 'True'"),
-        ({"threshold_usd": "5"}, 400, 'give "threshold_percent" in the place of "threshold_usd"'),
+        ({"threshold_usd": "5"}, 400, 'give "threshold_percent" (--percent) in the place of "threshold_usd" (--usd)'),
         ({"window_seconds": 59}, 400, "from 60 to 3600, not 59"),
         ({"window_seconds": 86_400}, 400, "not 86400"),
         ({"min_attempts": 0}, 400, "from 1 to 1000000, not 0"),
@@ -298,10 +298,10 @@ async def test_a_secret_is_shown_once_and_sealed(plane: Plane) -> None:
 
 async def test_a_test_that_fails_says_why(plane: Plane) -> None:
     made = await plane.make(WEBHOOKS, {"url": "https://a.example/x"})
-    plane.world.sender.answers = [302, UpstreamTimeout("The receiver did not answer within 15 s.")]
+    plane.world.sender.answers = [302, UpstreamTimeout("The upstream did not answer in time.")]
     for told in (
         {"delivered": False, "status": 302, "error": "The receiver answered 302."},
-        {"delivered": False, "status": None, "error": "The receiver did not answer within 15 s."},
+        {"delivered": False, "status": None, "error": "The receiver did not answer in time."},
     ):
         assert (await plane.call("POST", f"{WEBHOOKS}/{made['id']}/test")).json() == {"test": told}
 

@@ -12,6 +12,7 @@ from headrace.domain.access import AccessKey, Role
 from headrace.domain.errors import HomeUnusable, StoreUnusable
 from headrace.domain.secret import Secret
 from headrace.drivers.stores.accounts import SqlAccounts
+from headrace.drivers.stores.auditing import audit_home, rebuild_usage
 from headrace.drivers.stores.budgets import SqlBudgetStore
 from headrace.drivers.stores.connection import Cursor
 from headrace.drivers.stores.database import FILE_NAME, Database, open_database
@@ -94,6 +95,10 @@ def test_the_old_file_serves_no_more_and_says_where_the_books_are(home: Path, ur
     move(home, url)
     with pytest.raises(StoreUnusable, match=r"were moved to postgresql://.*headrace serve --store postgresql://"):
         open_database(home, CLOCK)
+    with pytest.raises(StoreUnusable, match=r"were moved to postgresql://.*HEADRACE_STORE"):
+        audit_home(home, NOW_MICROS, lambda _: None)
+    with pytest.raises(StoreUnusable, match=r"were moved to postgresql://"):
+        rebuild_usage(home)
     with pytest.raises(StoreUnusable, match=r"moved to .* already"):
         move(home, Secret(postgres_server().empty()))
 

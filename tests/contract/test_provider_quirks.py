@@ -36,6 +36,7 @@ from headrace.testing.script import Frame, Reply, UpstreamRequest, json_reply
 from headrace.testing.upstream import FakeUpstream
 from headrace.wire import anthropic_messages, openai_chat, openai_embeddings, rerank
 from headrace.wire.catalog_file import CatalogText
+from tests.contract.raw_upstream import trusting_nobody
 from tests.fakes.nouns import CALLER
 
 FOLDER = Path(__file__).parents[1] / "golden/providers"
@@ -211,7 +212,8 @@ async def test_a_recording(path: Path) -> None:
     case = read_case(path)
     call, expected = call_of(case), case["expected"]
     script = reply_of(case) if case["sent"] else ()
-    async with FakeUpstream(script) as upstream, Http1Transport("headrace/test") as transport:
+    own = Http1Transport("headrace/test", tls=trusting_nobody())
+    async with FakeUpstream(script) as upstream, own as transport:
         target = target_at(path.parent.name, case["model"], upstream.origin)
         adapter = adapter_named(target.adapter)
         lease = await TargetFleet(cast("Compute", None)).acquire(target, 1.0)

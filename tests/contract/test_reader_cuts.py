@@ -13,6 +13,7 @@ from headrace.services.turn import run_turn
 from headrace.testing.recordings import Recording, Seen, recordings
 from headrace.testing.script import FaultKind, Reply
 from headrace.testing.upstream import FakeUpstream
+from tests.contract.raw_upstream import trusting_nobody
 from tests.fakes.nouns import PROVIDER, a_call, a_plan, a_target
 from tests.fakes.turn_world import World
 
@@ -106,7 +107,7 @@ def check_cut(recording: Recording, cut: int, world: World, error: HeadraceError
 async def test_a_recording_cut_anywhere(name: str, show_usage: bool) -> None:
     recording = ALL[name]
     kinds: tuple[FaultKind, ...] = ("cut", "reset")
-    async with FakeUpstream(recording.reply()) as upstream, Http1Transport("t") as transport:
+    async with FakeUpstream(recording.reply()) as upstream, Http1Transport("t", tls=trusting_nobody()) as transport:
         for place, cut in enumerate(cuts_of(recording)):
             reply: Reply = recording.reply()
             upstream.follow(reply.cut(cut) if kinds[place % 2] == "cut" else reply.reset(cut))
@@ -118,7 +119,10 @@ async def test_a_recording_cut_anywhere(name: str, show_usage: bool) -> None:
 @pytest.mark.parametrize("size", [1, 5, 64, 1 << 20])
 async def test_a_whole_recording_in_chunks_of_any_size(name: str, show_usage: bool, size: int) -> None:
     recording = ALL[name]
-    async with FakeUpstream(recording.reply().split_every(size)) as upstream, Http1Transport("t") as transport:
+    async with (
+        FakeUpstream(recording.reply().split_every(size)) as upstream,
+        Http1Transport("t", tls=trusting_nobody()) as transport,
+    ):
         world, error = await serve(upstream, transport, show_usage)
     assert error is None
     chunks = delivered_chunks(world)

@@ -9,7 +9,7 @@ from headrace.domain.plan import Deadlines, Endpoint
 from headrace.drivers.transports.http1_transport import Http1Transport
 from headrace.ports.upstream import Prepared, Transport
 from tests.contract.aiohttp_transport import AiohttpTransport
-from tests.contract.raw_upstream import Ending, Played, RawUpstream, halves
+from tests.contract.raw_upstream import Ending, Played, RawUpstream, halves, trusting_nobody
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
@@ -57,6 +57,10 @@ class Outcome(NamedTuple):
     code: str | None
 
 
+def plain_transport() -> Http1Transport:
+    return Http1Transport("t", tls=trusting_nobody())
+
+
 async def outcome(transport: Transport, upstream: RawUpstream) -> Outcome:
     """Send one request and read to the end, whatever that is."""
     try:
@@ -77,7 +81,7 @@ async def outcome(transport: Transport, upstream: RawUpstream) -> Outcome:
 @pytest.mark.parametrize("name", DELIMITED)
 async def test_an_answer_in_two_segments_is_the_same_answer(name: str) -> None:
     raw, body = DELIMITED[name]
-    async with RawUpstream(Played(())) as upstream, Http1Transport("t") as own, AiohttpTransport("t") as peer:
+    async with RawUpstream(Played(())) as upstream, plain_transport() as own, AiohttpTransport("t") as peer:
         for at in range(1, len(raw) + 1):
             upstream.script = halves(raw, at)
             seen = await outcome(own, upstream)
@@ -90,7 +94,7 @@ async def test_an_answer_in_two_segments_is_the_same_answer(name: str) -> None:
 async def test_an_answer_byte_by_byte_is_the_same_answer(name: str) -> None:
     raw, body = DELIMITED[name]
     played = Played(tuple(raw[at : at + 1] for at in range(len(raw))))
-    async with RawUpstream(played) as upstream, Http1Transport("t") as transport:
+    async with RawUpstream(played) as upstream, plain_transport() as transport:
         for _ in range(3):
             seen = await outcome(transport, upstream)
             assert (seen.body, seen.code) == (body, None)
@@ -101,7 +105,7 @@ async def test_an_answer_byte_by_byte_is_the_same_answer(name: str) -> None:
 @pytest.mark.parametrize("name", DELIMITED)
 async def test_an_answer_that_breaks_anywhere_is_never_taken_for_whole(name: str, then: Ending) -> None:
     raw, body = DELIMITED[name]
-    async with RawUpstream(Played(())) as upstream, Http1Transport("t") as own, AiohttpTransport("t") as peer:
+    async with RawUpstream(Played(())) as upstream, plain_transport() as own, AiohttpTransport("t") as peer:
         for at in range(len(raw)):
             upstream.script = Played((raw[:at],), then)
             seen = await outcome(own, upstream)
@@ -113,7 +117,7 @@ async def test_an_answer_that_breaks_anywhere_is_never_taken_for_whole(name: str
 async def test_a_body_without_a_length_ends_with_the_connection() -> None:
     [(raw, body)] = TO_THE_CLOSE.values()
     head = len(raw) - len(body)
-    async with RawUpstream(Played(())) as upstream, Http1Transport("t") as own, AiohttpTransport("t") as peer:
+    async with RawUpstream(Played(())) as upstream, plain_transport() as own, AiohttpTransport("t") as peer:
         for at in range(len(raw) + 1):
             upstream.script = Played((raw[:at],), "close")
             seen = await outcome(own, upstream)
@@ -124,7 +128,7 @@ async def test_a_body_without_a_length_ends_with_the_connection() -> None:
 
 async def test_a_body_without_a_length_that_is_reset_is_not_whole() -> None:
     [(raw, body)] = TO_THE_CLOSE.values()
-    async with RawUpstream(Played((raw,), "reset")) as upstream, Http1Transport("t") as transport:
+    async with RawUpstream(Played((raw,), "reset")) as upstream, plain_transport() as transport:
         seen = await outcome(transport, upstream)
     assert (seen.body, seen.code) == (body, "upstream_truncated")
 
@@ -144,7 +148,7 @@ HEAD_FAULTS = {
 @pytest.mark.parametrize("name", HEAD_FAULTS)
 async def test_a_head_that_is_not_http(name: str) -> None:
     played = Played((HEAD_FAULTS[name],))
-    async with RawUpstream(played) as upstream, Http1Transport("t") as own, AiohttpTransport("t") as peer:
+    async with RawUpstream(played) as upstream, plain_transport() as own, AiohttpTransport("t") as peer:
         seen = await outcome(own, upstream)
         assert seen == await outcome(peer, upstream)
         assert seen.code == "upstream_protocol"
@@ -163,7 +167,7 @@ STRICTER_FAULTS = {
 
 @pytest.mark.parametrize("name", STRICTER_FAULTS)
 async def test_a_head_that_the_product_refuses_though_others_may_not(name: str) -> None:
-    async with RawUpstream(Played((STRICTER_FAULTS[name],))) as upstream, Http1Transport("t") as transport:
+    async with RawUpstream(Played((STRICTER_FAULTS[name],))) as upstream, plain_transport() as transport:
         assert (await outcome(transport, upstream)).code == "upstream_protocol"
         await upstream.until(lambda: upstream.open == 0)
 
@@ -180,7 +184,7 @@ BODY_FAULTS = {
 @pytest.mark.parametrize("name", BODY_FAULTS)
 async def test_a_body_that_is_not_http_is_given_out_up_to_there(name: str) -> None:
     raw, body = BODY_FAULTS[name]
-    async with RawUpstream(Played((raw,))) as upstream, Http1Transport("t") as transport:
+    async with RawUpstream(Played((raw,))) as upstream, plain_transport() as transport:
         seen = await outcome(transport, upstream)
         assert (seen.status, seen.body, seen.code) == (200, body, "upstream_protocol")
         await upstream.until(lambda: upstream.open == 0)
@@ -199,7 +203,7 @@ async def test_bytes_behind_the_end_are_no_answer_to_the_next_request(name: str,
     raw, body = IN_CHUNKS["chunks"]
     extra = BEHIND_THE_END[name]
     played = Played((raw + extra,) if together else (raw, extra))
-    async with RawUpstream(played) as upstream, Http1Transport("t") as transport:
+    async with RawUpstream(played) as upstream, plain_transport() as transport:
         for count in (1, 2, 3):
             seen = await outcome(transport, upstream)
             assert (seen.body, seen.code) == (body, None)

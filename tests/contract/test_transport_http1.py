@@ -23,7 +23,7 @@ from headrace.testing.clock import FakeClock
 from headrace.testing.openai_replies import chat_reply, chat_stream
 from headrace.testing.upstream import FakeUpstream
 from headrace.testing.waiting import Gate
-from tests.contract.raw_upstream import Played, RawRequest, RawUpstream
+from tests.contract.raw_upstream import Played, RawRequest, RawUpstream, trusting_nobody
 
 pytestmark = pytest.mark.anyio
 
@@ -41,15 +41,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]
 @pytest.fixture(autouse=True)
 def nothing_unclosed() -> Generator[None]:
     """What a test leaves open is collected now, and its warning fails this test and no later one."""
+    gc.freeze()
     yield
     gc.collect()
+    gc.unfreeze()
 
 
 @asynccontextmanager
 async def leaving_nothing(upstream: RawUpstream, ca_file: Path | None = None) -> AsyncGenerator[Transport]:
     """A transport that ends with no task and no connection left."""
     before = asyncio.all_tasks()
-    async with Http1Transport("headrace/test", None if ca_file is None else str(ca_file)) as transport:
+    tls = trusting_nobody() if ca_file is None else None
+    async with Http1Transport("headrace/test", None if ca_file is None else str(ca_file), tls=tls) as transport:
         yield transport
     await upstream.until(lambda: upstream.open == 0)
     assert {task for task in asyncio.all_tasks() - before if "RawUpstream" not in repr(task)} == set()

@@ -237,12 +237,12 @@ async def test_the_command_makes_tries_lists_and_deletes(world: World) -> None:
     assert "taken with status 204" in await verb("webhooks", "test", hook["id"])
     check_signature(world.receiver.messages[-1], hook["secret"])
     world.receiver.answer = BUSY
-    assert await verb("webhooks", "test", hook["id"], status=1) == "The receiver answered 503.\n"
+    assert await verb("webhooks", "test", hook["id"], status=1) == "It was not taken. The receiver answered 503.\n"
     assert hook["id"] in await verb("webhooks", "list")
     flags = ("--usd", "5", "--webhook", hook["id"])
     alert = json.loads(await verb("alerts", "create", "dear", "cost_per_hour", "platform", *flags, "--json"))["alert"]
     listed = await verb("alerts", "list")
-    assert "cost_per_hour of platform is at least $5.000000000" in listed
+    assert "cost_per_hour of platform is at least $5.00" in listed
     assert hook["secret"] not in listed + await verb("webhooks", "list", "--json")
     assert json.loads(await verb("alerts", "events", "--json"))["meta"]["total"] >= 1
     assert "is deleted" in await verb("alerts", "delete", alert["id"])

@@ -66,4 +66,6 @@ def _variation(varied: JsonObject) -> tuple[str, str, str, str, str]:
 
 
 def _wrapped(words_of: str, lead: str) -> str:
-    return textwrap.fill(words_of, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
+    return textwrap.fill(
+        words_of, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False
+    )

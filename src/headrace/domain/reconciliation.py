@@ -168,7 +168,7 @@ def _drifts(told: tuple[str, ...], ours: Iterable[Figures], lines: Iterable[Bill
 def _overall(rows: tuple[ReconciledRow, ...], totals: tuple[Drift, ...]) -> tuple[Cause, str]:
     drifting = [row for row in rows if not row.agrees]
     if not drifting:
-        return Cause.AGREES, f"All {len(rows)} days and models agree with the bill."
+        return Cause.AGREES, f"{len(rows)} of {len(rows)} days and models agree with the bill."
     weights: dict[Cause, int] = {}
     for row in drifting:
         weights[row.cause] = weights.get(row.cause, 0) + _weight(row, totals)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from headrace.domain.alert import PERCENT, Action, ActionKind, Alert, Metric
 from headrace.domain.errors import Conflict, InvalidRequest, NotFound
@@ -20,6 +21,7 @@ DEFAULT_WINDOW_SECONDS = 300
 DEFAULT_MIN_ATTEMPTS = 20
 MAX_MIN_ATTEMPTS = 1_000_000
 MOST_WEBHOOKS = 10
+FLAGS = MappingProxyType({"threshold_usd": "--usd", "threshold_percent": "--percent"})
 SCOPES: Mapping[Metric, tuple[str, ...]] = {
     Metric.BUDGET_USED: ("budget",),
     Metric.BALANCE_LEFT: ("team",),
@@ -49,7 +51,9 @@ def new_alert(fields: AlertFields, alert_id: str, at_micros: int) -> Alert:
     )
     if fields.threshold_percent is None and fields.threshold_nano is None:
         name = "threshold_usd" if fields.metric.is_money else "threshold_percent"
-        raise InvalidRequest(f'"{name}" is missing: "{fields.metric.value}" is compared with it.', param=name)
+        raise InvalidRequest(
+            f'"{name}" ({FLAGS[name]}) is missing: "{fields.metric.value}" is compared with it.', param=name
+        )
     return changed_alert(blank, fields, at_micros)
 
 
@@ -90,7 +94,7 @@ def repointed(action: Action, snapshot: Snapshot) -> WantedAlias:
     if present is None or action.points_to is None:
         hint = did_you_mean(action.target, snapshot.aliases)
         raise NotFound(
-            f'No alias named "{action.target[:128]}".{f" {hint}" if hint else ""}',
+            f'No alias named "{action.target[:128]}". {hint or "`headrace aliases list` lists them."}',
             code="alias_not_found",
             param="action",
         )
@@ -104,7 +108,9 @@ def _threshold(alert: Alert, fields: AlertFields) -> int:
     if (fields.threshold_percent if is_money else fields.threshold_nano) is not None:
         right = "threshold_usd" if is_money else "threshold_percent"
         raise InvalidRequest(
-            f'"{alert.metric.value}" is not compared with {wrong}: give "{right}" in the place of "{name}".', param=name
+            f'"{alert.metric.value}" is not compared with {wrong}: give "{right}" ({FLAGS[right]}) in the place of'
+            f' "{name}" ({FLAGS[name]}).',
+            param=name,
         )
     given = fields.threshold_nano if is_money else fields.threshold_percent
     if given is None:
@@ -159,7 +165,9 @@ def _check_known(name: str, kind: str, known: Collection[str]) -> None:
     if name not in known:
         hint = did_you_mean(name, known)
         raise NotFound(
-            f'There is no {kind} "{name[:80]}".{f" {hint}" if hint else ""}', code=f"{kind}_not_found", param="scope"
+            f'There is no {kind} "{name[:80]}". {hint or f"`headrace {kind}s list` lists them."}',
+            code=f"{kind}_not_found",
+            param="scope",
         )
 
 

@@ -76,5 +76,7 @@ def _check_model(name: str, param: str, snapshot: Snapshot) -> None:
         )
     hint = did_you_mean(name, snapshot.models)
     raise InvalidRequest(
-        f'No model named "{name[:128]}".{f" {hint}" if hint else ""}', code="model_not_found", param=param
+        f'No model named "{name[:128]}". {hint or "`headrace models --all` lists them."}',
+        code="model_not_found",
+        param=param,
     )

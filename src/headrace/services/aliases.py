@@ -38,7 +38,9 @@ class Aliases:
         if name in aliases:
             return aliases[name]
         hint = did_you_mean(name, aliases)
-        raise NotFound(f'No alias named "{name[:128]}".{f" {hint}" if hint else ""}', code="alias_not_found")
+        raise NotFound(
+            f'No alias named "{name[:128]}". {hint or "`headrace aliases list` lists them."}', code="alias_not_found"
+        )
 
     async def create(self, wanted: WantedAlias) -> Alias:
         """Make a new alias; raises Conflict when the name is taken, InvalidRequest when it cannot be."""

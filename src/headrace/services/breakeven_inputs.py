@@ -63,7 +63,7 @@ def find_model(asked: Asked, snapshot: Snapshot) -> Model:
     if not entries:
         hint = did_you_mean(name, (*snapshot.models, *snapshot.aliases))
         raise InvalidRequest(
-            f'No model named "{name[:128]}".{f" {hint}" if hint else " headrace models --all lists them."}',
+            f'No model named "{name[:128]}". {hint or "`headrace models --all` lists them."}',
             code="model_not_found",
             param="model",
         )

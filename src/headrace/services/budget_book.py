@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from headrace.domain.access import AccessKey, Caller, key_scope
 from headrace.domain.budget import PLATFORM_SCOPE, Budget, BudgetMode, Span, Window, is_zone
@@ -19,6 +20,7 @@ from headrace.ports.money import Accounts, BudgetStore
 from headrace.services.snapshots import Snapshots
 
 MOST_BUDGETS = 10_000
+LISTED_BY = MappingProxyType({"team": "teams list", "key": "keys list", "model": "models --all"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,9 @@ def check_scope(scope: str, snapshot: Snapshot) -> None:
     if name not in known:
         hint = did_you_mean(name, known)
         raise NotFound(
-            f'There is no {kind} "{name[:80]}".{f" {hint}" if hint else ""}', code=f"{kind}_not_found", param="scope"
+            f'There is no {kind} "{name[:80]}". {hint or f"`headrace {LISTED_BY[kind]}` lists them."}',
+            code=f"{kind}_not_found",
+            param="scope",
         )
 
 

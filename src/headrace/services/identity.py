@@ -107,7 +107,8 @@ def require_admin(caller: Caller) -> None:
     """Raise Forbidden unless the caller presented the admin token."""
     if not caller.is_admin:
         raise Forbidden(
-            "The control plane takes the admin token; a model access key can only read its own receipts.",
+            "Only the admin token may do this; a model access key reads its own receipts, usage and budgets. Give the"
+            " token as HEADRACE_ADMIN_TOKEN to the command, or as the bearer token to the API.",
             code="admin_required",
         )
 

@@ -128,7 +128,7 @@ class Keys:
             if model not in known:
                 hint = did_you_mean(model, known)
                 raise InvalidRequest(
-                    f'No model named "{model[:128]}".{f" {hint}" if hint else ""}',
+                    f'No model named "{model[:128]}". {hint or "`headrace models --all` lists them."}',
                     code="model_not_found",
                     param="models",
                 )

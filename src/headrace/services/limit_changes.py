@@ -40,7 +40,8 @@ class LimitChanges:
             return limits[scope]
         hint = did_you_mean(scope, limits)
         raise NotFound(
-            f'No limits are set for "{scope[:MAX_SCOPE_CHARS]}".{f" {hint}" if hint else ""}', code="limits_not_found"
+            f'No limits are set for "{scope[:MAX_SCOPE_CHARS]}". {hint or "`headrace limits list` lists what is set."}',
+            code="limits_not_found",
         )
 
     async def put(self, scope: str, limits: RateLimits, check: Check) -> tuple[ScopedLimits, bool]:

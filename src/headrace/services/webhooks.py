@@ -50,7 +50,8 @@ class WebhookPost:
             headers = signed_headers(message, key, self._clock.unix_micros() // MICROS)
             status = await self._sender.post(webhook.url, headers, message.body)
         except HeadraceError as error:
-            return Sent(None, error.message)
+            # A transport speaks of whom it serves most.
+            return Sent(None, error.message.replace("The upstream", "The receiver"))
         return Sent(status, None if is_taken(status) else f"The receiver answered {status}.")
 
 

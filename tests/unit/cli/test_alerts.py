@@ -27,6 +27,7 @@ LOW: JsonObject = {
     "scope": "team:crew",
     "threshold_percent": None,
     "threshold_usd": "5.000000000",
+    "threshold_nano_usd": 5_000_000_000,
     "webhooks": [],
     "action": None,
     "state": "armed",
@@ -58,7 +59,7 @@ def test_an_alert_is_made_with_what_is_given_only() -> None:
     }
     low = CommandLine().answers("POST /v2/alerts", {"alert": LOW})
     ran = low("alerts", "create", "low", "balance_left", "team:crew", "--usd", "5", "--revoke-key", "k1")
-    assert ran.out == 'alr_1: "crew" fires when balance_left of team:crew is at most $5.000000000.\n'
+    assert ran.out == 'alr_1: "crew" fires when balance_left of team:crew is at most $5.00.\n'
     assert low.api.last_body == {
         "name": "low",
         "metric": "balance_left",
@@ -87,11 +88,14 @@ def test_what_cannot_be_meant_is_not_sent(flags: tuple[str, ...], said: str) -> 
 
 def test_alerts_are_listed_and_deleted() -> None:
     ran = CommandLine().answers("GET /v2/alerts", {"alerts": [ALERT, LOW]})("alerts", "list")
-    rows = [line.split("  ") for line in ran.out.splitlines()]
-    assert rows[0][0] == "ID"
-    assert "budget_used of budget:bud_1 is at least 80%" in ran.out
-    assert "point daily at tiny" in ran.out
-    assert ran.out.splitlines()[2].split()[-3:] == ["armed", "-", "-"]
+    assert ran.out.splitlines() == [
+        'alr_1   fired   "crew"',
+        "  when budget_used of budget:bud_1 is at least 80%",
+        "  tell whk_1",
+        "  point daily at tiny",
+        'alr_1   armed   "crew"',
+        "  when balance_left of team:crew is at most $5.00",
+    ]
     empty = CommandLine().answers("GET /v2/alerts", {"alerts": []})("alerts", "list")
     assert empty.out.startswith("There is no alert.")
     gone = CommandLine().answers("DELETE /v2/alerts/alr_1", {"alert": ALERT})("alerts", "delete", "alr_1")
@@ -99,7 +103,13 @@ def test_alerts_are_listed_and_deleted() -> None:
 
 
 def test_events_say_what_was_done_and_delivered() -> None:
-    pending: JsonObject = {**EVENT, "value_percent": None, "value_usd": "2.000000000", "result": None, "deliveries": []}
+    pending: JsonObject = {
+        **EVENT,
+        "value_percent": None,
+        "value_nano_usd": 2_000_000_001,
+        "result": None,
+        "deliveries": [],
+    }
     done: JsonObject = {**EVENT, "result": {"done": True, "code": None, "message": None}}
     plain: JsonObject = {**EVENT, "action": None, "result": None}
     events: JsonObject = {"events": [EVENT, pending, done, plain]}
@@ -109,7 +119,7 @@ def test_events_say_what_was_done_and_delivered() -> None:
     assert "83.42%" in lines[1]
     assert "revoke key k1: last_admin_token" in lines[1]
     assert lines[1].endswith("delivered, pending")
-    assert "$2.000000000" in lines[2]
+    assert "$2.000000001" in lines[2]
     assert "revoke key k1: not yet" in lines[2]
     assert "revoke key k1: done" in lines[3]
     assert "revoke" not in lines[4]
@@ -139,6 +149,6 @@ def test_a_test_that_is_not_taken_is_status_one() -> None:
     assert (ran.status, ran.out) == (0, "It was taken with status 204.\n")
     failed: JsonObject = {"test": {"delivered": False, "status": None, "error": "It did not answer."}}
     ran = CommandLine().answers("POST /v2/webhooks/whk_1/test", failed)("webhooks", "test", "whk_1")
-    assert (ran.status, ran.out) == (1, "It did not answer.\n")
+    assert (ran.status, ran.out) == (1, "It was not taken. It did not answer.\n")
     ran = CommandLine().answers("POST /v2/webhooks/whk_1/test", failed)("webhooks", "test", "whk_1", "--json")
     assert (ran.status, '"delivered":false' in ran.out) == (1, True)

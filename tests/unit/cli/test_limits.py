@@ -39,6 +39,13 @@ def test_limits_are_set_and_removed() -> None:
     assert gone("limits", "remove", "model:acme/one").out == "model:acme/one has no rate limits any more.\n"
 
 
+def test_no_limit_at_all_is_not_sent() -> None:
+    line = CommandLine()
+    ran = line("limits", "set", "key:k1")
+    assert (ran.status, line.api.asked) == (2, [])
+    assert "headrace limits remove" in ran.err
+
+
 def test_a_limit_that_is_no_number_is_not_sent() -> None:
     line = CommandLine()
     ran = line("limits", "set", "key:k1", "--requests-per-minute", "many")

@@ -33,12 +33,16 @@ def test_a_team_is_made_and_says_what_comes_next() -> None:
     ran = line("teams", "create", "shop", "--prepaid")
     assert "headrace keys create NAME --team shop" in ran.out and "headrace teams top-up shop" in ran.out
     assert line.api.last_body == {"name": "shop", "prepaid": True}
+    assert "--team 'web shop'" in line("teams", "create", "web shop").out
     assert "top-up" not in CommandLine().answers("POST /v2/teams", {"team": TEAM}, 201)("teams", "create", "shop").out
 
 
 def test_a_team_is_shown_and_forgotten() -> None:
     line = CommandLine().answers("GET /v2/teams/shop", {"team": TEAM})
     assert line("teams", "show", "shop").out == f'Team "shop" pays in advance. {LEFT}'
+    unpaid: JsonObject = {**TEAM, "prepaid": False, "balance": {**BALANCE, "paid_nano_usd": 0}}
+    later = CommandLine().answers("GET /v2/teams/shop", {"team": unpaid})("teams", "show", "shop")
+    assert later.out == 'Team "shop" pays afterwards. What it used: headrace usage --team shop\n'
     gone = CommandLine().answers("DELETE /v2/teams/shop", {"team": TEAM})("teams", "delete", "shop")
     assert gone.out == 'Team "shop" is forgotten; its receipts and entries stay.\n'
 
@@ -49,7 +53,7 @@ def test_money_is_booked_with_its_reason() -> None:
     assert ran.out == f"Booked $100. {LEFT}"
     assert line.api.last_body == {"kind": "top_up", "amount_usd": "100", "note": "November", "reference": "INV-7"}
     less = CommandLine().answers("POST /v2/teams/shop/transfers", {"balance": BALANCE}, 201)
-    less("teams", "adjust", "shop", "--usd", "-5")
+    assert less("teams", "adjust", "shop", "--usd", "-5").out == f"Booked -$5. {LEFT}"
     assert less.api.last_body == {"kind": "adjustment", "amount_usd": "-5"}
 
 

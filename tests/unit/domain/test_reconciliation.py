@@ -58,7 +58,7 @@ def test_equal_figures_agree_under_any_name_of_the_model() -> None:
     row = only(found)
     assert (row.cause, row.billed_as, row.agrees) == (Cause.AGREES, ("small", "small-2026-01-01"), True)
     assert found.drifting == 0
-    assert found.says == "All 1 days and models agree with the bill."
+    assert found.says == "1 of 1 days and models agree with the bill."
     assert [drift.difference for drift in found.totals] == [0] * 7
 
 

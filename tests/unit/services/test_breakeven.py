@@ -164,7 +164,7 @@ async def test_a_model_without_a_price_needs_one_from_the_question() -> None:
     [
         (replace(SIMPLE, model=None), "model", 'Which model? Give "model" (--model).'),
         (replace(SIMPLE, model="onne"), "model", 'No model named "onne". Did you mean "one"?'),
-        (replace(SIMPLE, model="zzz"), "model", 'No model named "zzz". headrace models --all lists them.'),
+        (replace(SIMPLE, model="zzz"), "model", 'No model named "zzz". `headrace models --all` lists them.'),
         (replace(SIMPLE, gpu=None), "gpu", 'Which GPU? Give "gpu" (--gpu), one of big, small.'),
         (replace(SIMPLE, gpu="bigg"), "gpu", 'No GPU named "bigg". Did you mean "big"?'),
         (replace(SIMPLE, gpu="zzz"), "gpu", 'No GPU named "zzz". Known are: big, small.'),

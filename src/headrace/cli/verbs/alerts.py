@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from cyclopts import Parameter
 
 from headrace.cli.client import open_client, segment
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
-from headrace.cli.replies import moment, part, parts, text, words
+from headrace.cli.replies import moment, part, parts, short_dollars, text, words
 from headrace.cli.session import Session, columns
 from headrace.domain.alert import Metric
 from headrace.domain.errors import ConfigInvalid
@@ -26,8 +27,10 @@ class AlertFlags:
     """What `headrace alerts create` takes beside a name, a metric and a scope."""
 
     percent: Annotated[int | None, Parameter(help="The threshold of budget_used and error_rate.")] = None
-    usd: Annotated[str | None, Parameter(help='The threshold of balance_left and cost_per_hour, like "5".')] = None
-    window_seconds: Annotated[int | None, Parameter(help="Of an error rate: what counts (300).")] = None
+    usd: Annotated[
+        str | None, Parameter(help="The threshold of balance_left and cost_per_hour in US dollars, like 5.")
+    ] = None
+    window_seconds: Annotated[int | None, Parameter(help="Of an error rate: how many seconds back count (300).")] = None
     min_attempts: Annotated[int | None, Parameter(help="Of an error rate: with fewer it says nothing (20).")] = None
     webhook: Annotated[
         tuple[str, ...] | None, Parameter(help="A webhook's ID to send to; may be given again.", negative="")
@@ -82,10 +85,9 @@ def list_alerts(*, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
     """List the alerts and whether they have fired."""
     with open_client(session, flags) as client:
         reply = client.get(PATH, "admin")
-    rows = [("ID", "NAME", "FIRES WHEN", "STATE", "ACTION", "WEBHOOKS")]
-    rows += [_row(each) for each in parts(reply, "alerts")]
+    told = "\n".join(line for each in parts(reply, "alerts") for line in _told(each))
     empty = "There is no alert. Make one: headrace alerts create NAME budget_used budget:ID --percent 80"
-    line = columns(rows) if len(rows) > 1 else empty
+    line = told or empty
     return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
 
@@ -136,16 +138,19 @@ def _action(alert: AlertFlags) -> JsonObject | None:
 
 def _condition(alert: JsonObject) -> str:
     is_below = text(alert, "metric") == Metric.BALANCE_LEFT
-    amount = (
-        f"${text(alert, 'threshold_usd')}" if alert.get("threshold_usd") else f"{text(alert, 'threshold_percent')}%"
-    )
+    percent = text(alert, "threshold_percent")
+    amount = f"{percent}%" if percent else short_dollars(alert, "threshold")
     return f"{text(alert, 'metric')} of {text(alert, 'scope')} is {'at most' if is_below else 'at least'} {amount}"
 
 
-def _row(alert: JsonObject) -> tuple[str, ...]:
-    webhooks = ", ".join(words(alert.get("webhooks"))) or "-"
-    doing = _doing(part(alert, "action")) or "-"
-    return text(alert, "id"), text(alert, "name"), _condition(alert), text(alert, "state"), doing, webhooks
+def _told(alert: JsonObject) -> Iterator[str]:
+    """An alert's lines: ids are long, so that a row would be wider than a terminal."""
+    yield f'{text(alert, "id")}   {text(alert, "state")}   "{text(alert, "name")}"'
+    yield f"  when {_condition(alert)}"
+    yield from (f"  tell {each}" for each in words(alert.get("webhooks")))
+    doing = _doing(part(alert, "action"))
+    if doing:
+        yield f"  {doing}"
 
 
 def _doing(action: JsonObject) -> str:
@@ -155,7 +160,8 @@ def _doing(action: JsonObject) -> str:
 
 
 def _event_row(event: JsonObject) -> tuple[str, ...]:
-    was = f"${text(event, 'value_usd')}" if event.get("value_usd") else f"{text(event, 'value_percent')}%"
+    percent = text(event, "value_percent")
+    was = f"{percent}%" if percent else short_dollars(event, "value")
     doing = _doing(part(event, "action"))
     if doing:
         result = part(event, "result")

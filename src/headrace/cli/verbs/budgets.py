@@ -12,11 +12,12 @@ from headrace.cli.client import open_client, segment
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.replies import moment, part, parts, short_dollars, text
 from headrace.cli.session import Session, columns
+from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject
 
 PATH = "/v2/budgets"
-HEADINGS = ("ID", "SCOPE", "WINDOW", "LIMIT", "SPENT", "HELD", "LEFT", "UNTIL", "MODE")
-AMOUNTS = frozenset({3, 4, 5, 6})
+HEADINGS = ("ID", "SCOPE", "WINDOW", "LIMIT", "SPENT", "LEFT")
+AMOUNTS = frozenset({3, 4, 5})
 WindowName = Literal["hour", "day", "week", "month", "total"]
 ModeName = Literal["reject", "clamp"]
 
@@ -79,6 +80,8 @@ def list_budgets(
 ) -> int:
     """List the budgets with what is left of each; with a key, its own and those of its team.
 
+    The list fits a terminal; `headrace budgets show` has the zone, what is held, until when, and the mode.
+
     Parameters
     ----------
     scope:
@@ -130,10 +133,12 @@ def set_budget(
     budget_id:
         The ID that `headrace budgets list` shows.
     usd:
-        The limit in US dollars.
+        The limit in US dollars, like 12.50.
     mode:
         What happens to a call that does not fit.
     """
+    if usd is None and mode is None:
+        raise ConfigInvalid("Nothing is to be changed. Give --usd, --mode or both.", code="usage")
     given = (("limit_usd", usd), ("mode", mode))
     body: JsonObject = {name: value for name, value in given if value is not None}
     with open_client(session, flags) as client:
@@ -183,8 +188,5 @@ def _until(shown: JsonObject) -> str:
 
 
 def _row(shown: JsonObject) -> tuple[str, ...]:
-    amounts = (short_dollars(shown, name) for name in ("limit", "spent", "held", "left"))
-    window = text(shown, "window")
-    named = window if window in {"hour", "total"} else f"{window} {text(shown, 'zone')}"
-    ends = text(shown, "window_ends_at")
-    return text(shown, "id"), text(shown, "scope"), named, *amounts, moment(ends) if ends else "-", text(shown, "mode")
+    amounts = (short_dollars(shown, name) for name in ("limit", "spent", "left"))
+    return text(shown, "id"), text(shown, "scope"), text(shown, "window"), *amounts

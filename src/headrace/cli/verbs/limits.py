@@ -12,6 +12,7 @@ from headrace.cli.client import open_client
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.replies import part, parts, text
 from headrace.cli.session import Session, columns
+from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject
 from headrace.domain.rate_limit import LimitKind
 
@@ -66,6 +67,12 @@ def set_limits(
         "tokens_per_day": limits.tokens_per_day,
         "concurrent_requests": limits.concurrent_requests,
     }
+    if all(value is None for value in body.values()):
+        raise ConfigInvalid(
+            "No limit is given. Give at least one, like --requests-per-minute 60; `headrace limits remove SCOPE` lifts"
+            " all.",
+            code="usage",
+        )
     with open_client(session, flags) as client:
         reply = client.send("PUT", _path(scope), "admin", body)
     shown = part(reply, "limits")

@@ -21,7 +21,7 @@ PATH = "/v2/reconciliations"
 MOST_BYTES = 8 * 1024 * 1024
 MOST_DAYS_SHOWN = 40
 COST = "cost_nano_usd"
-HEADINGS = ("ID", "MADE", "PROVIDER", "FROM", "TO", "DIFFERING", "CAUSE")
+HEADINGS = ("ID", "PROVIDER", "FROM", "TO", "DIFFERING", "CAUSE")
 FormName = Literal["auto", "openai", "anthropic", "openrouter", "generic"]
 Running = Annotated[Session, Parameter(parse=False)]
 
@@ -35,8 +35,9 @@ class BillFlags:
     since: Annotated[str | None, Parameter(help="The first day, like 2026-11-01; the file's first without it.")] = None
     until: Annotated[str | None, Parameter(help="The last day; the file's last without it.")] = None
     model: Annotated[
-        tuple[str, ...], Parameter(help="THEIRS=OURS: which model a name on the bill is; may be given again.")
-    ] = ()
+        tuple[str, ...] | None,
+        Parameter(help="THEIRS=OURS: which model a name on the bill is; may be given again.", negative=""),
+    ] = None
 
 
 AS_IT_IS = BillFlags()
@@ -67,7 +68,7 @@ def reconcile(
         "file_name": file.name,
         "since": bill.since,
         "until": bill.until,
-        "models": dict(_mapped(each) for each in bill.model),
+        "models": dict(_mapped(each) for each in bill.model or ()),
     }
     with open_client(session, flags) as client:
         reply = client.send("POST", PATH, "admin", body)
@@ -87,7 +88,7 @@ def reconciliations(
     Parameters
     ----------
     reconciliation:
-        The id of one.
+        The ID of one, as the list shows it.
     provider:
         List those of this provider only.
     """
@@ -106,7 +107,7 @@ def _read(file: Path) -> str:
             raise ConfigInvalid(f"{file} is larger than {MOST_BYTES // 1024**2} MiB. Export days, or a shorter time.")
         return file.read_text("utf-8")
     except OSError as error:
-        raise ConfigInvalid(f"{file} cannot be read: {error.strerror}.") from error
+        raise ConfigInvalid(f"{file} cannot be read: {error.strerror}. Name the file that you exported.") from error
     except UnicodeDecodeError as error:
         raise ConfigInvalid(
             f"{file} is not UTF-8 at byte {error.start}. Export it as CSV (UTF-8) or JSON, not as a sheet or PDF."
@@ -177,6 +178,5 @@ def _figure(figure: JsonObject) -> tuple[str, str, str, str]:
 
 def _summary(each: JsonObject) -> tuple[str, ...]:
     differing = f"{number(each, 'differing_rows')} of {number(each, 'rows')}"
-    made = moment(text(each, "made_at"))
     days = (text(each, "first_day"), text(each, "last_day"))
-    return text(each, "id"), made, text(each, "provider"), *days, differing, text(each, "cause").replace("_", " ")
+    return text(each, "id"), text(each, "provider"), *days, differing, text(each, "cause").replace("_", " ")

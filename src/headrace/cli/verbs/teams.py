@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from headrace.cli.client import open_client, segment
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
-from headrace.cli.replies import moment, part, parts, short_dollars, text
+from headrace.cli.replies import moment, number, part, parts, short_dollars, text
 from headrace.cli.session import Session, columns
 from headrace.domain.json_value import JsonObject
 
@@ -34,8 +35,9 @@ def create(
     """
     with open_client(session, flags) as client:
         reply = client.send("POST", PATH, "admin", {"name": name, "prepaid": prepaid})
-    made = f'Team "{name}" is there. Make a key for it: headrace keys create NAME --team {name}'
-    more = f"\nIts balance is zero. Top it up: headrace teams top-up {name} --usd 100" if prepaid else ""
+    typed = shlex.quote(name)
+    made = f'Team "{name}" is there. Make a key for it: headrace keys create NAME --team {typed}'
+    more = f"\nIts balance is zero. Top it up: headrace teams top-up {typed} --usd 100" if prepaid else ""
     return session.tell(reply, made + more, as_json=wants_json(flags.json, session.environment))
 
 
@@ -64,7 +66,10 @@ def show(
     with open_client(session, flags) as client:
         reply = client.get(f"{PATH}/{segment(name)}", "admin")
     team = part(reply, "team")
-    line = f'Team "{text(team, "name")}" pays {_pays(team)}. {_balance(part(team, "balance"))}'
+    told = _balance(part(team, "balance"))
+    if team.get("prepaid") is not True and not number(part(team, "balance"), "paid_nano_usd"):
+        told = f"What it used: headrace usage --team {shlex.quote(name)}"
+    line = f'Team "{text(team, "name")}" pays {_pays(team)}. {told}'
     return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
 
@@ -160,7 +165,7 @@ def transfers(
     with open_client(session, flags) as client:
         reply = client.get(f"{PATH}/{segment(name)}/transfers?limit={limit}", "admin")
     rows = [("AT", "KIND", "USD", "REFERENCE", "NOTE"), *(_moved(each) for each in parts(reply, "transfers"))]
-    empty = f'Nothing was paid in. Top it up: headrace teams top-up "{name}" --usd 100'
+    empty = f"Nothing was paid in. Top it up: headrace teams top-up {shlex.quote(name)} --usd 100"
     line = columns(rows, frozenset({2})) if len(rows) > 1 else empty
     return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
@@ -174,7 +179,9 @@ def _payment(kind: str, usd: str, note: str | None, reference: str | None) -> Js
 def _pay(name: str, body: JsonObject, flags: ClientFlags, session: Session) -> int:
     with open_client(session, flags) as client:
         reply = client.send("POST", f"{PATH}/{segment(name)}/transfers", "admin", body)
-    line = f"Booked ${text(body, 'amount_usd')}. {_balance(part(reply, 'balance'))}"
+    usd = text(body, "amount_usd")
+    booked = f"-${usd[1:]}" if usd.startswith("-") else f"${usd}"
+    line = f"Booked {booked}. {_balance(part(reply, 'balance'))}"
     return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
 

@@ -71,6 +71,8 @@ def test(webhook_id: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running)
         reply = client.send("POST", f"{PATH}/{segment(webhook_id)}/test", "admin")
     told = part(reply, "test")
     is_taken = told.get("delivered") is True
-    line = f"It was taken with status {text(told, 'status')}." if is_taken else text(told, "error")
+    line = (
+        f"It was taken with status {text(told, 'status')}." if is_taken else f"It was not taken. {text(told, 'error')}"
+    )
     session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
     return 0 if is_taken else 1

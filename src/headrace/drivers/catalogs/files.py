@@ -55,6 +55,10 @@ def read_file(path: Path, largest_bytes: int = LARGEST_BYTES) -> CatalogText:
     try:
         size = path.stat().st_size
         data = path.read_bytes() if size <= largest_bytes else b""
+    except FileNotFoundError as error:
+        raise ConfigInvalid(
+            f"{path}: cannot be read (there is no such file). Look at the path, and where a link leads."
+        ) from error
     except OSError as error:
         raise ConfigInvalid(
             f"{path}: cannot be read ({error.strerror}). "

@@ -16,6 +16,7 @@ from headrace.drivers.stores.audit_books import BooksAudit, Row, Rows, Value
 from headrace.drivers.stores.audit_usage import audit_usage_hours
 from headrace.drivers.stores.database import FILE_NAME
 from headrace.drivers.stores.home import open_home
+from headrace.drivers.stores.moved import refuse_moved
 from headrace.drivers.stores.rollups import rebuild
 from headrace.drivers.stores.sqlite import Connection, DatabaseError, connect_reader, connect_writer
 from headrace.drivers.stores.upgrade import REVISIONS, stored_revision
@@ -30,7 +31,8 @@ COUNTS = "SELECT (SELECT count(*) FROM attempt), (SELECT count(*) FROM resolutio
 def audit_home(home: Path, now_micros: int, watch: Watch) -> AuditReport:
     """Derive every figure of a home's store anew and return what differs; changes nothing.
 
-    Raises HomeUnusable where there is no store of this version's schema, StoreUnusable when it cannot be read.
+    Raises HomeUnusable where there is no store of this version's schema, StoreUnusable when it cannot be read or its
+    books were moved elsewhere.
     """
     path = _store_of(home)
     with _faults(path), closing(connect_reader(path)) as connection:
@@ -102,6 +104,7 @@ def _store_of(home: Path) -> Path:
 def _require_revision(connection: Connection, path: Path) -> None:
     revision = stored_revision(connection)
     if revision == REVISIONS[-1]:
+        refuse_moved(connection.cursor(), path)
         return
     if revision is not None and revision not in REVISIONS:
         raise HomeUnusable(

@@ -24,6 +24,6 @@ def refuse_moved(cursor: Cursor, path: Path) -> None:
     row = cursor.execute(GET, (MARK,)).fetchone()
     if row is not None:
         raise StoreUnusable(
-            f"The books of {path} were moved to {row[0]}. Start with that address: `headrace serve --store {row[0]}`, "
-            "HEADRACE_STORE, or `store` below [server] in headrace.toml."
+            f"The books of {path} were moved to {row[0]}. Give that address: `headrace serve --store {row[0]}`, for "
+            "every verb HEADRACE_STORE, or `store` below [server] in headrace.toml."
         )

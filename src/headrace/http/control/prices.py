@@ -21,7 +21,10 @@ def routes(snapshots: Snapshots) -> tuple[RouteSpec, ...]:
         name, models = request.part("model"), snapshots.current().models
         if name not in models or not request.who.may_call(name):
             hint = did_you_mean(name, [each for each in models if request.who.may_call(each)])
-            raise NotFound(f'No model named "{name[:128]}".{f" {hint}" if hint else ""}', code="model_not_found")
+            raise NotFound(
+                f'No model named "{name[:128]}". {hint or "`headrace models --all` lists them."}',
+                code="model_not_found",
+            )
         return resource_reply({"prices": model_prices_object(models[name])})
 
     return (RouteSpec("GET", PATH, one, Audience.OWN, ENTRY),)
