@@ -24,6 +24,8 @@ from cryptography.x509.oid import NameOID
 
 from headrace.domain.json_value import JsonObject
 
+pytestmark = pytest.mark.timeout(20)
+
 MODELS = {"object": "list", "data": [{"id": "m", "type": "chat", "provider": "p", "context_length": 10}]}
 CHUNKS: tuple[JsonObject, ...] = (
     {"choices": [{"index": 0, "delta": {"content": "Grüße"}}]},

@@ -11,6 +11,8 @@ from headrace.drivers.catalogs.files import LARGEST_BYTES, CatalogFiles
 from headrace.services.catalog import build_catalog
 from headrace.testing.clock import FakeClock
 
+pytestmark = pytest.mark.timeout(20)
+
 START_MICROS = 1_764_000_000_000_000
 DAY = "2025-11-24"
 OWN = """\

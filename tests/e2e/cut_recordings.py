@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, Literal, TypeAlias
 
@@ -35,7 +36,7 @@ CALLS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CutStream:
     """One complete stream of an upstream.
 
@@ -50,28 +51,28 @@ class CutStream:
     kinds: tuple[FrameKind, ...]
     billed: tuple[int, int, int]
 
-    @property
+    @cached_property
     def body(self) -> bytes:
         """The whole stream."""
         return b"".join(frame.data for frame in self.frames)
 
-    @property
+    @cached_property
     def ends(self) -> tuple[int, ...]:
         """The offset behind each frame."""
         return tuple(accumulate(len(frame.data) for frame in self.frames))
 
-    @property
+    @cached_property
     def first_meaningful(self) -> Seen:
         """The first frame that carries text, reasoning or a tool call."""
         return self._seen(min(place for place, kind in enumerate(self.kinds) if kind in ("call", "content")))
 
-    @property
+    @cached_property
     def usage_frame(self) -> Seen:
         """The frame that carries the final usage."""
         usage: Mapping[Dialect, FrameKind] = {"chat": "usage", "messages": "finish", "responses": "done"}
         return self._seen(self.kinds.index(usage[self.dialect]))
 
-    @property
+    @cached_property
     def done(self) -> Seen:
         """The terminator."""
         return self._seen(self.kinds.index("done"))

@@ -68,7 +68,12 @@ def reprice(server: RunningHeadrace, input_usd_per_mtok: str, day: int = 2) -> N
 
 async def receipts(server: RunningHeadrace, ids: list[str]) -> list[dict[str, Any]]:
     async with client_of(server) as client:
-        return [(await client.get(f"/v2/requests/{each}")).json()["attempts"][0] for each in ids]
+        return [await attempt_of(client, each) for each in ids]
+
+
+async def attempt_of(client: httpx2.AsyncClient, request_id: str) -> dict[str, Any]:
+    attempt: dict[str, Any] = (await client.get(f"/v2/requests/{request_id}")).json()["attempts"][0]
+    return attempt
 
 
 def check_amounts(attempts: list[dict[str, Any]]) -> None:
@@ -103,24 +108,25 @@ async def test_requests_keep_the_price_that_they_began_with(home: tuple[RunningH
 
 async def test_a_price_that_changes_under_load_mixes_no_versions(home: tuple[RunningHeadrace, FakeUpstream]) -> None:
     server, _ = home
-    ids: list[str] = []
+    attempts: list[dict[str, Any]] = []
     repriced = asyncio.Event()
+
+    async def ask(client: httpx2.AsyncClient) -> None:
+        reply = await client.post(CHAT, json=BODY)
+        assert reply.status_code == 200, reply.text
+        attempts.append(await attempt_of(client, reply.headers["x-request-id"]))
 
     async def keep_asking(client: httpx2.AsyncClient) -> None:
         while not repriced.is_set():
-            reply = await client.post(CHAT, json=BODY)
-            assert reply.status_code == 200, reply.text
-            ids.append(reply.headers["x-request-id"])
+            await ask(client)
 
     async with client_of(server) as client:
         load = [asyncio.create_task(keep_asking(client)) for _ in range(CALLERS)]  # noqa: TID251 - awaited below
         for number in range(REPRICINGS):
             await asyncio.to_thread(reprice, server, f"0.1{number + 2}", number + 2)
-        last = await client.post(CHAT, json=BODY)
-        ids.append(last.headers["x-request-id"])
+        await ask(client)
         repriced.set()
         await asyncio.gather(*load)
-    attempts = await receipts(server, ids)
     check_amounts(attempts)
     seen = {each["price"]["usd_per_mtok"]["input_fresh"] for each in attempts}
     assert seen <= {"0.1", "0.12", "0.13", "0.14"}

@@ -27,6 +27,7 @@ from headrace.ports.observer import Observer
 
 BACKLOG = 4096
 SILENT_SECONDS = 1.0
+BREAK_OFF_SECONDS = 2.0
 TICKS_PER_INSPECTION = 10
 _UNFINISHED = "ASGI callable returned without completing response"
 _NOT_HTTP = "Invalid HTTP request received."
@@ -67,8 +68,17 @@ class GatewayServer(uvicorn.Server):
         hanging_up = asyncio.get_running_loop().create_task(self._hang_up_on_the_silent(), name="hang up")
         try:
             await super().shutdown(sockets)
+            await self._break_off()
         finally:
             hanging_up.cancel()
+
+    async def _break_off(self) -> None:
+        """End what still runs, while all that it needs is open: else it would be booked as the upstream's failure."""
+        left = tuple(self.server_state.tasks)
+        for task in left if self.force_exit else ():
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=BREAK_OFF_SECONDS)
 
     async def _hang_up_on_the_silent(self) -> None:
         """A client at rest does not answer the closing of TLS, and the event loop would wait half a minute for it."""
