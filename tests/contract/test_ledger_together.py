@@ -1,7 +1,6 @@
 """Steps of one batch: each gets its own answer, and the tables say the same as after the steps ran one by one."""
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from headrace.domain.errors import Conflict
 from headrace.domain.usage import Usage
 from headrace.drivers.stores.database import Database, open_database
 from headrace.drivers.stores.sqlite import Cursor
-from headrace.drivers.stores.writer import LONGEST_BURST
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import (
     PRICE,
@@ -142,27 +140,3 @@ async def test_what_one_round_of_the_loop_queues_is_one_commit(database: Databas
     commits = database.writer.commits
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(100)))
     assert database.writer.commits - commits == 1
-
-
-def _nothing(cursor: Cursor, _: None) -> None:
-    cursor.execute("SELECT 1")
-
-
-async def test_a_burst_that_grows_over_rounds_of_the_loop_is_one_commit(database: Database) -> None:
-    commits = database.writer.commits
-    waiting = [database.writer.submit(_nothing, None), database.writer.submit(_nothing, None)]
-    for _ in range(LONGEST_BURST - 1):
-        await asyncio.sleep(0)
-        threading.Event().wait(0.005)  # the writer may have the processor
-        waiting.append(database.writer.submit(_nothing, None))
-    await asyncio.gather(*waiting)
-    assert database.writer.commits - commits == 1
-
-
-async def test_a_burst_without_an_end_is_committed_all_the_same(database: Database) -> None:
-    waiting = [database.writer.submit(_nothing, None), database.writer.submit(_nothing, None)]
-    while not waiting[0].done():
-        await asyncio.sleep(0)
-        waiting.append(database.writer.submit(_nothing, None))
-    assert len(waiting) > LONGEST_BURST
-    await asyncio.gather(*waiting)

@@ -1,9 +1,9 @@
 """Owns the single writer thread and its group commit; knows no table.
 
-What queues during one commit, or in one burst, is the next batch; there is no timer: a burst ends with the round of
-the event loop that adds nothing to it, at the latest after LONGEST_BURST rounds. A batch first runs without savepoints;
-only when an operation raises is it rolled back and run again with one savepoint each, so operations must change nothing
-but the database. An operation refuses by *returning* an exception, before it has changed anything.
+What queues during one commit, or in one round of the event loop, is the next batch; there is no timer. A batch first
+runs without savepoints; only when an operation raises is it rolled back and run again with one savepoint each, so
+operations must change nothing but the database. An operation refuses by *returning* an exception, before it has
+changed anything.
 
 A step is an operation that its group can execute together with others. In a batch the other operations run first, in
 the order in which they were queued, then each group's steps.
@@ -52,7 +52,6 @@ class Group(Protocol):
 Operation: TypeAlias = tuple[Waiter, Callable[[Cursor, Any], Any], Any, Group | None]
 
 BATCH_LIMIT = 1_024
-LONGEST_BURST = 8
 PATIENCE_SECONDS = 0.003
 RETRY_AFTER_SECONDS = 2.0
 
@@ -167,13 +166,9 @@ class Writer:
     def _begin_round(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._round_of is not loop:
             self._round_of = loop
-            loop.call_soon(self._end_round, loop, len(self._queue), LONGEST_BURST)
+            loop.call_soon(self._end_round)
 
-    def _end_round(self, loop: asyncio.AbstractEventLoop, seen: int, left: int) -> None:
-        queued = len(self._queue)
-        if queued > seen and left:
-            loop.call_soon(self._end_round, loop, queued, left - 1)
-            return
+    def _end_round(self) -> None:
         self._round_of = None
         self._rounds.put(True)
 
