@@ -100,9 +100,7 @@ class Books:
     money: Money
 
 
-def judge(
-    kills: Sequence[Kill], told: Sequence[Told], log: BillingLog, books: Books, ready_seconds: float = READY_SECONDS
-) -> Verdict:
+def judge(kills: Sequence[Kill], told: Sequence[Told], log: BillingLog, books: Books) -> Verdict:
     """Compare the three accounts; call it after the last restart, when nothing runs."""
     ledger, money = books.ledger, books.money
     booked = ledger.requests()
@@ -110,7 +108,7 @@ def judge(
     billed: Billed = {end.attempt_id: end for end in log.ended}
     calls = [entry.attempt_id for entry in log.received]
     faults = [
-        *_kill_faults(kills, ready_seconds),
+        *_kill_faults(kills),
         *_told_faults(told, booked, billed),
         *call_faults(calls, by_attempt),
         *booking_faults(booked.values(), billed),
@@ -138,11 +136,11 @@ def judge(
     )
 
 
-def _kill_faults(kills: Sequence[Kill], ready_seconds: float) -> Iterator[str]:
+def _kill_faults(kills: Sequence[Kill]) -> Iterator[str]:
     for number, kill in enumerate(kills):
         if kill.open_after_restart != NOTHING_HELD:
             yield f"kill {number}: after the restart {kill.open_after_restart}"
-        if kill.ready_seconds > ready_seconds:
+        if kill.ready_seconds > READY_SECONDS:
             yield f"kill {number}: ready only after {kill.ready_seconds:.1f} s"
         if not kill.is_reached:
             yield f"kill {number}: the point was not reached: {kill.where}"

@@ -16,7 +16,7 @@ import psutil
 from headrace.testing.openai_replies import Chat, chat_reply, chat_stream
 from headrace.testing.script import Reply, UpstreamRequest
 from headrace.testing.upstream import FakeUpstream
-from tests.e2e.kill_judge import READY_SECONDS, Books, Kill, Told, Verdict, judge, told_by
+from tests.e2e.kill_judge import Books, Kill, Told, Verdict, judge, told_by
 from tests.e2e.kill_money import BUDGETED, PREPAID, Money, make_money
 from tests.e2e.kill_points import POINTS
 from tests.e2e.raw_client import RawClient
@@ -107,11 +107,11 @@ class KillRounds:
         self.kills.append(kill)
         return kill
 
-    def verdict(self, ready_seconds: float = READY_SECONDS) -> Verdict:
-        """Stop the server, which must end well, and judge; a machine that does other things may allow it more time."""
+    def verdict(self) -> Verdict:
+        """Stop the server, which must end well, and judge."""
         status = self.headrace.stop()
         with ledger_file(self.headrace.home) as ledger:
-            found = judge(self.kills, self.told, self.upstream.log, Books(ledger, self.money), ready_seconds)
+            found = judge(self.kills, self.told, self.upstream.log, Books(ledger, self.money))
         if status == 0:
             return found
         raise AssertionError(f"SIGTERM ended the server with {status}: {found}")

@@ -7,7 +7,6 @@ from random import SystemRandom
 
 import pytest
 
-from tests.e2e.kill_judge import READY_SECONDS
 from tests.e2e.kill_rounds import kill_rounds
 
 KILLS = 10
@@ -24,7 +23,7 @@ async def test_ten_kills_lose_no_reply_and_no_money(tmp_path: Path, weights_cach
         for number in range(KILLS):
             kill = await rounds.round(embedded=number in EMBEDDED_ROUNDS)
             assert bool(kill.engines) == (number in EMBEDDED_ROUNDS)
-        verdict = rounds.verdict(2 * READY_SECONDS)
+        verdict = rounds.verdict()
     sys.stdout.write(f"{json.dumps(verdict.as_dict())}\n")
     assert verdict.faults == ()
     assert verdict.sent_at_kills >= SENT_AT_LEAST

@@ -7,7 +7,6 @@ from random import Random, SystemRandom
 
 import pytest
 
-from tests.e2e.kill_judge import READY_SECONDS
 from tests.e2e.kill_points import POINTS
 from tests.e2e.kill_rounds import Point, kill_rounds
 
@@ -23,7 +22,7 @@ async def test_a_kill_at_every_point_loses_no_reply_and_no_money(tmp_path: Path)
     async with kill_rounds(tmp_path / "home", seed, first=points[0]) as rounds:
         for at, then in zip(points, (*points[1:], None), strict=True):
             await rounds.round(at=at, then=then)
-        verdict = rounds.verdict(2 * READY_SECONDS)
+        verdict = rounds.verdict()
     sys.stdout.write(f"{json.dumps(verdict.as_dict())}\n")
     assert verdict.faults == ()
     assert set(verdict.kills_by_point) == set(POINTS)
