@@ -31,6 +31,7 @@ BREAK_OFF_SECONDS = 2.0
 TICKS_PER_INSPECTION = 10
 _UNFINISHED = "ASGI callable returned without completing response"
 _NOT_HTTP = "Invalid HTTP request received."
+_STARTED = "Started server process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def _is_at_rest(connection: object) -> TypeGuard[HttpToolsProtocol]:
 
 
 def _keeps(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith((_UNFINISHED, _NOT_HTTP))
+    return not record.getMessage().startswith((_UNFINISHED, _NOT_HTTP, _STARTED))
 
 
 def _bind_failure(listening: Listening, error: OSError, describe_owner: Callable[[int], str | None]) -> AddressInUse:
