@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from headrace.domain.catalog import Model, Provider
 from headrace.domain.credential import Credential
 from headrace.domain.price import PriceVersion
+from headrace.domain.routing import Decision
 from headrace.domain.secret import Secret
 
 
@@ -63,12 +64,17 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where a request may go, in order; `route` is the task that a router matched, or None."""
+    """Where a request may go, in order; `decision` is what a router decided, None where no router was asked."""
 
     requested: str
     targets: tuple[Target, ...]
     excluded: tuple[Excluded, ...] = ()
-    route: str | None = None
+    decision: Decision | None = None
+
+    @property
+    def route(self) -> str | None:
+        """The task that a router matched, or None."""
+        return None if self.decision is None else self.decision.route
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from headrace.domain.alias import Alias
 from headrace.domain.budget import Budget
 from headrace.domain.catalog import Listed, Provider
 from headrace.domain.rate_limit import ScopedLimits
+from headrace.domain.router import Router
+from headrace.domain.routing import TaskSet
 from headrace.domain.team import Team
 
 
@@ -19,6 +21,7 @@ class Snapshot:
 
     `models` maps a model id to its entries in order of preference (one per provider that serves it); `keys` maps
     the public id of a credential to its stored form. A name in `aliases` that is a model's id too means the model.
+    `routers` are by name, the catalog's presets among them, and `task_sets` what their prompts are matched against.
     """
 
     version: int
@@ -29,3 +32,5 @@ class Snapshot:
     budgets: tuple[Budget, ...] = ()
     teams: Mapping[str, Team] = field(default_factory=dict[str, Team])
     limits: Mapping[str, ScopedLimits] = field(default_factory=dict[str, ScopedLimits])
+    routers: Mapping[str, Router] = field(default_factory=dict[str, Router])
+    task_sets: Mapping[str, TaskSet] = field(default_factory=dict[str, TaskSet])
