@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench fmt generate lock e2e compat torture fuzz
+.PHONY: help run test check bench bench-routing fmt generate lock e2e compat torture fuzz
 
 help: ## show this list
 	@echo "Headrace"
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
 	@echo "For developers"
-	@sed -n 's/^\([a-z0-9]*\):.*#: \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*#: \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
 
 run: $(VENV)/.run-installed ## install into .venv and start the platform (ARGS="--port 8081")
 	@exec $(BIN)/headrace serve --pull $(ARGS)
@@ -26,6 +26,9 @@ check: $(VENV)/.dev-installed ## format, lint, types, imports, sizes, generated 
 
 bench: $(VENV)/.run-installed ## measure against direct-to-upstream and LiteLLM's proxy (needs cc)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-routing: $(VENV)/.dev-installed #: measure matching, write docs/routing-quality.md (ARGS="--data DIR --home HOME")
+	@$(BIN)/python -m benchmarks.routing $(ARGS)
 
 fmt: $(VENV)/.dev-installed #: format the code and repair simple lint
 	@$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format --quiet .

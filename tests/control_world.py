@@ -32,19 +32,29 @@ from headrace.ports.catalogs import WrittenAliases
 from headrace.ports.fleet import Lease, Progress
 from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.ports.stores import SealedCredential
+from headrace.services.affinity import Affinity
 from headrace.services.alerts import Alerts
 from headrace.services.aliases import Aliases
 from headrace.services.breakeven import Breakeven
 from headrace.services.budget_book import BudgetBook
+from headrace.services.corrections import Corrections
 from headrace.services.health import TargetHealth
 from headrace.services.identity import Identity, NewKey
 from headrace.services.keys import Keys
 from headrace.services.limit_changes import LimitChanges
+from headrace.services.limits import Limits
+from headrace.services.planning import Knowledge, Planner
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
 from headrace.services.reconciliation import Reconciliations
+from headrace.services.replays import ReplayParts, Replays
 from headrace.services.responses import Responses
+from headrace.services.route_figures import RouteFigures
+from headrace.services.route_questions import RouteQuestions
+from headrace.services.routers import Routers
+from headrace.services.savings import SavingsReader
+from headrace.services.shadow_book import ShadowBook
 from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
 from headrace.services.tasks import Tasks
 from headrace.services.teams import Teams
@@ -57,6 +67,10 @@ from tests.fakes.bills import MemoryBookedUsage, MemoryReconciliations
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.breakeven import InPlace, MemoryAccelerators, MemoryUsageHours
 from tests.fakes.money import MemoryAccounts, MemoryBudgetStore, MemoryMoney, MemoryTeamStore
+from tests.fakes.routed import MemoryDecisions
+from tests.fakes.routers import GivenPresets, MemoryRouters
+from tests.fakes.scorer import NamingScorer
+from tests.fakes.shadows import MemoryShadows
 from tests.fakes.usage import MemoryUsageReports
 
 NOON_MICROS = 1_795_521_600_000_000  # 2026-11-24 12:00 UTC
@@ -306,6 +320,12 @@ class World:
     aliases: MemoryAliases = field(default_factory=MemoryAliases)
     written_aliases: WrittenAliases | None = None
     limits: MemoryLimits = field(default_factory=MemoryLimits)
+    routers: MemoryRouters = field(default_factory=MemoryRouters)
+    decisions: MemoryDecisions = field(default_factory=MemoryDecisions)
+    blobs: MemoryBlobs | None = None
+    shadows: MemoryShadows = field(default_factory=MemoryShadows)
+    presets: GivenPresets = field(default_factory=GivenPresets)
+    scorer: NamingScorer = field(default_factory=NamingScorer)
     money: MemoryMoney = field(default_factory=MemoryMoney)
     alerting: MemoryAlerting = field(default_factory=MemoryAlerting)
     sender: MemorySender = field(default_factory=MemorySender)
@@ -333,21 +353,27 @@ class World:
             make_receipt("req_own", self.ids["key"]),
             make_receipt("req_foreign", self.ids["foreign"]),
         ]
-        blobs = MemoryBlobs(self.clock)
+        blobs = self.blobs = MemoryBlobs(self.clock)
         blobs.kept[self.ids["key"], "response", "resp_own"] = (KEPT_RESPONSE, NOON_MICROS + 1_000_000)
-        secrets = ContextSecrets()
-        budgets, accounts = MemoryBudgetStore(self.money), MemoryAccounts(self.money)
+        secrets, budgets, accounts = ContextSecrets(), MemoryBudgetStore(self.money), MemoryAccounts(self.money)
         snapshots = self._snapshots(secrets, budgets)
         await snapshots.reload()
         tasks = Tasks(lambda _, error: self.failed_tasks.append(error))
         limits = LimitChanges(self.limits, snapshots, self.clock)
-        receivers = MemoryWebhookStore(self.alerting)
+        receivers, names = MemoryWebhookStore(self.alerting), asyncio.Lock()
         alerts = Alerts(MemoryAlertStore(self.alerting), receivers, snapshots, self.clock, FakeIds())
         return ControlParts(
             door=DoorParts(snapshots, identity, EdgeLimits(frozenset({"gate"})), FakeIds(), self.clock, self.observer),
             keys=Keys(self.keys, identity, snapshots, self.clock, (limits.carry_key, alerts.carry_key)),
             credentials=ProviderCredentials(self.credentials, secrets, snapshots, self.clock, self.health),
-            aliases=Aliases(self.aliases, snapshots, self.clock),
+            aliases=Aliases(self.aliases, snapshots, self.clock, names),
+            routers=Routers(self.routers, snapshots, self.clock, FakeIds(), names),
+            corrections=Corrections(self.decisions, self.routers, snapshots, self.clock, names),
+            replays=Replays(ReplayParts(self.decisions, self.scorer, RouteFigures(), snapshots, InPlace())),
+            savings=SavingsReader(self.decisions, self.shadows, snapshots, InPlace()),
+            shadows=ShadowBook(self.shadows, blobs, snapshots, self.clock, 30),
+            questions=RouteQuestions(self._planner()),
+            rates=self._rates(snapshots),
             alerts=alerts,
             webhooks=Webhooks(receivers, self.sender, secrets, self.clock, FakeIds(), FakeRandom()),
             limits=limits,
@@ -370,6 +396,16 @@ class World:
             metrics_public=metrics_public,
         )
 
+    def _planner(self) -> Planner:
+        affinity = Affinity(self.clock, lambda content: content.hex())
+        return Planner(Knowledge(self.scorer, affinity, self.health, RouteFigures(), self.clock))
+
+    def _rates(self, snapshots: Snapshots) -> Limits:
+        rates = Limits(self.clock)
+        rates.follow(snapshots.current())
+        snapshots.watch(rates.follow)
+        return rates
+
     def _snapshots(self, secrets: ContextSecrets, budgets: MemoryBudgetStore) -> Snapshots:
         return Snapshots(
             SnapshotSources(
@@ -385,6 +421,8 @@ class World:
                 budgets=budgets,
                 teams=self.teams,
                 limits=self.limits,
+                routers=self.routers,
+                presets=self.presets,
             )
         )
 

@@ -23,6 +23,7 @@ from headrace.drivers.observability.gauges import GaugeSources
 from headrace.drivers.observability.prometheus_observer import PrometheusObserver
 from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.services.catalog import build_catalog
+from tools.preset_tables import router_rows, task_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -92,6 +93,16 @@ def weights() -> str:
     return _table(("file", "bytes", "sha256"), rows)
 
 
+def preset_tasks() -> str:
+    """Return every shipped task with category, description, order and pool."""
+    return _table(("task", "category", "what the request is", "order", "proposed pool"), task_rows())
+
+
+def preset_routers() -> str:
+    """Return every shipped router with its tasks and fallback models."""
+    return _table(("model to call", "tasks", "fallback models"), router_rows())
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "flags": flags,
     "client-flags": client_flags,
@@ -99,6 +110,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "providers": providers,
     "embedded-models": embedded_models,
     "weights": weights,
+    "preset-tasks": preset_tasks,
+    "preset-routers": preset_routers,
 }
 
 
@@ -164,6 +177,8 @@ def _rendered_metrics() -> str:
             limits_refused=lambda: {("key", "requests_per_minute"): 0},
             credentials=lambda: [("provider", "default", "ok")],
             cache_outcomes=lambda: {"hit": 0},
+            router_sessions=lambda: 0,
+            switch_verdicts=lambda: {"free": 0},
         )
     )
     observer.request_ended(RequestEnd("req", "GET", "/healthz", 200, 0.1))

@@ -18,6 +18,7 @@ from headrace.drivers.stores.ledger import SqlLedger
 from headrace.services.price_versions import rates_digest
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import RATES, START_MICROS, OpenStore
+from tests.fakes.decisions import a_decision
 
 NOW_MICROS = START_MICROS + 3 * 3_600_000_000
 VARIED_RATES: Rates = {**RATES, TokenClass.INPUT_AUDIO: 640_001, UnitClass.CALL: 5_000_000_001}
@@ -118,6 +119,8 @@ def make_opening(chance: random.Random, number: int, at_micros: int) -> Opening:
     request = RequestStart(
         f"req_{name}", "chat", team, key, key, price.model_id, True, at_micros, chance.choice((None, "coding")), tags
     )
+    if number % 3 == 0:
+        request = replace(request, decision=a_decision(route=request.route))
     scopes = ["platform", f"key:{key}"]
     if price is not FREE:
         scopes += [each.span_at(at_micros).scope for each in BUDGETS if each.scope in ("platform", f"team:{team}")]

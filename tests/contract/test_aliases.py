@@ -157,7 +157,7 @@ async def test_the_model_list_shows_an_alias_to_whom_its_model_is_open(plane: Pl
     assert mine["daily"]["fallbacks"] == ["acme/chat:large"]
     assert mine["daily"]["context_length"] == mine["tiny"]["context_length"]
     theirs = {each["id"] for each in (await plane.call("GET", "/v1/models", who="foreign")).json()["data"]}
-    assert theirs == {"acme/chat:large", "large"}
+    assert theirs == {"acme/chat:large", "large", "inference-router"}
     assert (await plane.call("GET", "/v1/models/daily", who="key")).json() == mine["daily"]
     assert (await plane.call("GET", "/v1/models/daily", who="foreign")).status_code == 404
 

@@ -23,7 +23,7 @@ from tests.contract.audited_store import NOW_MICROS, Traffic, make_store
 
 AUDITED = (
     *("scope", "hold", "attempt", "resolution", "ledger_entry"),
-    *("usage_hour", "tag_hour", "price_version", "budget"),
+    *("usage_hour", "tag_hour", "price_version", "budget", "decision"),
 )
 # Nothing follows from these: they are facts of their own, which the store refuses to change.
 FACTS = frozenset(
@@ -83,6 +83,7 @@ WORDS = {
     "usage_hour.status": "1",
     "tag_hour.tag": "1",
     "tag_hour.status": "1",
+    "decision.router": "1",
 }
 NEW_WORDS = {
     "attempt.scopes": """'["platform"]'""",
@@ -213,11 +214,20 @@ def test_a_row_that_is_gone_is_found(home: Path, table: str) -> None:
         " NULL FROM ledger_entry WHERE kind = 'charge' LIMIT 1",
         "INSERT INTO ledger_entry SELECT NULL, attempt_id, 91, kind, line_kind, credit, debit, 1, 0, amount_nano + 1,"
         " 0, entry_id, NULL, NULL FROM ledger_entry WHERE kind = 'cost' LIMIT 1",
+        "INSERT INTO decision SELECT 'req_none', router, received_at_micros, body, features FROM decision LIMIT 1",
     ],
 )
 def test_a_row_too_many_is_found(home: Path, statement: str) -> None:
     assert spoil(home, statement) == 1
     assert not look(home).agrees
+
+
+def test_a_decision_that_was_forgotten_is_nothing_amiss(home: Path) -> None:
+    assert look(home).checked["decisions"]
+    spoil(home, "DELETE FROM decision")
+    report = look(home)
+    assert report.agrees
+    assert "decisions" not in report.checked
 
 
 def test_a_difference_names_the_row_and_both_figures(home: Path) -> None:

@@ -25,6 +25,7 @@ from headrace.ports.fleet import Progress
 from headrace.ports.reconciliation import KeptReconciliation
 from headrace.ports.stores import SealedCredential
 from tests.control_world import SHA, Plane, World, body_of, client_of, open_plane, open_world
+from tests.fakes.routers import SUPPORT
 
 KEYS = "/v2/gen-ai/models/api_keys"
 MODELS = "/v2/gen-ai/models"
@@ -64,6 +65,8 @@ def concrete(spec: RouteSpec, world: World) -> str:
     """A path of this route that exists and belongs to the caller "key"."""
     values = {
         "/v2/requests/{id}": "req_own",
+        "/v2/requests/{id}/route": "req_own",
+        "/v2/requests/{id}/shadow": "req_own",
         "/v1/responses/{id}": "resp_own",
         "/v1/responses/{id}/cancel": "resp_own",
         "/v1/responses/{id}/input_items": "resp_own",
@@ -76,6 +79,8 @@ def concrete(spec: RouteSpec, world: World) -> str:
         "/v2/webhooks/{id}/test": "whk_1",
         "/v2/reconciliations/{id}": "rec_1",
     }
+    if spec.path.startswith(f"{MODELS}/routers/{{"):
+        return spec.path.replace("{uuid}", SUPPORT.uuid)
     named = {
         "{scope:path}": "platform",
         "{uuid}": world.ids["key"],
@@ -101,6 +106,8 @@ def expected_status(spec: RouteSpec, caller: str) -> int:
         return 404
     if spec.path.startswith("/v1/responses/{id}") and caller != "key":
         return 404
+    if (spec.method, spec.path) == ("DELETE", "/v2/requests/{id}/route"):
+        return 404
     if spec.path in ("/v1/responses/{id}/cancel", "/v1/responses/compact"):
         return 400
     if spec.method in ("POST", "PUT", "PATCH") and spec.path not in BODILESS:
@@ -115,6 +122,7 @@ async def test_every_route_keeps_out_whom_it_must(caller: str) -> None:
         world = World()
         world.weights.here.add(SHA)
         world.aliases.aliases["daily"] = Alias("daily", "tiny", (), 1, 1)
+        world.routers.routers[SUPPORT.uuid] = SUPPORT
         world.limits.limits["platform"] = ScopedLimits("platform", RateLimits(requests_per_day=9), 1)
         world.teams.teams["acme"] = Team("acme", is_prepaid=False, created_at_micros=1)
         world.money.budgets["bud_1"] = Budget("bud_1", "team:shop", Window.DAY, "UTC", 9, BudgetMode.REJECT, 1, 1)
@@ -237,7 +245,7 @@ async def test_models_of_the_data_plane(plane: Plane) -> None:
     plane.world.weights.here.add(SHA)
     await plane.parts.door.snapshots.refresh()
     listed = (await plane.call("key", "GET", "/v1/models")).json()
-    assert [each["id"] for each in listed["data"]] == ["tiny"]
+    assert [each["id"] for each in listed["data"]] == ["tiny", "inference-router", "router:general"]
     one = (await plane.call("key", "GET", "/v1/models/acme/chat:large")).json()
     assert one["available"] is False
     missing = await plane.call("key", "GET", "/v1/models/tiy")
@@ -366,7 +374,8 @@ async def test_a_credential_is_sealed_and_live_at_once_and_never_shown(plane: Pl
     sealed = plane.world.credentials.sealed["acme", "default"]
     assert (sealed.key_version, b"very-secret" in sealed.sealed) == (7, False)
     assert sealed.sealed.startswith(b"provider-credential:acme|")
-    assert [each["id"] for each in (await plane.call("key", "GET", "/v1/models")).json()["data"]] == ["acme/chat:large"]
+    listed = (await plane.call("key", "GET", "/v1/models")).json()["data"]
+    assert [each["id"] for each in listed] == ["acme/chat:large", "inference-router"]
     listed = await plane.call("admin", "GET", "/v2/providers")
     assert [each["credential_source"] for each in listed.json()["providers"]] == ["stored", None]
     assert "very-secret" not in listed.text + repr(plane.world.observer.requests)
@@ -461,7 +470,8 @@ async def test_a_pull_announces_reports_and_makes_the_model_callable(plane: Plan
     events = events_of(answer.text)
     assert events[0] == {"name": "tiny.gguf", "size_bytes": 100, "licence": "MIT"}
     assert events[-1] == {"done": True, "model": "tiny"}
-    assert [each["id"] for each in (await plane.call("key", "GET", "/v1/models")).json()["data"]] == ["tiny"]
+    listed = (await plane.call("key", "GET", "/v1/models")).json()["data"]
+    assert [each["id"] for each in listed if each["type"] != "router"] == ["tiny"]
     again = events_of((await plane.call("admin", "POST", "/v2/models/tiny/pull")).text)
     assert again[1:] == [{"done": True, "model": "tiny"}]
     assert plane.world.weights.pulled == ["tiny.gguf"]

@@ -33,10 +33,12 @@ EXAMPLES = {
     "/v2/alerts/{id}": "alr_000001",
     "/v2/webhooks/{id}": "whk_000001",
     "/v2/reconciliations/{id}": "rec_000001",
+    "/v2/gen-ai/models/routers/{uuid}/savings": "general",
+    "/v2/gen-ai/models/routers/{uuid}/shadows": "general",
 }
 MADE_FIRST = (
     ("/v2/aliases", {"name": "daily", "points_to": "tiny"}),
-    ("/v2/teams", {"name": "crew"}),
+    ("/v2/teams", {"name": "crew", "prepaid": True}),
     ("/v2/teams/crew/transfers", {"amount_usd": "5", "note": "first"}),
     ("/v2/budgets", {"scope": "platform", "window": "day", "limit_usd": "1"}),
     ("/v2/webhooks", {"url": "https://a.example/x"}),

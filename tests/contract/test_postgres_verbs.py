@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.app.local_verbs import InstalledVerbs
-from headrace.domain.errors import ConfigInvalid
+from headrace.domain.errors import ConfigInvalid, StoreUnusable
 from headrace.domain.secret import Secret
 from headrace.drivers.stores.database import FILE_NAME, open_database
 from headrace.testing.clock import FakeClock
@@ -57,3 +57,21 @@ def test_the_file_may_name_the_store(tmp_path: Path) -> None:
 def test_books_are_moved_by_the_verb(home: Path) -> None:
     moved = InstalledVerbs().migrate(home, Secret(postgres_server().empty()), lambda _: None)
     assert moved.source == str(home / FILE_NAME)
+
+
+def test_without_the_address_the_verbs_say_that_the_books_were_moved(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres_server().empty()
+    where = InstalledVerbs().migrate(home, Secret(address), lambda _: None).target
+    monkeypatch.delenv("HEADRACE_STORE")
+    store = next(each for each in InstalledVerbs().doctor(home) if each.name == "store")
+    assert not store.ok and f"the books were moved to {where}; what is in the home's file is old" in store.message
+    assert "HEADRACE_STORE" in store.fix
+    with pytest.raises(StoreUnusable, match="this would be no backup of them") as caught:
+        InstalledVerbs().backup(home, home / "copy.tar.gz")
+    assert where in caught.value.message and "pg_dump" in caught.value.message
+    assert not (home / "copy.tar.gz").exists()
+    monkeypatch.setenv("HEADRACE_STORE", address)
+    there = next(each for each in InstalledVerbs().doctor(home) if each.name == "store")
+    assert where in there.message or "off on the server" in there.message

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from headrace.domain.json_value import JsonObject
+from headrace.domain.team import Team
 from tests.control_world import Plane, World, body_of, open_plane
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +125,11 @@ async def test_bad_money_is_refused_and_books_nothing(body: JsonObject, param: s
         ({"name": "operator"}, 400, "name"),
         ({"name": "a:b"}, 400, "name"),
         ({"name": "a/b"}, 400, "name"),
+        ({"name": "a b"}, 400, "name"),
+        ({"name": "-a"}, 400, "name"),
+        ({"name": "büro"}, 400, "name"),
+        ({"name": "x\n"}, 400, "name"),
+        ({"name": "x" * 65}, 400, "name"),
         ({"name": ""}, 400, "name"),
         ({"name": 5}, 400, "name"),
         ({"name": "x", "prepaid": "yes"}, 400, "prepaid"),
@@ -134,6 +140,30 @@ async def test_what_cannot_be_a_team_is_refused(body: JsonObject, status: int, p
     refused = await plane.call("admin", "POST", PATH, body)
     assert (refused.status_code, body_of(refused)["param"]) == (status, param)
     assert plane.world.teams.teams == before
+
+
+async def test_a_team_of_an_older_name_stays_as_it_is(plane: Plane) -> None:
+    plane.world.teams.teams["web büro"] = Team("web büro", is_prepaid=True, created_at_micros=1)
+    assert (await plane.call("admin", "POST", PATH, {"name": "newer"})).status_code == 201
+    old = f"{PATH}/web%20b%C3%BCro"
+    assert (await plane.call("admin", "GET", old)).json()["team"]["name"] == "web büro"
+    assert (await plane.call("admin", "PATCH", old, {"prepaid": True})).status_code == 200
+    assert (await plane.call("admin", "POST", f"{old}/transfers", {"amount_usd": "1"})).status_code == 201
+    assert (await plane.call("admin", "POST", KEYS, {"name": "web", "team": "web büro"})).status_code == 201
+
+
+async def test_a_team_that_pays_afterwards_is_not_topped_up(plane: Plane) -> None:
+    await plane.call("admin", "PATCH", SHOP, {"prepaid": False})
+    refused = await plane.call("admin", "POST", TRANSFERS, {"amount_usd": "100", "reference": "INV-7"})
+    assert (refused.status_code, body_of(refused)["id"]) == (409, "team_not_prepaid")
+    assert "`headrace teams set desk --prepaid`" in str(body_of(refused)["message"])
+    assert plane.world.money.entries == []
+    corrected = await plane.call("admin", "POST", TRANSFERS, {"kind": "adjustment", "amount_usd": "5"})
+    assert corrected.status_code == 201
+    await plane.call("admin", "PATCH", SHOP, {"prepaid": True})
+    assert (
+        await plane.call("admin", "POST", TRANSFERS, {"amount_usd": "100", "reference": "INV-7"})
+    ).status_code == 201
 
 
 async def test_a_team_that_there_is_not_is_told_with_the_closest(plane: Plane) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,7 @@ HOURS = 60
 KEYS = (("k1", "web"), ("k2", "search"), ("k3", "web"))
 TAGS = ((), (), ("project=search",), ("project=shop", "env=prod"), ("batch", "project=shop=2", "user=a@b.example"))
 ENDINGS = ("complete", "client_closed", "upstream_stalled")
+COUNTERS = [each.name for each in fields(UsageSums)]
 SUMS = "SELECT * FROM {} ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
 
 
@@ -214,6 +215,42 @@ async def test_what_every_commit_adds_up_is_what_the_ledger_makes_and_what_is_re
                 assert found.key_names == {key: name for key, name in KEYS if key in shown}
     finally:
         database.close()
+
+
+async def test_a_report_names_more_keys_than_one_statement_takes(open_store: OpenStore, tmp_path: Path) -> None:
+    count = 33_000
+    database = open_store(tmp_path, FakeClock(START))
+    try:
+        await database.write(lambda cursor: _many_keys(cursor, count))
+        question = UsageQuestion(
+            interval=Interval.TOTAL,
+            zone="UTC",
+            spans=((START, START + HOUR_MICROS),),
+            group_by=(Dimension.KEY,),
+            most_rows=50_000,
+        )
+        report = await SqlUsageReports(database).report(question)
+        assert (len(report.rows), report.row_count, len(report.key_names)) == (count, count, count)
+        assert report.key_names[report.rows[-1].group[0]] == "name of " + report.rows[-1].group[0]
+    finally:
+        database.close()
+
+
+def _many_keys(cursor: Cursor, count: int) -> None:
+    """Write an hour in which so many keys made one attempt each."""
+    for first in range(0, count, 1_000):
+        ids = [f"k{number:06}" for number in range(first, first + 1_000)]
+        zeros = ", 0" * (len(COUNTERS) - 1)
+        rows = ", ".join(f"({START}, 'shop', '{each}', 'm', 'p', '', '', 'complete', 1{zeros})" for each in ids)
+        columns = (
+            f"hour_start_micros, account, key_id, model_id, provider, deployment, route, status, {', '.join(COUNTERS)}"
+        )
+        cursor.execute(f"INSERT INTO usage_hour ({columns}) VALUES {rows}")
+        names = ", ".join(f"('{each}', 'name of {each}', 'key', 'shop', ?, 1)" for each in ids)
+        cursor.execute(
+            f"INSERT INTO access_key (public_id, name, role, account, digest, created_at_micros) VALUES {names}",
+            [each.encode() for each in ids],
+        )
 
 
 async def test_a_process_that_did_not_open_an_attempt_adds_it_up_all_the_same(

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from headrace.drivers.tls.authority import ServerCertificate
 from headrace.http.connections import ConnectionLimits
 from headrace.http.edge import CallerLeft, Receive, Scope, Send, link_of, read_body
 from headrace.http.server import GatewayServer, Listening, bind, make_server
@@ -88,10 +89,15 @@ class EdgeServer:
 
 
 @contextlib.asynccontextmanager
-async def edge_server(limits: ConnectionLimits) -> AsyncGenerator[EdgeServer]:
-    """Run a server with these limits on a free port."""
+async def edge_server(
+    limits: ConnectionLimits, certificate: ServerCertificate | None = None
+) -> AsyncGenerator[EdgeServer]:
+    """Run a server with these limits on a free port; with a certificate it speaks TLS."""
     edge = EdgeServer(limits)
     listening = Listening("127.0.0.1", 0, drain_seconds=2, limits=limits)
+    if certificate is not None:
+        files = (str(certificate.certificate_file), str(certificate.key_file))
+        listening = replace(listening, certificate_file=files[0], key_file=files[1])
     listener = bind(listening, lambda _: None)
     edge.port = int(listener.getsockname()[1])
     edge.server = make_server(edge, listening, FakeIds(), edge)

@@ -178,9 +178,13 @@ def _prepared(server: RunningHeadrace, upstream: FakeUpstream, session: requests
         narrow = admin.post(keys, json={"name": "narrow", "models": ["one-chat"]}).json()["api_key_info"]
         assert admin.post("/v2/aliases", json={"name": "daily", "points_to": "one-chat"}).status_code == 201
         for team in ("crew", "spare"):
-            assert admin.post("/v2/teams", json={"name": team}).status_code == 201
+            assert admin.post("/v2/teams", json={"name": team, "prepaid": team == "crew"}).status_code == 201
         limit = {"scope": f"key:{made[0]['uuid']}", "window": "day", "limit_usd": "1"}
         budget = admin.post("/v2/budgets", json=limit).json()["budget"]
+        task = {"custom_task": {"name": "refund", "description": "Money back."}, "models": ["one-chat", "daily"]}
+        router = {"policies": [task], "fallback_models": ["one-messages"]}
+        routed = [admin.post("/v2/gen-ai/models/routers", json={**router, "name": f"router-{number}"}).json()
+                  for number in range(3)]  # fmt: skip
         chat = client.post(
             "/v1/chat/completions", json={"model": "one-chat", "messages": [{"role": "user", "content": "hi"}]}
         )
@@ -192,7 +196,13 @@ def _prepared(server: RunningHeadrace, upstream: FakeUpstream, session: requests
         "narrow": {"x-api-key": narrow["secret_key"]},
         "nobody": {},
     }
-    names = Names(tuple(each["uuid"] for each in made), (chat.headers["x-request-id"],), tuple(kept), (budget["id"],))
+    names = Names(
+        keys=tuple(each["uuid"] for each in made),
+        requests=(chat.headers["x-request-id"],),
+        responses=tuple(kept),
+        budgets=(budget["id"],),
+        routers=tuple(each["model_router"]["uuid"] for each in routed),
+    )
     return Fuzzed(server, upstream, session, credentials, names)
 
 

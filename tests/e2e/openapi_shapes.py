@@ -56,6 +56,7 @@ class Names:
     requests: tuple[str, ...]
     responses: tuple[str, ...]
     budgets: tuple[str, ...]
+    routers: tuple[str, ...]
 
 
 def either(*schemas: dict[str, Any]) -> dict[str, Any]:
@@ -187,6 +188,11 @@ def localised(document: Mapping[str, Any], names: Names) -> dict[str, Any]:
     schemas["NewKeyBody"]["properties"]["models"] = listed_models
     for shape in ("AliasBody", "NewAliasBody"):
         schemas[shape]["properties"] |= {"points_to": known, "fallbacks": {**listed_models, "minItems": 0}}
+    pool = {**listed_models, "items": {"enum": ["one-chat", "one-messages", "daily"]}, "uniqueItems": True}
+    schemas["RouterPolicyBody"]["properties"] |= {"models": pool, "task_slug": {"enum": ["bug-fixing", "nothing"]}}
+    schemas["RouterPolicyBody"]["oneOf"] = [{"required": [each]} for each in ("task_slug", "custom_task")]
+    schemas["RouterBody"]["properties"]["fallback_models"] = pool
+    schemas["RouterReplacement"]["properties"] |= {"fallback_models": pool, "uuid": {"enum": [*names.routers]}}
     for shape, schema in schemas.items():
         if shape.endswith("Body") and "scope" in schema["properties"]:
             schema["properties"]["scope"] = {"enum": [*_harmless(names)]}
@@ -234,6 +240,6 @@ def _parts(path: str, name: str, names: Names) -> tuple[str, ...]:
         case _ if name == "scope":
             return (*_harmless(names), "nothing")
         case _ if name == "uuid":
-            return (*names.keys, "nobody")
+            return (*(names.routers if "/routers/" in path else names.keys), "nobody")
         case _:
             return ("one-chat", "voice", "daily", "nobody", "a/b:c", "%2e%2e")

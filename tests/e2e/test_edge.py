@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from headrace.drivers.tls.authority import ensure_certificate
 from headrace.http.connections import ConnectionLimits
+from headrace.testing.clock import FakeClock
 from headrace.testing.openai_replies import Chat, chat_stream
 from headrace.testing.upstream import FakeUpstream
 from tests.e2e.edge_server import EdgeServer, edge_server
@@ -126,6 +129,19 @@ async def test_half_sent_heads_are_gone(quick: EdgeServer) -> None:
     gone = await asyncio.gather(*map(sent, (0, 1, 8, 20, -1)))
     assert [status for status, _ in gone] == [0, 408, 408, 408, 408]
     assert all(seconds >= QUICK.head_seconds for _, seconds in gone)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"], ids=["nothing", "half"])
+async def test_handshakes_that_do_not_come_are_gone(tmp_path: Path, sent: bytes) -> None:
+    certificate = ensure_certificate(tmp_path, ("localhost",), FakeClock(unix_micros=time.time_ns() // 1000))
+    trust = ssl.create_default_context(cafile=str(certificate.authority_file))
+    async with edge_server(QUICK, certificate) as edge:
+        began = time.monotonic()
+        assert await edge.send(sent) == b""
+        assert time.monotonic() - began < GONE_SECONDS
+        async with httpx2.AsyncClient(verify=trust, trust_env=False) as client:
+            reply = await client.get(f"https://localhost:{edge.port}/here")
+        assert reply.json()["path"] == "/here"
 
 
 async def test_half_sent_bodies_are_gone(quick: EdgeServer) -> None:

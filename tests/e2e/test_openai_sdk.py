@@ -233,6 +233,7 @@ def test_what_the_caller_asks_for_leaves_the_process_unchanged(world: World) -> 
         "user": "user-1",
     }
     vendor = {"min_p": 0.05, "reasoning": {"effort": "low", "x": [None, True]}, "top_k": 40}
+    world.upstream.follow(chat_reply(Chat('{"city": "Oslo", "celsius": 3}', choices=2)))
     world.client.chat.completions.create(model=FAKE, extra_body=vendor, **asked)
     sent = world.sent()
     assert sent.pop("model") == f"{FAKE}-upstream"

@@ -22,6 +22,8 @@ PROVIDER = Provider(
 WEIGHTS = WeightsFile("one.gguf", "ab" * 32, 1000, "Apache-2.0", ("https://example.com/one.gguf",))
 LOCAL = LocalRunning("openai", (WEIGHTS,), 1000)
 
+TOOL: JsonObject = {"type": "function", "function": {"name": "look_up"}}
+
 
 def a_price(*, input_pico: int = 1_000, output_pico: int = 4_000, markup_ppm: int = 1_000_000) -> PriceVersion:
     rates: Rates = {each: output_pico if each.value.startswith("output") else input_pico for each in TEXT_CLASSES}

@@ -26,23 +26,28 @@ ADAPTERS = frozenset(
 )
 
 
-def make_adapters(
+def make_encoders(
     ground: Foundation, snapshots: Snapshots, weights: Weights, offload: Offload
-) -> Mapping[str, Adapter]:
-    """Return the adapter of every name that a catalog file may give; encoders are those of the snapshot."""
-    clock = ground.clock
-    encoders: dict[str, Encoder] = {}
+) -> Mapping[str, MiniLmEncoder]:
+    """Return the encoders of the snapshot by the upstream names of their models; adapter and scorer share them."""
+    encoders: dict[str, MiniLmEncoder] = {}
     for entries in snapshots.current().models.values():
         for model in (entry.model for entry in entries):
             if model.local is not None and model.local.engine == ENCODER_ENGINE:
                 files = (model.local.weights[0], model.local.weights[1])
                 encoders[model.upstream_name] = MiniLmEncoder(model.id, files, weights, ground.home, offload)
+    return encoders
+
+
+def make_adapters(ground: Foundation, encoders: Mapping[str, Encoder], offload: Offload) -> Mapping[str, Adapter]:
+    """Return the adapter of every name that a catalog file may give."""
+    clock = ground.clock
     return {
         "openai": speaking_chat(OpenAiAdapter(clock, "max_tokens")),
         "openai_platform": speaking_both(OpenAiAdapter(clock, "max_completion_tokens"), OpenAiResponsesAdapter(clock)),
         "openai_responses": speaking_responses(OpenAiResponsesAdapter(clock)),
         "anthropic": speaking_messages(AnthropicAdapter(clock), clock),
         **{name: speaking_chat(build(clock)) for name, build in PROVIDERS.items()},
-        CHAT_ENGINE: speaking_chat(LlamaCppAdapter(ground.ids)),
+        CHAT_ENGINE: speaking_chat(LlamaCppAdapter(ground.ids), keeps_form=True),
         ENCODER_ENGINE: EncoderAdapter(encoders, offload),
     }

@@ -20,10 +20,10 @@ from headrace.wire.responses_to_chat import ResponsesToChat
 from headrace.wire.responses_to_messages import ResponsesToMessages
 
 
-def speaking_chat(inner: Adapter) -> Adapter:
-    """Return an adapter of a chat upstream that serves the other dialects too."""
+def speaking_chat(inner: Adapter, *, keeps_form: bool = False) -> Adapter:
+    """Return an adapter of a chat upstream that serves the other dialects too; an engine with grammars keeps forms."""
     pairs: Mapping[Dialect, Pair] = {Dialect.MESSAGES: MessagesToChat(), Dialect.RESPONSES: ResponsesToChat()}
-    return TranslatingAdapter(inner, Dialect.CHAT, pairs, openai_chat.read_envelope)
+    return TranslatingAdapter(inner, Dialect.CHAT, pairs, openai_chat.read_envelope, keeps_form=keeps_form)
 
 
 def speaking_messages(inner: Adapter, clock: Clock) -> Adapter:
@@ -47,4 +47,5 @@ def speaking_responses(inner: Adapter) -> Adapter:
 
 def speaking_both(chat: Adapter, responses: Adapter) -> Adapter:
     """Return an adapter of an upstream that speaks chat and Responses; other dialects are served by chat."""
-    return SpokenDialects(speaking_chat(chat), {Dialect.RESPONSES: responses})
+    own = TranslatingAdapter(responses, Dialect.RESPONSES, {}, openai_responses.read_envelope)
+    return SpokenDialects(speaking_chat(chat), {Dialect.RESPONSES: own})

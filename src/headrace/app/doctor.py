@@ -19,10 +19,13 @@ from headrace.domain.errors import HeadraceError
 from headrace.domain.secret import Secret
 from headrace.drivers.ambient import SystemClock, ThreadOffload
 from headrace.drivers.catalogs.files import CatalogFiles
+from headrace.drivers.catalogs.presets import PresetFiles
 from headrace.drivers.stores.inspection import StoreReport, inspect_store
+from headrace.drivers.stores.moved import give_address
 from headrace.drivers.stores.sqlite import library_version, wal_reset_safe
 from headrace.drivers.weights.store import WeightsStore
 from headrace.services.catalog import Catalog, build_catalog, check_catalog
+from headrace.wire.preset_file import check_presets
 
 LEAST_FREE_BYTES = 1_000_000_000
 EARLIEST_YEAR = 2026
@@ -91,6 +94,9 @@ def _store(home: Path, store: Secret | None) -> DoctorFinding:
     report = _inspect(home, store)
     if report is None or report.revision is None:
         return DoctorFinding("store", False, "no database yet", "It is made at the first `headrace serve`.")
+    if report.moved_to is not None:
+        text = f"the books were moved to {report.moved_to}; what is in the home's file is old"
+        return DoctorFinding("store", False, text, give_address(report.moved_to))
     if report.problem is not None:
         fix = "Put back a backup: `headrace restore BACKUP --force`." if store is None else "See docs/postgresql.md."
         return DoctorFinding("store", False, report.problem, fix)
@@ -102,7 +108,8 @@ def _store(home: Path, store: Secret | None) -> DoctorFinding:
 
 
 def _catalog(home: Path) -> DoctorFinding:
-    found = check_catalog(CatalogFiles(home / "catalog").read(), ADAPTERS)
+    folder = home / "catalog"
+    found = (*check_catalog(CatalogFiles(folder).read(), ADAPTERS), *check_presets(PresetFiles(folder).texts()))
     if found:
         return DoctorFinding("catalog", False, f"{len(found)} things to correct", "See `headrace catalog check`.")
     catalog = _load(home)

@@ -19,6 +19,7 @@ from headrace.drivers.stores.blobs import SqlBlobs
 from headrace.drivers.stores.budgets import SqlBudgetStore
 from headrace.drivers.stores.credentials import SqlCredentialStore
 from headrace.drivers.stores.database import Database, open_database
+from headrace.drivers.stores.decisions import SqlDecisions
 from headrace.drivers.stores.home import open_home
 from headrace.drivers.stores.keys import SqlKeyStore
 from headrace.drivers.stores.ledger import SqlLedger
@@ -26,6 +27,8 @@ from headrace.drivers.stores.outcomes import SqlOutcomes
 from headrace.drivers.stores.rate_limits import SqlLimitStore
 from headrace.drivers.stores.receipts import SqlReceipts
 from headrace.drivers.stores.reconciliations import SqlBookedUsage, SqlReconciliations
+from headrace.drivers.stores.routers import SqlRouterStore
+from headrace.drivers.stores.shadows import SqlShadows
 from headrace.drivers.stores.teams import SqlTeamStore
 from headrace.drivers.stores.usage_hours import SqlUsageHours
 from headrace.drivers.stores.usage_reports import SqlUsageReports
@@ -62,6 +65,9 @@ class Foundation:
     alerts: SqlAlertStore
     hour_costs: SqlHourCosts
     webhooks: SqlWebhookStore
+    routers: SqlRouterStore
+    shadows: SqlShadows
+    decisions: SqlDecisions
 
 
 @contextmanager
@@ -99,6 +105,9 @@ def open_foundation(home: Path, store: Secret | None = None) -> Generator[Founda
                 alerts=SqlAlertStore(database),
                 hour_costs=SqlHourCosts(database),
                 webhooks=SqlWebhookStore(database),
+                routers=SqlRouterStore(database),
+                shadows=SqlShadows(database),
+                decisions=SqlDecisions(database),
             )
         finally:
             database.close()

@@ -10,6 +10,7 @@ from headrace.drivers.compute.local import LocalCompute
 from headrace.drivers.observability.gauges import GaugeSources
 from headrace.http.gateway import InFlight
 from headrace.ports.ambient import Clock
+from headrace.services.affinity import Affinity
 from headrace.services.health import TargetHealth
 from headrace.services.limits import Limits
 from headrace.services.loop_watch import LoopWatch
@@ -28,6 +29,7 @@ class Counters:
     limits: Limits
     snapshots: Snapshots
     cache: ResponseCache
+    affinity: Affinity
 
 
 def gauge_sources(
@@ -52,6 +54,8 @@ def gauge_sources(
         limits_refused=lambda: counters.limits.refused,
         credentials=lambda: _credentials(counters, ground.clock),
         cache_outcomes=lambda: counters.cache.outcomes,
+        router_sessions=lambda: counters.affinity.count,
+        switch_verdicts=lambda: counters.affinity.verdicts,
     )
 
 

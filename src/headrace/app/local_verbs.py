@@ -11,12 +11,14 @@ from headrace.cli import environment
 from headrace.cli.local import MadeHome
 from headrace.cli.options import store_of
 from headrace.domain.audit import AuditReport
+from headrace.domain.checkable import Checkable
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.finding import Finding
 from headrace.domain.moved import Moved
 from headrace.domain.secret import Secret
 from headrace.domain.settings import ServeOptions
+from headrace.domain.strength import Strength
 
 if TYPE_CHECKING:
     from headrace.app.price_files import PriceFiles
@@ -51,12 +53,14 @@ class InstalledVerbs:
         return examine(home, environment.snapshot(), _store(home))
 
     def catalog_check(self, folder: Path) -> Sequence[Finding]:
-        """Check the shipped catalog together with the files in a folder."""
+        """Check the shipped catalog, its presets among it, together with the files in a folder."""
         from headrace.app.adapters import ADAPTERS  # noqa: PLC0415 - as above
         from headrace.drivers.catalogs.files import CatalogFiles  # noqa: PLC0415 - as above
+        from headrace.drivers.catalogs.presets import PresetFiles  # noqa: PLC0415 - as above
         from headrace.services.catalog import check_catalog  # noqa: PLC0415 - as above
+        from headrace.wire.preset_file import check_presets  # noqa: PLC0415 - as above
 
-        return check_catalog(CatalogFiles(folder).read(), ADAPTERS)
+        return *check_catalog(CatalogFiles(folder).read(), ADAPTERS), *check_presets(PresetFiles(folder).texts())
 
     def price_diff(self, folder: Path, file: Path, form: Format, provider: str | None) -> Comparison:
         """Compare a file's prices with those in force."""
@@ -77,6 +81,20 @@ class InstalledVerbs:
         from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
 
         return PriceFiles(folder, SystemClock())
+
+    def checkable(self) -> tuple[str, Sequence[Checkable]]:
+        """Return today's date and the checkable prompts that ship."""
+        from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
+        from headrace.drivers.catalogs.checkable import shipped_checkable  # noqa: PLC0415 - as above
+        from headrace.wire.iso_time import iso_time  # noqa: PLC0415 - as above
+
+        return iso_time(SystemClock().unix_micros())[:10], shipped_checkable()
+
+    def save_strengths(self, folder: Path, strengths: Sequence[Strength]) -> Path:
+        """Write strengths of models below the catalog folder."""
+        from headrace.drivers.catalogs.strengths import add_strengths  # noqa: PLC0415 - as above
+
+        return add_strengths(folder, strengths)
 
     def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
         """Derive every figure of the home's books anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace import __version__
-from headrace.app.adapters import ADAPTERS, CHAT_ENGINE, ENCODER_ENGINE, make_adapters
+from headrace.app.adapters import ADAPTERS, CHAT_ENGINE, ENCODER_ENGINE, make_adapters, make_encoders
 from headrace.app.alerting import Alerting, Doers, make_alerting, start_alerting
 from headrace.app.deployments import EmbeddedDeployments
 from headrace.app.foundation import Foundation
 from headrace.app.gauges import Counters, gauge_sources
+from headrace.app.measuring import make_measuring, make_shadows
+from headrace.app.scoring import make_scorer
 from headrace.cli.config import AliasFile
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.health import BreakerRules
@@ -24,8 +27,11 @@ from headrace.drivers.ambient import ThreadOffload
 from headrace.drivers.catalogs.accelerators import FILE_NAME as ACCELERATORS
 from headrace.drivers.catalogs.accelerators import AcceleratorFiles
 from headrace.drivers.catalogs.files import CatalogFiles
+from headrace.drivers.catalogs.presets import PresetFiles
+from headrace.drivers.catalogs.strengths import StrengthFiles
 from headrace.drivers.compute.local import LocalCompute, LocalPolicy
 from headrace.drivers.compute.supervisor import ProcessSupervisor
+from headrace.drivers.encoders.minilm import MiniLmEncoder
 from headrace.drivers.engines.llamacpp import LlamaCpp
 from headrace.drivers.observability.log_observer import LogObserver, Observers
 from headrace.drivers.observability.logs import Logger
@@ -46,10 +52,13 @@ from headrace.http.hot_routes import HOT_ROUTES
 from headrace.http.inference import InferenceEndpoint, InferenceParts
 from headrace.ports.ambient import Clock
 from headrace.ports.observer import Observer
+from headrace.services.affinity import Affinity
 from headrace.services.aliases import Aliases
 from headrace.services.breakeven import Breakeven
 from headrace.services.budget_book import BudgetBook
 from headrace.services.budgets import Budgets
+from headrace.services.corrections import Corrections
+from headrace.services.decision_sweep import DecisionSweep
 from headrace.services.fleet import TargetFleet
 from headrace.services.health import TargetHealth
 from headrace.services.idempotency import Idempotency
@@ -57,13 +66,20 @@ from headrace.services.keys import Keys
 from headrace.services.limit_changes import LimitChanges
 from headrace.services.limits import Limits
 from headrace.services.loop_watch import LoopWatch
+from headrace.services.planning import Knowledge, Planner
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
+from headrace.services.ready_scorer import ReadyScorer
 from headrace.services.receipts import ReceiptReader
 from headrace.services.reconciliation import Reconciliations
 from headrace.services.response_cache import ResponseCache
 from headrace.services.responses import Responses
 from headrace.services.retries import RetryBudget
+from headrace.services.route_figures import RouteFigures
+from headrace.services.route_preparing import RoutePreparing
+from headrace.services.route_questions import RouteQuestions
+from headrace.services.routers import Routers
+from headrace.services.shadows import Shadows
 from headrace.services.snapshots import Snapshots, SnapshotSources, given_credentials
 from headrace.services.steadfast import SteadfastLedger
 from headrace.services.tally import Tally
@@ -89,6 +105,7 @@ class Platform:
     pulls: Pulls
     weights: WeightsStore
     tasks: Tasks
+    shadows: Shadows
 
 
 @asynccontextmanager
@@ -144,6 +161,8 @@ class _Asked:
     pulls: Pulls
     responses: Responses
     health: TargetHealth
+    planner: Planner
+    rates: Limits
 
 
 def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine: _Machine) -> Platform:
@@ -154,14 +173,20 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     health, retries = TargetHealth(BreakerRules(options.limits.breaker_failures)), RetryBudget()
     limits = _limits(snapshots, ground.clock)
     cache = ResponseCache(ground.blobs, ground.identity.fingerprint, ground.clock, is_on=options.response_cache)
-    counters = Counters(in_flight, health, retries, limits, snapshots, cache)
+    affinity = Affinity(ground.clock, ground.identity.fingerprint)
+    figures = RouteFigures()
+    encoders = make_encoders(ground, snapshots, machine.weights, machine.offload)
+    planner = _planner(ground, machine, encoders, (affinity, health, figures))
+    counters = Counters(in_flight, health, retries, limits, snapshots, cache, affinity)
     metrics = PrometheusObserver(gauge_sources(ground, machine.compute, watch, counters))
     turn = TurnParts(
         ledger=SteadfastLedger(ground.ledger, tasks),
         fleet=TargetFleet(machine.compute, frozenset({ENCODER_ENGINE})),
         transport=machine.transport,
-        adapters=make_adapters(ground, snapshots, machine.weights, machine.offload),
-        observer=Observers((metrics, tally, health, limits, cache, machine.alerting.errors, LogObserver(logger))),
+        adapters=make_adapters(ground, encoders, machine.offload),
+        observer=Observers(
+            (metrics, tally, limits, cache, affinity, figures, machine.alerting.errors, LogObserver(logger))
+        ),
         clock=ground.clock,
         ids=ground.ids,
         limits=_turn_limits(options),
@@ -176,17 +201,34 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     tasks.start("response sweep", responses.sweep_for_ever())
     idempotency = Idempotency(ground.outcomes, tasks, ground.clock, is_on=options.idempotency)
     tasks.start("outcome sweep", idempotency.sweep_for_ever())
+    decisions = DecisionSweep(ground.decisions, ground.clock, options.limits.keep_decisions_days)
+    tasks.start("decision sweep", decisions.sweep_for_ever())
+    shadows = make_shadows(ground, turn, snapshots, tasks, options.limits.keep_decisions_days)
     inference = InferenceParts(
-        turn, snapshots, ground.identity, edge, machine.offload, responses, idempotency, limits, cache
+        turn, snapshots, ground.identity, edge, machine.offload, responses, idempotency, limits, cache, planner, shadows
     )
     hot = {route.path: InferenceEndpoint(inference, route) for route in HOT_ROUTES}
-    control = _control(ground, options, machine, door, metrics, _Asked(pulls, responses, health))
+    control = _control(ground, options, machine, door, metrics, _Asked(pulls, responses, health, planner, limits))
     others = control_app(control)
     start_alerting(machine.alerting, ground, snapshots, tasks, logger, Doers(control.keys, control.aliases))
     gateway: AsgiApp = Gateway(hot, others, in_flight)
     if options.cors_origins:
         gateway = CrossOrigin(gateway, options.cors_origins)
-    return Platform(gateway, turn.observer, in_flight, tally, snapshots, pulls, machine.weights, tasks)
+    return Platform(gateway, turn.observer, in_flight, tally, snapshots, pulls, machine.weights, tasks, shadows)
+
+
+def _planner(
+    ground: Foundation,
+    machine: _Machine,
+    encoders: Mapping[str, MiniLmEncoder],
+    learnt: tuple[Affinity, TargetHealth, RouteFigures],
+) -> Planner:
+    scorer = ReadyScorer(make_scorer(encoders, ground.home, machine.offload), machine.tasks)
+    preparing = RoutePreparing(scorer)
+    preparing.follow(machine.snapshots.current())
+    machine.snapshots.watch(preparing.follow)
+    machine.tasks.start("routers ahead", preparing.run())
+    return Planner(Knowledge(scorer, *learnt, ground.clock))
 
 
 def _limits(snapshots: Snapshots, clock: Clock) -> Limits:
@@ -215,11 +257,21 @@ def _control(
     limits = LimitChanges(ground.limits, snapshots, ground.clock)
     heirs = (limits.carry_key, machine.alerting.alerts.carry_key)
     accelerators = AcceleratorFiles(ground.home / ACCELERATORS)
+    names, keep_days = asyncio.Lock(), options.limits.keep_decisions_days
+    measuring = make_measuring(ground, asked.planner.knowledge, snapshots, machine.offload, keep_days)
+    machine.tasks.start("shadow sweep", measuring.shadows.sweep_for_ever())
     return ControlParts(
         door=door,
         keys=Keys(ground.keys, ground.identity, snapshots, ground.clock, heirs),
         credentials=ProviderCredentials(ground.credentials, ground.secrets, snapshots, ground.clock, asked.health),
-        aliases=Aliases(ground.aliases, snapshots, ground.clock),
+        aliases=Aliases(ground.aliases, snapshots, ground.clock, names),
+        routers=Routers(ground.routers, snapshots, ground.clock, ground.ids, names),
+        corrections=Corrections(ground.decisions, ground.routers, snapshots, ground.clock, names),
+        replays=measuring.replays,
+        savings=measuring.savings,
+        shadows=measuring.shadows,
+        questions=RouteQuestions(asked.planner),
+        rates=asked.rates,
         alerts=machine.alerting.alerts,
         webhooks=machine.alerting.webhooks,
         limits=limits,
@@ -281,6 +333,9 @@ def _snapshots(
             budgets=ground.budgets,
             teams=ground.teams,
             limits=ground.limits,
+            routers=ground.routers,
+            presets=PresetFiles(folder),
+            strengths=StrengthFiles(folder),
         )
     )
 

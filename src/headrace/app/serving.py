@@ -72,6 +72,7 @@ class _Start:
                 self._say_welcome(platform, credentials, is_new=is_new)
                 _spare_the_collector()
                 await server.serve(sockets=[listener])
+            await self._finish_owed(platform, server)
             self._say(goodbye(platform.tally.requests, platform.tally.charge_nano))
 
     async def _pull_first(self, platform: Platform, progress: PullProgress) -> None:
@@ -109,13 +110,21 @@ class _Start:
         def stop() -> None:
             if server.should_exit:
                 server.force_exit = True
+                platform.tasks.cancel_owed()
                 return
             self._say(draining(platform.in_flight.count))
+            platform.shadows.stop()
             server.drain()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         loop.add_signal_handler(signal.SIGHUP, lambda: platform.tasks.start("reload", self._reload(platform)))
+
+    async def _finish_owed(self, platform: Platform, server: GatewayServer) -> None:
+        """Finish what callers who have left will ask for again, while all that it needs is open."""
+        if platform.tasks.owed:
+            self._say(draining(platform.tasks.owed))
+        await platform.tasks.finish_owed(server.drain_seconds_left)
 
     async def _reload(self, platform: Platform) -> None:
         try:

@@ -6,10 +6,10 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError
 from rich.console import Console
 
 from headrace import __version__
@@ -45,11 +45,29 @@ COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("providers", "set-key"), "providers:set_key", "Set one of a provider's keys, read from standard input."),
     (("providers", "remove-key"), "providers:remove_key", "Forget one of a provider's stored keys."),
     (("aliases", "list"), "aliases:list_aliases", "List the aliases and what they point at."),
-    (("aliases", "set"), "aliases:set_alias", "Point an alias at a model."),
+    (("aliases", "set"), "aliases:set_alias", "Point an alias at a model or a router."),
     (("aliases", "delete"), "aliases:delete_alias", "Delete an alias."),
+    (("routers", "list"), "routers:list_routers", "List the routers with their tasks and pools."),
+    (("routers", "show"), "routers:show", "Show a router."),
+    (("routers", "create"), "routers:create", "Make a router: tasks, their pools, fallback models."),
+    (("routers", "apply"), "routers:apply", "Make or replace a router from a TOML file."),
+    (("routers", "export"), "routers:export", "Print a router as a TOML file."),
+    (("routers", "delete"), "routers:delete", "Delete a router."),
+    (("routers", "presets"), "routers:presets", "List the routers of the catalog."),
+    (("routers", "tasks"), "routers:tasks", "List the tasks of the catalog."),
+    (("routers", "calibrate"), "calibrate:calibrate", "Measure how strong models are on known answers."),
+    (("routers", "evaluate"), "evaluate:evaluate_router", "Decide a labelled set and say how well."),
+    (("route", "explain"), "route:explain", "Say who would serve a prompt, and why; calls nobody."),
+    (("routers", "replay"), "replays:replay", "Decide logged requests anew, as it is or by a draft."),
+    (("routers", "savings"), "savings:savings", "Show what a router's requests cost and saved."),
+    (("routers", "shadows"), "shadows:shadows", "List answers of a reference model beside the router's."),
+    (("routers", "judge"), "shadows:judge", "Have a model compare those answers."),
+    (("routers", "correct"), "corrections:correct", "Say which task a request really was."),
+    (("demo", "router"), "demo:demo_router", "Answer nine prompts routed and direct, side by side."),
     (("teams", "list"), "teams:list_teams", "List the teams and how they pay."),
     (("teams", "create"), "teams:create", "Make a team."),
     (("teams", "show"), "teams:show", "Show a team and its balance."),
+    (("teams", "set"), "teams:set_team", "Say how a team pays: in advance or afterwards."),
     (("teams", "delete"), "teams:delete", "Forget a team without keys and budgets."),
     (("teams", "top-up"), "teams:top_up", "Book a payment to a team's prepaid balance."),
     (("teams", "adjust"), "teams:adjust", "Correct a team's prepaid balance."),
@@ -88,7 +106,10 @@ COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 GROUPS: tuple[tuple[str, str], ...] = (
     ("keys", "Model access keys: create, list, revoke."),
     ("providers", "Outside services and their keys."),
-    ("aliases", "Names that point at models: list, set, delete."),
+    ("aliases", "Names that point elsewhere: list, set, delete."),
+    ("routers", "Routers: made, listed, changed; evaluated, replayed, corrected, judged."),
+    ("route", "Routing of a single prompt: explain."),
+    ("demo", "Demonstrations on this server: router."),
     ("teams", "Teams and prepaid balances: create, list, top-up."),
     ("budgets", "Limits on charge: create, list, show, set, delete."),
     ("alerts", "Alerts: create, list, delete, events."),
@@ -98,6 +119,13 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("catalog", "Catalog files."),
     ("config", "The running server's configuration."),
 )
+# What to type where something was left out; a scope or an amount is not guessed from help alone.
+EXAMPLES: Mapping[tuple[str, ...], str] = {
+    ("budgets", "create"): "headrace budgets create team:default --usd 100 --window month",
+    ("limits", "set"): "headrace limits set team:default --requests-per-minute 60",
+    ("teams", "set"): "headrace teams set shop --prepaid",
+    ("teams", "top-up"): "headrace teams top-up shop --usd 100",
+}
 
 
 def run(argv: Sequence[str], local: LocalVerbs, session: Session | None = None) -> int:
@@ -169,10 +197,11 @@ def _usage(error: CycloptsError, argv: tuple[str, ...]) -> ConfigInvalid:
     what = " ".join(str(error).split())
     if not known:
         what = what.partition(" Available commands:")[0]
-    return ConfigInvalid(
-        f"{what if what.endswith(('.', '?')) else f'{what}.'}\nSee: {' '.join(['headrace', *known, '--help'])}",
-        code="usage",
-    )
+    lines = [what if what.endswith((".", "?")) else f"{what}."]
+    if known in EXAMPLES and isinstance(error, MissingArgumentError):
+        lines.append(f"For example: {EXAMPLES[known]}")
+    lines.append(f"See: {' '.join(['headrace', *known, '--help'])}")
+    return ConfigInvalid("\n".join(lines), code="usage")
 
 
 def _asked_for_json(argv: tuple[str, ...], session: Session) -> bool:

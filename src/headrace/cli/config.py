@@ -70,6 +70,7 @@ class LimitsTable(Struct, frozen=True, forbid_unknown_fields=True):
     drain_seconds: Annotated[int, Meta(ge=0, le=3600)] = _DEFAULT.drain_seconds
     breaker_failures: Annotated[int, Meta(ge=0, le=1000)] = _DEFAULT.breaker_failures
     keep_responses_days: Annotated[int, Meta(ge=0, le=3650)] = _DEFAULT.keep_responses_days
+    keep_decisions_days: Annotated[int, Meta(ge=1, le=3650)] = _DEFAULT.keep_decisions_days
 
 
 class AliasTable(Struct, frozen=True, forbid_unknown_fields=True):

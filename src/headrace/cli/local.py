@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from headrace.domain.audit import AuditReport
+from headrace.domain.checkable import Checkable
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.finding import Finding
 from headrace.domain.moved import Moved
 from headrace.domain.secret import Secret
 from headrace.domain.settings import ServeOptions
+from headrace.domain.strength import Strength
 
 if TYPE_CHECKING:
     from headrace.ports.fleet import Progress
@@ -60,6 +62,14 @@ class LocalVerbs(Protocol):
 
     def price_apply(self, folder: Path, proposal: Path) -> Path:
         """Add a reviewed proposal's prices to the operator's catalog file, which is returned."""
+        ...
+
+    def checkable(self) -> tuple[str, Sequence[Checkable]]:
+        """Return today's ISO date and the prompts that a model is calibrated on."""
+        ...
+
+    def save_strengths(self, folder: Path, strengths: Sequence[Strength]) -> Path:
+        """Write strengths of models below the catalog folder, beside those that are there; returns the file."""
         ...
 
     def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:

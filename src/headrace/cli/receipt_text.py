@@ -7,6 +7,7 @@ from textwrap import wrap
 from types import MappingProxyType
 
 from headrace.cli.replies import dollars, moment, number, part, parts, text
+from headrace.cli.routing_text import excluded_of, routing_lines, saved_words
 from headrace.domain.json_value import JsonObject
 from headrace.domain.usage import INPUT_CLASSES, OUTPUT_CLASSES, TokenClass, UnitClass
 
@@ -53,10 +54,15 @@ def receipt_text(receipt: JsonObject) -> str:
     attempts = parts(receipt, "attempts")
     served = [each for each in attempts if text(each, "state") == "settled"]
     lines = [_head(receipt), _asked(receipt, served)]
-    if receipt.get("route"):
+    routing = part(receipt, "routing")
+    if routing:
+        lines += routing_lines(routing)
+    elif receipt.get("route"):
         lines.append(_row("route", text(receipt, "route")))
+    told = {(text(each, "model"), text(each, "provider")) for each in excluded_of(routing)}
     for excluded in parts(receipt, "excluded"):
-        lines += _left_out(excluded)
+        if (text(excluded, "model"), text(excluded, "provider")) not in told:
+            lines += _left_out(excluded)
     for index, attempt in enumerate(attempts, start=1):
         lines += _attempt(index, attempt)
     for attempt in served:
@@ -161,7 +167,11 @@ def _tokens(usage: JsonObject) -> str:
 
 def _total(receipt: JsonObject) -> str:
     cost, charge = (dollars(number(receipt, f"{name}_nano_usd")) for name in ("cost", "charge"))
-    return _row("cost", f"{cost}        charge  {charge}")
+    saved = saved_words(receipt)
+    line = _row("cost", f"{cost}        charge  {charge}")
+    if len(line) + len(saved) + 6 <= WIDTH:
+        return f"{line}      {saved}".rstrip()
+    return f"{line}\n{_row('', saved)}"
 
 
 def _row(label: str, value: str) -> str:

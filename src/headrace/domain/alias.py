@@ -1,4 +1,4 @@
-"""Aliases: names of the operator's own that point at models."""
+"""Aliases: names of the operator's own that point at models or routers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ AliasSource: TypeAlias = Literal["api", "file"]
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A name that stands for a model, and the models that are tried after it when it fails.
+    """A name that stands for a model or a router, and the models that are tried after it when it fails.
 
-    An alias points at models, never at another alias. Times are microseconds since 1970 UTC; one that stands in the
-    configuration file has none.
+    An alias never points at another alias. Times are microseconds since 1970 UTC; one that stands in the configuration
+    file has none.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Alias:
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The models in the order in which they are tried."""
+        """What it points at and its fallbacks, in the order in which they are tried."""
         return (self.points_to, *self.fallbacks)
 
 

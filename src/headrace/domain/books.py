@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from headrace.domain.errors import MeteringUnavailable
 from headrace.domain.plan import Excluded
 from headrace.domain.price import Line, PriceVersion
+from headrace.domain.routing import Decision
 from headrace.domain.usage import Usage
 
 
@@ -28,7 +29,8 @@ class Bound:
 class RequestStart:
     """The request that an attempt belongs to, as it is first written; `tags` are the caller's own dimensions of use.
 
-    `excluded` is what its plan left out, from the start or because it rested.
+    `excluded` is what its plan left out, from the start or because it rested; `decision` is a router's, if one was
+    asked.
     """
 
     request_id: str
@@ -42,6 +44,7 @@ class RequestStart:
     route: str | None = None
     tags: tuple[str, ...] = ()
     excluded: tuple[Excluded, ...] = ()
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)

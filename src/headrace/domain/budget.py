@@ -6,12 +6,15 @@ spent in one never counts in the next, and a hold that was taken in a window set
 
 from __future__ import annotations
 
+import bisect
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 MICROS = 1_000_000
+HOUR_SECONDS = 3_600
 PLATFORM_SCOPE = "platform"
 BUDGET_PREFIX = "budget:"
 BALANCE_PREFIX = "balance:"
@@ -97,12 +100,9 @@ def window_bounds(window: Window, zone: ZoneInfo, at_micros: int) -> tuple[int |
     """Return when a window begins and ends, in microseconds since 1970 UTC; days begin at the zone's midnight."""
     if window is Window.TOTAL:
         return None, None
-    local = datetime.datetime.fromtimestamp(at_micros // MICROS, zone)
     if window is Window.HOUR:
-        offset = _micros(local.utcoffset() or datetime.timedelta())
-        starts = at_micros - (at_micros + offset) % (3600 * MICROS)
-        return starts, starts + 3600 * MICROS
-    first = local.date()
+        return _hour(at_micros // MICROS, zone)
+    first = datetime.datetime.fromtimestamp(at_micros // MICROS, zone).date()
     if window is Window.WEEK:
         first -= datetime.timedelta(days=first.weekday())
     elif window is Window.MONTH:
@@ -116,13 +116,31 @@ def _next(first: datetime.date, window: Window) -> datetime.date:
     return first + datetime.timedelta(days=7 if window is Window.WEEK else 1)
 
 
+def _hour(at: int, zone: ZoneInfo) -> tuple[int, int]:
+    """Return the hour of the zone's clock; where the clock is set to other minutes, an hour ends and another begins."""
+    past = _past_the_hour(at, zone)
+    starts, ends = at - past, at - past + HOUR_SECONDS
+    if _past_the_hour(starts, zone):
+        starts = _first_second(starts, at, lambda second: _past_the_hour(second, zone) == past - (at - second))
+    if _past_the_hour(ends - 1, zone) != HOUR_SECONDS - 1:
+        ends = _first_second(at, ends, lambda second: _past_the_hour(second, zone) != past + (second - at))
+    return starts * MICROS, ends * MICROS
+
+
+def _past_the_hour(at: int, zone: ZoneInfo) -> int:
+    """Return how many seconds the zone's clock is past the full hour."""
+    offset = datetime.datetime.fromtimestamp(at, zone).utcoffset() or datetime.timedelta()
+    return (at + int(offset.total_seconds())) % HOUR_SECONDS
+
+
+def _first_second(before: int, after: int, is_reached: Callable[[int], bool]) -> int:
+    """Return the first second, after one and not after another, at which something is reached that then stays so."""
+    return before + 1 + bisect.bisect_left(range(before + 1, after), True, key=is_reached)
+
+
 def _midnight(day: datetime.date, zone: ZoneInfo) -> int:
     midnight = datetime.datetime(day.year, day.month, day.day, tzinfo=zone)
     return int(midnight.timestamp()) * MICROS
-
-
-def _micros(delta: datetime.timedelta) -> int:
-    return delta // datetime.timedelta(microseconds=1)
 
 
 def _utc_label(at_micros: int) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from headrace.domain.access import Caller
 from headrace.domain.catalog import Capability
 from headrace.domain.json_value import JsonValue
+from headrace.domain.router import RoutingPreference
 from headrace.domain.usage import Quantities
 
 
@@ -51,6 +52,7 @@ class Envelope:
     `output_cap` is the caller's cap, or None. `body_bytes` bounds the prompt: a byte-level tokenizer cannot make
     more tokens than bytes, but for `media`. `choices` is OpenAI's `n`. `units` are the most that the call can use of
     what is priced by the piece. `prompt_tokens` is how many one choice has, where they were counted.
+    `predicted_tokens` bounds what is billed as output beside the cap: a prediction that the answer does not follow.
     """
 
     model: str
@@ -63,6 +65,7 @@ class Envelope:
     media: Media = NO_MEDIA
     units: Quantities = ()
     prompt_tokens: int | None = None
+    predicted_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,10 @@ class Call:
 
     `fallbacks` are the names that the caller lists after the model; `may_substitute` is False when only the model
     that was asked for may answer. `passed_headers` are those that an upstream of the same dialect is told. `origin` is
-    the call as it came, where this one is its translation.
+    the call as it came, where this one is its translation. `affinity` names the session at a router, `none` where the
+    caller wants none; `switch_spend_ppm` is how much a session may spend on leaving warm caches, in parts per million
+    of what staying costs. `routing_preference` is what the managed router is asked for. All three are None where the
+    caller says nothing.
     """
 
     request_id: str
@@ -86,3 +92,6 @@ class Call:
     may_substitute: bool = True
     passed_headers: tuple[tuple[str, str], ...] = ()
     origin: Call | None = None
+    affinity: str | None = None
+    switch_spend_ppm: int | None = None
+    routing_preference: RoutingPreference | None = None

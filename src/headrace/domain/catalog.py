@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from headrace.domain.credential import Credential
+from headrace.domain.intervals import Interval
 from headrace.domain.price import PriceVersion
 
 
@@ -134,6 +135,7 @@ class Model:
     in `best_effort` works without being reliable, and is not in `capabilities`. It is gone from `retired_on` on.
     `refused_fields` are request fields that it takes only with their default value. `max_image_tokens` and so on are
     the most input tokens that one image, one piece of audio or one file makes; None stands for the whole context.
+    `strength` is how well it answers, in logits, None where no dated evaluation is known.
     """
 
     id: str
@@ -160,6 +162,7 @@ class Model:
     max_image_tokens: int = DEFAULT_IMAGE_TOKENS
     max_audio_tokens: int | None = None
     max_file_tokens: int | None = None
+    strength: Interval | None = None
 
     def price_on(self, day: str) -> PriceVersion | None:
         """Return the price in force on an ISO date, or None when there is none yet."""

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 Speaker: TypeAlias = Literal["user", "assistant"]
 # More of one message is not read: the encoder sees no more than its first tokens, and the time is bounded so.
 MAX_TURN_CHARS = 600
-MAX_USER_TURNS = 5
+MAX_USER_TURNS = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ HeadraceError
 │   ├── UpstreamRateLimited    429   ├── UpstreamTruncated  502
 │   ├── UpstreamUnavailable    502   ├── UpstreamProtocol   502
 │   ├── UpstreamQuota          502   ├── UpstreamStalled    504
-│   └── UpstreamTls            502   └── UpstreamResting    503
+│   ├── UpstreamTls            502   ├── UpstreamResting    503
+│   └── UpstreamNonconforming  502
 └── PlatformError          Headrace itself
     ├── MeteringUnavailable    503   ├── EngineFailed       503
     ├── ShuttingDown           503   ├── InternalError      500
@@ -248,6 +249,12 @@ class UpstreamProtocol(UpstreamError):
     """The upstream's answer was not valid in its dialect."""
 
     default_code = "upstream_protocol"
+
+
+class UpstreamNonconforming(UpstreamError):
+    """The model's answer is whole, but has not the form that was asked for."""
+
+    default_code = "structured_output_invalid"
 
 
 class PlatformError(HeadraceError):

@@ -169,15 +169,10 @@ class CredentialHealth:
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """What is known of one target now; rates are moving averages, None until something was measured.
-
-    `resting` is the target's own rest: its credentials may rest apart.
-    """
+    """What is known of one target now; `resting` is the target's own rest: its credentials may rest apart."""
 
     provider: str
     model_id: str
     breaker: BreakerState
     resting: Resting | None
     in_flight: int
-    first_event_seconds: float | None
-    tokens_per_second: float | None

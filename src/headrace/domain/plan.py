@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from headrace.domain.catalog import Model, Provider
 from headrace.domain.credential import Credential
+from headrace.domain.errors import CallerError
 from headrace.domain.price import PriceVersion
 from headrace.domain.routing import Decision
 from headrace.domain.secret import Secret
@@ -60,6 +61,27 @@ class Excluded:
     provider: str
     code: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Where a router sends a call: every target that can serve it, in order, those that rest now among them.
+
+    `problem` is why none can, None where one can.
+    """
+
+    decision: Decision
+    targets: tuple[Target, ...]
+    excluded: tuple[Excluded, ...] = ()
+    problem: CallerError | None = None
+
+    @property
+    def chosen(self) -> tuple[Target, ...]:
+        """The target that the router chose, with each of its credentials; the first where all of them rest."""
+        first = self.decision.chosen
+        place = None if first is None else (first.model_id, first.provider)
+        named = [each for each in self.targets if (each.model.id, each.provider.name) == place]
+        return tuple(named or [each for each in self.targets if each.is_sibling_of(self.targets[0])])
 
 
 @dataclass(frozen=True, slots=True)

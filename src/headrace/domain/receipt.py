@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from headrace.domain.plan import Excluded
 from headrace.domain.price import Line
+from headrace.domain.routing import Decision
 from headrace.domain.usage import Usage
 
 
@@ -56,7 +57,10 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One request with its attempts in order, and the targets that its plan left out."""
+    """One request with its attempts in order, and the targets that its plan left out.
+
+    `decision` is what a router decided, None where none was asked or its decision is forgotten.
+    """
 
     request_id: str
     operation: str
@@ -70,6 +74,12 @@ class Receipt:
     received_at_micros: int
     attempts: tuple[AttemptRecord, ...]
     excluded: tuple[Excluded, ...] = ()
+    decision: Decision | None = None
+
+    @property
+    def cost_nano(self) -> int:
+        """What the operator owes upstream for all its attempts."""
+        return sum(each.cost_nano for each in self.attempts)
 
     @property
     def served_by(self) -> str | None:

@@ -15,12 +15,25 @@ MANAGED_ROUTER = "inference-router"
 RouterSource: TypeAlias = Literal["api", "preset"]
 
 
+def names_router(name: str) -> bool:
+    """Whether a name that stands where a model may stand means a router, stored, preset or managed."""
+    return name == MANAGED_ROUTER or name.startswith(PREFIX)
+
+
 class Preference(StrEnum):
     """How a pool is ranked; `none` is the order in which it is written."""
 
     NONE = "none"
     CHEAPEST = "cheapest"
     FASTEST = "fastest"
+
+
+class RoutingPreference(StrEnum):
+    """What a caller of the managed router asks for: little cost, much quality, or what is worth its cost."""
+
+    BUDGET = "budget"
+    BALANCED = "balanced"
+    QUALITY = "quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +62,23 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """The wish that a reference model answers a share of the requests too, 0 to 1, for so much a day at the most.
+
+    `max_nano_per_day` is in nano-dollars for each day of UTC.
+    """
+
+    model: str
+    share: float
+    max_nano_per_day: int
+
+
+@dataclass(frozen=True, slots=True)
 class Router:
     """A router as it is stored; times are microseconds since 1970 UTC.
 
     `min_score` replaces the calibrated threshold under which no task matches. `max_cost_nano` leaves out targets that
-    are expected to cost more for one request, in nano-dollars.
+    are expected to cost more for one request, in nano-dollars. `shadow` is None unless answers are to be compared.
     """
 
     uuid: str
@@ -66,11 +91,22 @@ class Router:
     created_at_micros: int = 0
     changed_at_micros: int = 0
     source: RouterSource = "api"
+    shadow: Shadow | None = None
 
     @property
     def model_name(self) -> str:
         """What a caller writes as the model."""
         return PREFIX + self.name
+
+    @property
+    def named_models(self) -> frozenset[str]:
+        """Every name in its pools and among its fallbacks."""
+        return frozenset(self.fallbacks).union(*(each.models for each in self.policies))
+
+    @property
+    def used_names(self) -> frozenset[str]:
+        """Every name that it depends on: those, and its shadow's."""
+        return self.named_models if self.shadow is None else self.named_models | {self.shadow.model}
 
     def policy_of(self, slug: str) -> Policy | None:
         """Return the policy of a task by its slug, or None."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headrace.domain.router import Task
+from headrace.domain.switching import SwitchRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,10 @@ class TaskSet:
 
 @dataclass(frozen=True, slots=True)
 class PromptFigures:
-    """What a prompt asks of a model: `difficulty` is how much a strong model gains over a weak one, about -3 to 3.
+    """What a prompt asks of a model: `difficulty` in logits, about -3 to 3, 0 being average.
 
-    `output_tokens` is the predicted length of an average model's answer.
+    The harder it is, the more a strong model gains over a weak one. `output_tokens` is the predicted length of an
+    average model's answer.
     """
 
     difficulty: float
@@ -36,7 +38,7 @@ class Match:
 
     `best` is the likeliest task and `score` the probability that it is right, 0 to 1; `matched` says whether that is
     enough for the calibrated threshold. `closest_example` is the number, from 1, of the likeliest task's example that
-    the prompt is most like, None without examples. `features` are the prompt's vector, 384 little-endian float16: from
+    the prompt is most like, None without examples. `features` are the prompt's vector, 640 little-endian float16: from
     it, and not from the prompt, a decision can be made again.
     """
 
@@ -75,7 +77,9 @@ class Decision:
     `route` is the matched task's slug, None when nothing matched. `basis` is why: `matched`, `no_match`, `no_text`,
     `tool_loop`, `affinity`, `switch_vetoed`, `managed` or `unread` (the matcher was not there). `policy` is how the
     pool was ranked. `runner_up` is the second likeliest task. `reference_nano` is what the dearest target that could
-    have served is expected to cost: what a saving is measured against.
+    have served is expected to cost: what a saving is measured against. `decided_micros` is how long deciding took.
+    `session` is the name of the caller's session, and `switch` how leaving its warm cache was weighed; None where there
+    was none to leave.
     """
 
     router: str
@@ -94,6 +98,7 @@ class Decision:
     decided_micros: int
     session: str | None = None
     reference_nano: int | None = None
+    switch: SwitchRecord | None = None
 
     @property
     def chosen(self) -> RoutedTarget | None:

@@ -18,6 +18,7 @@ class Limits:
 
     `engine_memory_mib` is what all embedded engines together may take, None for no limit.
     `breaker_failures` in a row make a target rest; 0 lets none rest. With `keep_responses_days` 0 no response is kept.
+    What routers decided is kept for `keep_decisions_days`.
     """
 
     max_body_bytes: int = 16 * 1024 * 1024
@@ -34,6 +35,7 @@ class Limits:
     drain_seconds: int = 30
     breaker_failures: int = 3
     keep_responses_days: int = 30
+    keep_decisions_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)

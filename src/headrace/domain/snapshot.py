@@ -10,7 +10,7 @@ from headrace.domain.alias import Alias
 from headrace.domain.budget import Budget
 from headrace.domain.catalog import Listed, Provider
 from headrace.domain.rate_limit import ScopedLimits
-from headrace.domain.router import Router
+from headrace.domain.router import Presets, Router
 from headrace.domain.routing import TaskSet
 from headrace.domain.team import Team
 
@@ -22,6 +22,7 @@ class Snapshot:
     `models` maps a model id to its entries in order of preference (one per provider that serves it); `keys` maps
     the public id of a credential to its stored form. A name in `aliases` that is a model's id too means the model.
     `routers` are by name, the catalog's presets among them, and `task_sets` what their prompts are matched against.
+    `presets` are the catalog's routers and tasks as it describes them.
     """
 
     version: int
@@ -34,3 +35,4 @@ class Snapshot:
     limits: Mapping[str, ScopedLimits] = field(default_factory=dict[str, ScopedLimits])
     routers: Mapping[str, Router] = field(default_factory=dict[str, Router])
     task_sets: Mapping[str, TaskSet] = field(default_factory=dict[str, TaskSet])
+    presets: Presets = field(default_factory=Presets)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 from headrace.domain.access import Caller
 from headrace.domain.errors import BodyTooLarge, InvalidRequest, Unauthenticated, UnsupportedMedia, WrongHost
@@ -102,7 +103,7 @@ def identify(scope: Scope, snapshot: Snapshot, identity: Identity) -> Caller:
 
 
 def check_json(scope: Scope) -> None:
-    """Raise UnsupportedMedia unless the body is plain JSON."""
+    """Raise UnsupportedMedia unless the body is plain JSON, InvalidRequest when the query names a model beside it."""
     kinds = headers_named(scope, b"content-type")
     kind = kinds[0].decode("latin-1").lower() if len(kinds) == 1 else ""
     media, _, parameters = kind.partition(";")
@@ -112,6 +113,13 @@ def check_json(scope: Scope) -> None:
     encodings = headers_named(scope, b"content-encoding")
     if any(value.strip().lower() != b"identity" for value in encodings):
         raise UnsupportedMedia("A compressed request body is not accepted; send it plain.")
+    query = scope.get("query_string", b"")
+    if query and "model" in parse_qs(query.decode("latin-1"), keep_blank_values=True):
+        raise InvalidRequest(
+            'The model stands in the query string; name it once, as "model" in the body.',
+            code="model_named_twice",
+            param="model",
+        )
 
 
 async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:

@@ -58,9 +58,21 @@ SENDS = (
     "idempotency-replayed",
     "x-headrace-cache",
     "x-headrace-cache-source",
+    "x-model-router-selected-route",
+    "x-headrace-router",
+    "x-headrace-route-score",
+    "x-headrace-route-basis",
+    "x-headrace-session",
     *NAMES,
 )
-READS = ("idempotency-key", "x-headrace-fallback", "x-headrace-tags", "cache-control")
+READS = (
+    "idempotency-key",
+    "x-headrace-fallback",
+    "x-headrace-tags",
+    "cache-control",
+    "x-model-affinity",
+    "x-routing-max-switch-spend-pct",
+)
 
 
 def _entry(does: str, gives: Any, takes: Any, media: tuple[str, ...] = (JSON,)) -> Entry:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from headrace.domain.call import Call, Dialect, Operation
 from headrace.domain.errors import HeadraceError
+from headrace.domain.plan import Plan
 from headrace.domain.snapshot import Snapshot
 from headrace.http.edge import (
     OFFLOAD_BYTES,
@@ -35,17 +36,20 @@ from headrace.services.idempotency import HEADER as IDEMPOTENCY_HEADER
 from headrace.services.idempotency import Idempotency
 from headrace.services.identity import Identity
 from headrace.services.limits import Limits
-from headrace.services.resolve import plan_call
+from headrace.services.planning import Planner
 from headrace.services.response_cache import CACHE_CONTROL, ResponseCache
 from headrace.services.responses import Responses
+from headrace.services.shadows import Shadows
 from headrace.services.snapshots import Snapshots
 from headrace.services.turn import run_turn
 from headrace.services.turn_parts import TurnParts
+from headrace.wire.affinity import AFFINITY, SWITCH_SPEND, affinity_of, switch_spend_of
 from headrace.wire.dialect_errors import error_body, error_frame
 from headrace.wire.dialect_headers import passed_headers
 from headrace.wire.fallbacks import HEADER as FALLBACK_HEADER
 from headrace.wire.fallbacks import may_substitute, take_fallbacks
 from headrace.wire.json_strict import decode_object
+from headrace.wire.routing_preference import take_preference
 from headrace.wire.tags import HEADER as TAGS_HEADER
 from headrace.wire.tags import tags_of
 
@@ -63,6 +67,8 @@ class InferenceParts:
     idempotency: Idempotency
     rates: Limits
     cache: ResponseCache
+    planner: Planner
+    shadows: Shadows
 
 
 class InferenceEndpoint:
@@ -118,7 +124,7 @@ class _Request:
         if name is not None:
             digest = hashlib.sha256(body).hexdigest()
             self._asked = Asked(caller.key_id, self._route.path, name, digest, self._sink.request_id)
-        fallbacks = take_fallbacks(fields)
+        fallbacks, preference = take_fallbacks(fields), take_preference(fields)
         return Call(
             request_id=self._sink.request_id,
             operation=self._route.operation,
@@ -131,6 +137,9 @@ class _Request:
             fallbacks=fallbacks,
             may_substitute=may_substitute(headers_named(scope, FALLBACK_HEADER)),
             passed_headers=passed_headers(self._route.dialect, functools.partial(headers_named, scope)),
+            affinity=affinity_of(headers_named(scope, AFFINITY)),
+            switch_spend_ppm=switch_spend_of(headers_named(scope, SWITCH_SPEND)),
+            routing_preference=preference,
         )
 
     async def _run_turn(self, call: Call, snapshot: Snapshot) -> None:
@@ -155,13 +164,17 @@ class _Request:
             await self._plan_and_run(snapshot, call, sink)
 
     async def _plan_and_run(self, snapshot: Snapshot, call: Call, sink: Sink) -> None:
-        with self._standing.admit(call, plan_call(call, snapshot)) as plan:
+        planned = await self._parts.planner.plan(call, snapshot, self._standing.require_room)
+        with self._standing.admit(call, planned) as plan:
+            run = functools.partial(self._answer, call, plan)
             if call.caller.cache_seconds is None:
-                await run_turn(self._parts.turn, call, plan, sink)
+                await run(sink)
                 return
-            run = functools.partial(run_turn, self._parts.turn, call, plan)
             wishes = headers_named(self._scope, CACHE_CONTROL)
             await self._parts.cache.serve(call, plan, wishes, sink, run)
+
+    async def _answer(self, call: Call, plan: Plan, sink: Sink) -> None:
+        await run_turn(self._parts.turn, call, plan, self._parts.shadows.over(call, plan, sink))
 
     async def _refuse(self, error: HeadraceError) -> None:
         sink = self._sink

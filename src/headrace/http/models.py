@@ -15,6 +15,7 @@ from headrace.domain.errors import NotFound
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.names import did_you_mean
 from headrace.domain.snapshot import Snapshot
+from headrace.http.router_models import find_router_object, router_objects
 from headrace.wire.price_json import shown_rates
 
 
@@ -25,7 +26,7 @@ def model_list(snapshot: Snapshot, caller: Caller) -> JsonObject:
         model_object(entry) for entry in entries if entry.availability.available and caller.may_call(entry.model.id)
     ]
     aliases = [alias_object(alias, entry) for alias, entry in callable_aliases(snapshot, caller)]
-    return {"object": "list", "data": [*models, *aliases]}
+    return {"object": "list", "data": [*models, *aliases, *router_objects(snapshot, caller)]}
 
 
 def callable_aliases(snapshot: Snapshot, caller: Caller) -> Iterator[tuple[Alias, Listed]]:
@@ -37,7 +38,10 @@ def callable_aliases(snapshot: Snapshot, caller: Caller) -> Iterator[tuple[Alias
 
 
 def one_model(snapshot: Snapshot, caller: Caller, model_id: str) -> JsonObject:
-    """Return one model; one that exists but cannot be called now says why."""
+    """Return one model or router; a model that exists but cannot be called now says why."""
+    router = find_router_object(snapshot, caller, model_id)
+    if router is not None:
+        return router
     entry, alias = listed_model(snapshot, caller, model_id), named_alias(snapshot, model_id)
     return model_object(entry) if alias is None else alias_object(alias, entry)
 
@@ -85,6 +89,7 @@ def model_object(entry: Listed) -> JsonObject:
         "type": model.kind.value,
         "name": model.display_name,
         "provider": model.provider,
+        "runs_here": model.local is not None,
         "context_length": model.context_length,
         "max_output_tokens": model.max_output_tokens,
         "capabilities": _names(model.capabilities),

@@ -47,7 +47,27 @@ class Listening:
 
 
 class GatewayServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to its owner."""
+    """A uvicorn server on our own sockets that leaves signals to its owner and gives a handshake as long as a head."""
+
+    def __init__(self, config: GuardedConfig) -> None:
+        super().__init__(config)
+        self._guarded = config
+        self._drains_since: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; uvicorn's own way has no deadline for TLS, and the event loop's is a minute."""
+        config, loop = self._guarded, asyncio.get_running_loop()
+        deadline = config.limits.head_seconds if config.is_ssl else None
+        self.servers = [
+            await loop.create_server(
+                self._connection, sock=each, ssl=config.ssl, ssl_handshake_timeout=deadline, backlog=config.backlog
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
+
+    def _connection(self) -> GuardedProtocol:
+        return GuardedProtocol(self._guarded, self.server_state, app_state={})
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -57,6 +77,15 @@ class GatewayServer(uvicorn.Server):
     def drain(self) -> None:
         """Take no new requests and end when those in flight have ended."""
         self.should_exit = True
+        self._drains_since = asyncio.get_running_loop().time()
+
+    @property
+    def drain_seconds_left(self) -> float:
+        """How long what is in flight may still go on."""
+        seconds, since = self.config.timeout_graceful_shutdown or 0, self._drains_since
+        if since is None or self.force_exit:
+            return 0
+        return max(0, seconds - (asyncio.get_running_loop().time() - since))
 
     async def on_tick(self, counter: int) -> bool:
         """Inspect the connections about once a second."""

@@ -13,6 +13,7 @@ class AttemptEnd:
     """How one attempt ended; durations in seconds, amounts in nano-dollars.
 
     `ending` is a Settlement's ending, or "voided". `credential` is the label of the provider's that was used, if any.
+    `stream` says that the answer came event by event; a whole one has its first event at its end.
     """
 
     request_id: str
@@ -28,6 +29,7 @@ class AttemptEnd:
     cost_nano: int
     charge_nano: int
     credential: str | None = None
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.domain.conversation import Conversation
 from headrace.domain.router import Correction, Presets, Router
 from headrace.domain.routing import Decision, Match, PromptFigures, TaskSet
+from headrace.domain.shadow import ShadowAnswer, Verdict
+from headrace.domain.strength import Strength
 
 
 class PromptScorer(Protocol):
@@ -31,6 +33,18 @@ class PromptScorer(Protocol):
         ...
 
 
+class TokenReader(Protocol):
+    """A loaded encoder of texts; it blocks, and several threads may use it at once."""
+
+    def tokens(self, text: str) -> list[int]:
+        """Return the text's tokens with the two that frame them."""
+        ...
+
+    def packed_vector(self, tokens: list[int]) -> bytes:
+        """Return the unit vector of at most 512 tokens: 384 little-endian float32."""
+        ...
+
+
 class RouterStore(Protocol):
     """Stored routers and the corrections of their routes."""
 
@@ -50,8 +64,49 @@ class RouterStore(Protocol):
         """Store a correction, or replace the one of the same request."""
         ...
 
+    async def take_back(self, request_id: str) -> bool:
+        """Forget the correction of a request; returns whether there was one."""
+        ...
+
     async def corrections(self) -> tuple[Correction, ...]:
         """Return every correction, oldest first."""
+        ...
+
+
+class ShadowStore(Protocol):
+    """Requests that a reference model answered too; their texts are kept in Blobs."""
+
+    async def begin(self, answer: ShadowAnswer, day_micros: int, most_nano: int) -> bool:
+        """Store an answer that is to be made, if what its router's answers since then amount to leaves room for it."""
+        ...
+
+    async def finish(self, request_id: str, amount_nano: int, failure: str | None) -> None:
+        """Note what an answer cost, and that it is kept, or what went wrong."""
+        ...
+
+    async def get(self, request_id: str) -> ShadowAnswer | None:
+        """Return one, or None."""
+        ...
+
+    async def list(
+        self, router_uuid: str, limit: int, before: tuple[int, str] | None = None, *, unjudged: bool = False
+    ) -> tuple[ShadowAnswer, ...]:
+        """Return the newest answers of a router first; with `before`, those before that time and request only.
+
+        With `unjudged` those only that are kept and without a verdict.
+        """
+        ...
+
+    async def judge(self, request_id: str, verdict: Verdict, judge: str, at_micros: int) -> bool:
+        """Store a verdict, or replace it; returns whether there is such an answer, and it is kept."""
+        ...
+
+    async def verdicts(self, router_uuid: str, since_micros: int, until_micros: int) -> Mapping[Verdict, int]:
+        """Return how often there was which verdict, on requests from then up to then."""
+        ...
+
+    async def sweep(self, before_micros: int) -> int:
+        """Forget older answers; returns how many."""
         ...
 
 
@@ -59,7 +114,23 @@ class PresetSource(Protocol):
     """The presets of the catalog."""
 
     def read(self) -> Presets:
-        """Return them; raises ConfigInvalid."""
+        """Return them; blocks, so call it off the loop; raises ConfigInvalid."""
+        ...
+
+    def digest(self) -> str:
+        """Return a text that changes when a file is added, removed or written; cheap enough to poll."""
+        ...
+
+
+class StrengthSource(Protocol):
+    """What is known of how well models answer."""
+
+    def read(self) -> tuple[Strength, ...]:
+        """Return it; blocks, so call it off the loop; raises ConfigInvalid."""
+        ...
+
+    def digest(self) -> str:
+        """Return a text that changes when the operator's file is added, removed or written; cheap enough to poll."""
         ...
 
 
@@ -85,8 +156,17 @@ class RoutedRequest:
 class Decisions(Protocol):
     """Decisions of the past, from the ledger's requests."""
 
-    async def since(self, router: str, since_micros: int, limit: int) -> tuple[RoutedRequest, ...]:
-        """Return the newest requests that the router decided since then, oldest first."""
+    async def since(
+        self, router: str, since_micros: int, limit: int, before: tuple[int, str] | None = None
+    ) -> tuple[RoutedRequest, ...]:
+        """Return the newest requests that the router decided since then, oldest first.
+
+        With `before`, a time and a request's id, those before that request only: so all are read page by page.
+        """
+        ...
+
+    async def count(self, router: str, since_micros: int, until_micros: int) -> int:
+        """Return how many requests the router decided from then up to then."""
         ...
 
     async def get(self, request_id: str) -> RoutedRequest | None:

@@ -1,4 +1,4 @@
-"""What an alias may be: a free name that points at models of the catalog, wherever it was asked for."""
+"""What an alias may be: a free name that points at models of the catalog or at a router, wherever it was asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from headrace.domain.alias import MAX_FALLBACKS, WrittenAlias, is_alias_name
 from headrace.domain.errors import Conflict, HeadraceError, InvalidRequest
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.names import did_you_mean
+from headrace.domain.router import MANAGED_ROUTER, PREFIX, Router, names_router
 from headrace.domain.snapshot import Snapshot
 
 
@@ -22,7 +23,7 @@ class WantedAlias:
 
 
 def check_wanted(wanted: WantedAlias, snapshot: Snapshot) -> None:
-    """Raise unless the name is free for an alias and everything it points at is a model."""
+    """Raise unless the name is free for an alias, and it points at a model or a router and falls back on models."""
     if not is_alias_name(wanted.name):
         raise InvalidRequest(
             '"name" must be 1 to 128 letters, digits and . _ : - in parts separated by /, each beginning with a letter'
@@ -33,7 +34,14 @@ def check_wanted(wanted: WantedAlias, snapshot: Snapshot) -> None:
         raise Conflict(
             f'"{wanted.name}" is the id of a model; choose another name.', code="alias_is_model", param="name"
         )
-    _check_model(wanted.points_to, "points_to", snapshot)
+    if names_router(wanted.name):
+        raise InvalidRequest(
+            f'"{wanted.name}" is a name of routers; choose one without "{PREFIX}" in front.', param="name"
+        )
+    if names_router(wanted.points_to) and wanted.points_to not in snapshot.models:
+        _check_router(wanted, snapshot)
+    else:
+        _check_model(wanted.points_to, "points_to", snapshot)
     for name in wanted.fallbacks:
         _check_model(name, "fallbacks", snapshot)
     chain = (wanted.points_to, *wanted.fallbacks)
@@ -51,6 +59,17 @@ def check_written(written: Iterable[WrittenAlias], stored: frozenset[str], snaps
         raise config_invalid(found)
 
 
+def check_unused(name: str, snapshot: Snapshot) -> None:
+    """Raise Conflict when a router sends requests to an alias, naming the routers."""
+    routers = _routers_with(name, snapshot)
+    if routers:
+        raise Conflict(
+            f'The alias "{name}" is in the pools of {", ".join(each.model_name for each in routers)}: take it out there'
+            " first.",
+            code="alias_in_use",
+        )
+
+
 def _findings(written: WrittenAlias, stored: frozenset[str], snapshot: Snapshot) -> Iterator[Finding]:
     path = f"aliases.{written.name}"
     if written.name in stored:
@@ -64,6 +83,29 @@ def _findings(written: WrittenAlias, stored: frozenset[str], snapshot: Snapshot)
 
 def _path(path: str, error: HeadraceError) -> str:
     return path if error.param in (None, "name") else f"{path}.{error.param}"
+
+
+def _check_router(wanted: WantedAlias, snapshot: Snapshot) -> None:
+    name = wanted.points_to.removeprefix(PREFIX)
+    if wanted.points_to != MANAGED_ROUTER and name not in snapshot.routers:
+        hint = did_you_mean(name, snapshot.routers)
+        raise InvalidRequest(
+            f'No router named "{name[:128]}". {hint or "`headrace routers list` lists them."}',
+            code="router_not_found",
+            param="points_to",
+        )
+    routers = _routers_with(wanted.name, snapshot)
+    if routers:
+        raise InvalidRequest(
+            f'"{wanted.name}" is in the pools of {", ".join(each.model_name for each in routers)}, and a router sends'
+            f' requests to models, never to a router: it cannot point at "{wanted.points_to}".',
+            code="router_in_router",
+            param="points_to",
+        )
+
+
+def _routers_with(alias: str, snapshot: Snapshot) -> list[Router]:
+    return [each for each in snapshot.routers.values() if alias in each.used_names]
 
 
 def _check_model(name: str, param: str, snapshot: Snapshot) -> None:

@@ -12,20 +12,23 @@ from headrace.domain.errors import Conflict, NotFound
 from headrace.domain.names import did_you_mean
 from headrace.ports.ambient import Clock
 from headrace.ports.stores import AliasStore
-from headrace.services.alias_rules import WantedAlias, check_wanted
+from headrace.services.alias_rules import WantedAlias, check_unused, check_wanted
 from headrace.services.snapshots import Snapshots
 
 Check: TypeAlias = Callable[[Alias | None], None]
 
 
 class Aliases:
-    """Changes aliases one change at a time; requests that run keep the target that they began with."""
+    """Changes aliases one change at a time; requests that run keep the target that they began with.
 
-    def __init__(self, store: AliasStore, snapshots: Snapshots, clock: Clock) -> None:
+    `turn` is the lock that changes of routers take too, because each may be in the other's way.
+    """
+
+    def __init__(self, store: AliasStore, snapshots: Snapshots, clock: Clock, turn: asyncio.Lock | None = None) -> None:
         self._store = store
         self._snapshots = snapshots
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Lock() if turn is None else turn
 
     def list(self) -> tuple[Alias, ...]:
         """Return every alias by name."""
@@ -70,11 +73,12 @@ class Aliases:
             return alias, present is None
 
     async def remove(self, name: str, check: Check) -> Alias:
-        """Forget an alias and return what it was; raises NotFound."""
+        """Forget an alias and return what it was; raises NotFound, and Conflict while it is in a router's pools."""
         async with self._turn:
             alias = self.find(name)
             _check_changeable(name, alias)
             check(alias)
+            check_unused(name, self._snapshots.current())
             await self._store.remove(name)
             await self._snapshots.publish_named()
             return alias

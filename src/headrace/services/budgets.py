@@ -26,6 +26,7 @@ from headrace.domain.snapshot import Snapshot
 
 MOST_REMEMBERED = 10_000
 HEED_THE_CAP = frozenset({Operation.CHAT, Operation.COMPLETIONS})
+_OWN_SCOPES = ("key:", "team:")
 _PERIODS: Mapping[Window, str] = {
     Window.HOUR: " this hour",
     Window.DAY: " today",
@@ -78,10 +79,15 @@ class Budgets:
         return drawn.scopes
 
     def refusal(self, call: Call, target: Target, bound: Bound, refused: Refused) -> PaymentRequired:
-        """Return the error for a bound that a scope does not allow, with the output cap that it would allow."""
+        """Return the error for a bound that a scope does not allow, with the output cap that it would allow.
+
+        What the platform or a model has left is the operator's to know: a key hears that it does not suffice.
+        """
         affordable = affordable_cap(call, target.price, bound, refused.affordable_nano)
         if refused.scope.startswith(BALANCE_PREFIX):
             return self._balance_refusal(call, bound, refused, affordable)
+        if not (call.caller.is_admin or self._scope(refused.scope).startswith(_OWN_SCOPES)):
+            return self._operators_refusal(call, bound, refused)
         advice = f"Lower max_tokens to {affordable} or raise" if affordable else "Shorten the prompt or raise"
         return PaymentRequired(
             f"This request could cost up to ${format_nano(bound.amount_nano)}; {self._named(call, refused.scope)}"
@@ -97,7 +103,7 @@ class Budgets:
         if budget is None or budget.mode is not BudgetMode.CLAMP or call.operation not in HEED_THE_CAP:
             return None
         affordable = affordable_cap(call, target.price, bound, refused.affordable_nano)
-        if not 0 < affordable < bound.output_tokens // call.envelope.choices:
+        if not 0 < affordable < bound.output_tokens // call.envelope.choices - call.envelope.predicted_tokens:
             return None
         return replace(call, envelope=replace(call.envelope, output_cap=affordable))
 
@@ -113,9 +119,22 @@ class Budgets:
             names.add(balance_scope(caller.team))
         return _Drawn(tuple(sorted(names)), _latest_start(spans), _earliest_end(spans))
 
-    def _named(self, call: Call, scope: str) -> str:
+    def _scope(self, scope: str) -> str:
+        """Return the scope that a window of a budget is about."""
         budget = self._by_id.get(budget_of(scope) or "")
-        kind, _, name = (scope if budget is None else budget.scope).partition(":")
+        return scope if budget is None else budget.scope
+
+    def _operators_refusal(self, call: Call, bound: Bound, refused: Refused) -> PaymentRequired:
+        return PaymentRequired(
+            f"This request could cost up to ${format_nano(bound.amount_nano)}, which the operator's budget for"
+            f" {self._named(call, refused.scope)} does not allow{self._period(refused.scope)}. Lower max_tokens,"
+            " shorten the prompt, or ask the operator.",
+            code="budget_exceeded",
+            extra={"budget": budget_of(refused.scope) or refused.scope},
+        )
+
+    def _named(self, call: Call, scope: str) -> str:
+        kind, _, name = self._scope(scope).partition(":")
         if kind == "key":
             return f'the key "{call.caller.key_name}"'
         return f'the {kind} "{name}"' if name else f"the {kind}"
@@ -143,7 +162,7 @@ def affordable_cap(call: Call, price: PriceVersion, bound: Bound, affordable_nan
     each = price.dearest_output_pico * price.markup_ppm * call.envelope.choices
     if left < 0 or not each or not bound.output_tokens:
         return 0
-    return left * PICO_PER_NANO * PPM // each
+    return max(0, left * PICO_PER_NANO * PPM // each - call.envelope.predicted_tokens)
 
 
 def _latest_start(spans: list[Span]) -> int:

@@ -100,6 +100,7 @@ def attempt_end(state: AttemptState, closing: Settlement | Void) -> AttemptEnd:
         cost_nano=0 if settled is None else sum(line.cost_nano for line in settled.lines),
         charge_nano=0 if settled is None else sum(line.charge_nano for line in settled.lines),
         credential=None if state.target.credential is None else state.target.credential.label,
+        stream=state.call.envelope.stream,
     )
 
 

@@ -1,7 +1,7 @@
-"""Target health, the one place that knows how targets do: breakers, cool-downs, speed and load.
+"""Target health, the one place that knows how targets do: breakers, cool-downs and load.
 
-It hears of every attempt twice: from the turn, how it went for the target, and as an observer, how fast it was.
-Planning reads it; nothing here sends, waits or decides who is asked next.
+It hears of every attempt from the turn. Planning reads it; nothing here sends, waits or decides who is asked next. How
+fast targets are is route_figures's.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from headrace.domain.credential import Credential
-from headrace.domain.errors import HeadraceError, UpstreamError, UpstreamRefused
+from headrace.domain.errors import HeadraceError, UpstreamError, UpstreamNonconforming, UpstreamRefused
 from headrace.domain.health import Breaker, BreakerRules, Cooldown, CredentialHealth, Resting, TargetState, longer
 from headrace.domain.plan import Target
-from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.services.credential_health import CREDENTIAL_ERRORS, CredentialsHealth
 
 MAX_TARGETS = 4096
-NEWEST_SHARE = 0.2
 BREAKER_OPEN = "breaker_open"
+# The target did its part: what was asked, or what the model made of it, is the reason.
+ANSWERED = (UpstreamRefused, UpstreamNonconforming)
 
 
 @dataclass(slots=True)
@@ -26,8 +26,6 @@ class _Record:
     breaker: Breaker
     cooldown: Cooldown | None = None
     in_flight: int = 0
-    first_event_seconds: float | None = None
-    tokens_per_second: float | None = None
 
 
 class Trial:
@@ -56,7 +54,7 @@ class Trial:
         record.in_flight -= 1
         if self._used is not None:
             self._used.in_flight -= 1
-        if error is None or isinstance(error, UpstreamRefused):
+        if error is None or isinstance(error, ANSWERED):
             record.breaker = record.breaker.succeeded(self._round)
         elif isinstance(error, UpstreamError):
             self._failed(error, status, now)
@@ -119,24 +117,9 @@ class TargetHealth:
                 breaker=record.breaker.state(now),
                 resting=_resting(record, now),
                 in_flight=record.in_flight,
-                first_event_seconds=record.first_event_seconds,
-                tokens_per_second=record.tokens_per_second,
             )
             for (provider, model_id), record in self._records.items()
         )
-
-    def request_ended(self, end: RequestEnd) -> None:
-        """Take no notice: a request says nothing of a target."""
-
-    def attempt_ended(self, end: AttemptEnd) -> None:
-        """Learn how fast the target answered."""
-        if end.first_event_seconds is None:
-            return
-        record = self._record(end.provider, end.model_id)
-        record.first_event_seconds = _averaged(record.first_event_seconds, end.first_event_seconds)
-        seconds = end.duration_seconds - end.first_event_seconds
-        if end.usage is not None and end.usage.output_total and seconds > 0:
-            record.tokens_per_second = _averaged(record.tokens_per_second, end.usage.output_total / seconds)
 
     def _record(self, provider: str, model_id: str) -> _Record:
         key = (provider, model_id)
@@ -165,7 +148,3 @@ def _resting(record: _Record, now: float) -> Resting | None:
     if record.breaker.admits(now):
         return None
     return Resting(BREAKER_OPEN, record.breaker.wait_seconds(now))
-
-
-def _averaged(before: float | None, newest: float) -> float:
-    return newest if before is None else before + NEWEST_SHARE * (newest - before)

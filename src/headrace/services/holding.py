@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from headrace.domain.books import Opening, Refused
 from headrace.domain.call import NO_MEDIA, Call
 from headrace.domain.plan import Endpoint, Excluded, Target
+from headrace.domain.routing import Decision
 from headrace.ports.upstream import Prepared, PromptCounter
 from headrace.services.metering import bound_of, request_start
 from headrace.services.turn_parts import TurnParts
@@ -15,12 +16,12 @@ from headrace.services.turn_parts import TurnParts
 
 @dataclass(frozen=True, slots=True)
 class AttemptPlace:
-    """Which attempt of which turn it is, the route that chose its target, and what the plan left out."""
+    """Which attempt of which turn it is, what a router decided, and what the plan left out."""
 
     attempt_id: str
     turn_index: int
     attempt_index: int
-    route: str | None
+    decision: Decision | None
     excluded: tuple[Excluded, ...] = ()
 
 
@@ -80,7 +81,7 @@ def _opening(
 ) -> Opening:
     return Opening(
         attempt_id=place.attempt_id,
-        request=request_start(call, place.route, place.excluded),
+        request=request_start(call, place.decision, place.excluded),
         turn_index=place.turn_index,
         attempt_index=place.attempt_index,
         model_id=target.model.id,

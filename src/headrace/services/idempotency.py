@@ -115,7 +115,7 @@ class Idempotency:
 
     async def _serve_fresh(self, asked: Asked, sink: Sink, run: RunTurn) -> None:
         attempt = _FirstRun(self._notes, asked, sink)
-        task = self._tasks.start(f"turn of {asked.request_id}", attempt.run(run))
+        task = self._tasks.start_owed(f"turn of {asked.request_id}", attempt.run(run))
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
-from headrace.domain.access import Caller
+from headrace.domain.access import Caller, key_scope
 from headrace.domain.call import Call, Dialect
 from headrace.domain.errors import RateLimited
 from headrace.domain.plan import Excluded, Plan
@@ -35,7 +35,10 @@ _OF_TOKENS = frozenset({LimitKind.TOKENS_PER_MINUTE, LimitKind.TOKENS_PER_DAY})
 
 
 class Limits:
-    """Keeps a meter for every scope that has limits; as an observer it hears what each attempt really used."""
+    """Keeps a meter for every scope that has limits; as an observer it hears what each attempt really used.
+
+    A key that replaces another goes on with its meter: those of keys are kept by the first key of the chain.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -53,12 +56,15 @@ class Limits:
         self._limits = snapshot.limits
         self._of_key = {}
         self.limits_models = any(scope.startswith("model:") for scope in snapshot.limits)
-        for scope, meter in list(self._meters.items()):
+        heirs = _heirs(snapshot) if self._meters else {}
+        for owner, meter in list(self._meters.items()):
+            scope = heirs.get(owner, owner)
             wanted = snapshot.limits.get(scope)
             if wanted is not None:
+                meter.scope = scope
                 meter.change(wanted.limits, now)
             elif not meter.running:
-                del self._meters[scope]
+                del self._meters[owner]
 
     def standing(self, caller: Caller, dialect: Dialect = Dialect.CHAT) -> Standing:
         """Return where a caller's request stands now; its model's limits are added when it is known."""
@@ -68,19 +74,23 @@ class Limits:
         if meters is None:
             if len(self._of_key) >= MOST_REMEMBERED:
                 self._of_key.clear()
-            scopes = (PLATFORM, f"team:{caller.team}", f"key:{caller.key_id}")
-            meters = tuple([meter for meter in map(self.meter, scopes) if meter is not None])
+            found = (
+                self.meter(PLATFORM),
+                self.meter(f"team:{caller.team}"),
+                self.meter(key_scope(caller.key_id), caller.budget_scope),
+            )
+            meters = tuple([meter for meter in found if meter is not None])
             self._of_key[caller.key_id] = meters
         return Standing(self, meters, dialect) if meters or self.limits_models else self.unlimited
 
-    def meter(self, scope: str) -> Meter | None:
-        """Return the meter of a scope, or None when it has no limits."""
-        scoped = self._limits.get(scope)
+    def meter(self, scope: str, owner: str | None = None) -> Meter | None:
+        """Return the meter of a scope, or None when it has no limits; `owner` is under whose name it is kept."""
+        scoped, owner = self._limits.get(scope), owner or scope
         if scoped is None:
             return None
-        meter = self._meters.get(scope)
+        meter = self._meters.get(owner)
         if meter is None:
-            meter = self._meters[scope] = Meter(scope, scoped.limits, self.now_micros())
+            meter = self._meters[owner] = Meter(scope, scoped.limits, self.now_micros())
         return meter
 
     def began(self, admission: Admission) -> None:
@@ -139,6 +149,12 @@ class Standing:
             tokens += more_tokens
         return rate_headers(requests, tokens, self._owner.unix_micros(), anthropic=self._dialect is Dialect.MESSAGES)
 
+    def require_room(self, call: Call) -> None:
+        """Raise RateLimited for a request that surely does not fit, whoever may serve it; nothing is counted."""
+        owner = self._owner
+        if self is not owner.unlimited:
+            self._require(call, token_estimate(call, ()), owner.now_micros())
+
     def admit(self, call: Call, plan: Plan) -> Admission:
         """Return the right to run a request that fits everywhere; enter it at once. Raises RateLimited.
 
@@ -149,13 +165,16 @@ class Standing:
             return Admission(owner, call.request_id, plan)
         now, entries = owner.now_micros(), list[Entry]()
         tokens = token_estimate(call, plan.targets)
-        shortage = longest([meter.shortage(tokens, now) for meter in self._meters])
-        if shortage is not None:
-            raise owner.refusal(call, shortage)
-        if owner.limits_models:
+        self._require(call, tokens, now)
+        if owner.limits_models and plan.targets:
             plan = self._within_models(call, plan, entries, now)
         entries += [Entry(meter, tokens, now) for meter in self._meters]
         return Admission(owner, call.request_id, plan, entries)
+
+    def _require(self, call: Call, tokens: int, now: int) -> None:
+        shortage = longest([meter.shortage(tokens, now) for meter in self._meters])
+        if shortage is not None:
+            raise self._owner.refusal(call, shortage)
 
     def _within_models(self, call: Call, plan: Plan, entries: list[Entry], now: int) -> Plan:
         meters = {target.model.id: self._owner.meter(f"model:{target.model.id}") for target in plan.targets}
@@ -242,6 +261,12 @@ class Admission:
         for entry in self._entries:
             if entry.model_id is None or entry.model_id == model_id:
                 entry.attempted(used, now)
+
+
+def _heirs(snapshot: Snapshot) -> dict[str, str]:
+    """Return the scope of the key that is in use now by that of the first of its chain."""
+    live = [each for each in snapshot.keys.values() if each.first_id and each.revoked_at_micros is None]
+    return {each.budget_scope: key_scope(each.public_id) for each in live}
 
 
 def _without(plan: Plan, full: Mapping[str, Shortage]) -> Plan:

@@ -11,6 +11,7 @@ from headrace.domain.catalog import Model
 from headrace.domain.money import format_nano
 from headrace.domain.plan import Excluded, Target
 from headrace.domain.price import bound_nano
+from headrace.domain.routing import Decision
 from headrace.domain.usage import Quantities, TokenClass, UnitClass, Usage, UsageClass, UsageSource, rare
 
 BYTES_PER_TOKEN = 4
@@ -44,15 +45,15 @@ def bound_of(call: Call, target: Target, prepared_bytes: int = 0) -> Bound:
         media = _media_tokens(envelope.media, target.model) * envelope.choices
         units = (*units, *_seconds(envelope.media, target.model))
     prompt *= envelope.choices
-    output = output_cap(call, target) * envelope.choices
+    output = (output_cap(call, target) + envelope.predicted_tokens) * envelope.choices
     amount = bound_nano(target.price, prompt, output, media, units)
-    return Bound(prompt + media, output, amount, _prompt_estimate(call, target.model))
+    return Bound(prompt + media, output, amount, prompt_estimate(call, target.model))
 
 
 def token_estimate(call: Call, targets: Iterable[Target]) -> int:
     """Return how many tokens a call may use at the thirstiest of these targets: our guess of its prompt and its cap."""
     output = max([output_cap(call, each) for each in targets], default=0)
-    return _prompt_estimate(call) + output * call.envelope.choices
+    return prompt_estimate(call) + output * call.envelope.choices
 
 
 def estimated_usage(call: Call, target: Target, output_tokens_seen: int) -> Usage:
@@ -60,7 +61,7 @@ def estimated_usage(call: Call, target: Target, output_tokens_seen: int) -> Usag
     most = output_cap(call, target) * call.envelope.choices
     output = min(output_tokens_seen, most)
     more = call.envelope.units if call.operation in BY_THE_PIECE else ()
-    return Usage(input_fresh=_prompt_estimate(call, target.model), output_text=output, source="counted", more=more)
+    return Usage(input_fresh=prompt_estimate(call, target.model), output_text=output, source="counted", more=more)
 
 
 def completed_usage(call: Call, target: Target, usage: Usage) -> Usage:
@@ -77,7 +78,7 @@ def completed_usage(call: Call, target: Target, usage: Usage) -> Usage:
     return replace(usage, more=rare({**counts, **missing}), source="counted") if missing else usage
 
 
-def request_start(call: Call, route: str | None, excluded: tuple[Excluded, ...] = ()) -> RequestStart:
+def request_start(call: Call, decision: Decision | None = None, excluded: tuple[Excluded, ...] = ()) -> RequestStart:
     """Return the request as the ledger first writes it."""
     return RequestStart(
         request_id=call.request_id,
@@ -88,13 +89,16 @@ def request_start(call: Call, route: str | None, excluded: tuple[Excluded, ...] 
         requested_model=call.envelope.model,
         stream=call.envelope.stream,
         received_at_micros=call.received_at_micros,
-        route=route,
+        route=None if decision is None else decision.route,
         tags=call.tags,
         excluded=excluded,
+        decision=decision,
     )
 
 
-def money_fields(call: Call, target: Target, settlement: Settlement, attempts: int = 1) -> dict[str, int | str]:
+def money_fields(
+    call: Call, target: Target, settlement: Settlement, attempts: int = 1, decision: Decision | None = None
+) -> dict[str, int | str]:
     """Return the additive fields that tell the caller of a stream who served, after how many attempts, at what cost.
 
     They stand in the last chunk: headers may have left before a later attempt served.
@@ -106,7 +110,14 @@ def money_fields(call: Call, target: Target, settlement: Settlement, attempts: i
         "attempts": attempts,
         "cost_usd": format_nano(charge),
         "cost_nano_usd": charge,
+        **({} if decision is None else route_fields(decision)),
     }
+
+
+def route_fields(decision: Decision) -> dict[str, int | str]:
+    """Return the fields that tell the caller of a stream what a router decided."""
+    route: dict[str, int | str] = {} if decision.route is None else {"route": decision.route}
+    return {"router": decision.router, **route, "route_basis": decision.basis}
 
 
 def money_headers(settlement: Settlement) -> tuple[tuple[str, str], ...]:
@@ -122,7 +133,7 @@ def _charge(settlement: Settlement) -> int:
 def _with_tokens(call: Call, target: Target, counts: dict[UsageClass, int]) -> Usage:
     """Return usage with our own count of tokens where they are priced; an image has as many as it may have at most."""
     price = target.price
-    prompt = _prompt_estimate(call, target.model) if price.dearest_input_pico else 0
+    prompt = prompt_estimate(call, target.model) if price.dearest_input_pico else 0
     drawn = output_cap(call, target) * call.envelope.choices if price.dearest_output_pico else 0
     more = rare({**counts, TokenClass.OUTPUT_IMAGE: drawn})
     source: UsageSource = "bound" if drawn else "counted" if prompt else "upstream"
@@ -149,7 +160,7 @@ def _seconds(media: Media, model: Model) -> Quantities:
     return ((UnitClass.SECOND, _audio_tokens(media, model)),) if media.audios else ()
 
 
-def _prompt_estimate(call: Call, model: Model | None = None) -> int:
+def prompt_estimate(call: Call, model: Model | None = None) -> int:
     """Return our guess of the prompt's tokens; with a model it is never over the bound there."""
     envelope = call.envelope
     if envelope.prompt_tokens is not None:

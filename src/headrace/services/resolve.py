@@ -1,42 +1,35 @@
-"""Resolving names to a plan: pure, over one snapshot; what cannot serve is left out with the reason kept."""
+"""Resolving names to a plan: pure, over one snapshot; what cannot serve is left out with the reason kept.
+
+What a router decides is given: choosing is choosing's, and reading the prompt is planning's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from types import MappingProxyType
 
 from headrace.domain.call import Call, Operation
-from headrace.domain.catalog import Capability, Listed, ModelKind
 from headrace.domain.errors import (
     CallerError,
-    Forbidden,
     HeadraceError,
     InvalidRequest,
     NotFound,
-    PaymentRequired,
     UpstreamAuthFailed,
     UpstreamQuota,
     UpstreamRateLimited,
     UpstreamResting,
 )
 from headrace.domain.health import Resting
-from headrace.domain.names import did_you_mean
-from headrace.domain.plan import Excluded, Plan, Target
-from headrace.domain.price import PriceVersion
+from headrace.domain.names import closest, did_you_mean
+from headrace.domain.plan import Excluded, Plan, Routing, Target
+from headrace.domain.router import MANAGED_ROUTER, PREFIX, names_router
+from headrace.domain.routing import Decision
 from headrace.domain.snapshot import Snapshot
+from headrace.services.fitness import forbidden, problem_of, targets_of
 
-_KINDS: Mapping[Operation, ModelKind] = {
-    Operation.CHAT: ModelKind.CHAT,
-    Operation.COMPLETIONS: ModelKind.CHAT,
-    Operation.EMBEDDINGS: ModelKind.EMBEDDING,
-    Operation.RERANK: ModelKind.RERANK,
-    Operation.IMAGES: ModelKind.IMAGE,
-    Operation.SPEECH: ModelKind.SPEECH,
-}
-_MEDIA = frozenset({Capability.IMAGE_INPUT, Capability.AUDIO_INPUT, Capability.FILE_INPUT})
-# Escaped text has up to about 12 bytes per token: a prompt beyond 16 surely does not fit, others the upstream judges.
-MOST_BYTES_PER_TOKEN = 16
+NO_ROUTINGS: Mapping[str, Routing] = MappingProxyType({})
+_ROUTED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +44,67 @@ class _Gathered:
     targets: list[Target] = field(default_factory=list[Target])
     problems: list[CallerError] = field(default_factory=list[CallerError])
     excluded: list[Excluded] = field(default_factory=list[Excluded])
+    seen: set[str] = field(default_factory=set[str])
+    decision: Decision | None = None
 
     def leave_out(self, model_id: str, provider: str, problem: CallerError) -> None:
         self.problems.append(problem)
         self.excluded.append(Excluded(model_id, provider, problem.code, problem.message))
 
+    def take(self, routing: Routing, targets: Sequence[Target]) -> None:
+        new = [each for each in targets if each.model.id not in self.seen]
+        self.targets += new
+        self.seen.update(each.model.id for each in new)
+        self.excluded += routing.excluded
+        self.decision = self.decision or routing.decision
+        if routing.problem is not None:
+            self.problems.append(routing.problem)
 
-def plan_call(call: Call, snapshot: Snapshot) -> Plan:
+
+def plan_call(call: Call, snapshot: Snapshot, routings: Mapping[str, Routing] = NO_ROUTINGS) -> Plan:
     """Return where the call may go; raises the error that explains why it can go nowhere.
 
     The order is: the model (or what the alias points at, then its fallbacks), then each of the call's own fallbacks.
-    A caller who wants no substitute gets the first model only, from whichever provider serves it.
+    In the place of a router stand the targets that it ranked: `routings` has what each router of the call decided.
+    A caller who wants no substitute gets the first model only, from whichever provider serves it, or the target that
+    the router chose.
     """
     gathered = _Gathered()
-    seen: set[str] = set()
-    for candidate in _candidates(call, snapshot):
-        if candidate.model_id not in seen:
-            seen.add(candidate.model_id)
-            _gather(candidate, call, snapshot, gathered)
+    for name, param in _names(call):
+        named = _of_name(name, param, call, snapshot)
+        for candidate in named if call.may_substitute else named[:1]:
+            routing = routings.get(candidate.model_id) if routings else None
+            if routing is not None:
+                gathered.take(routing, routing.targets if call.may_substitute else routing.chosen)
+            elif candidate.model_id not in gathered.seen:
+                gathered.seen.add(candidate.model_id)
+                _gather(candidate, call, snapshot, gathered)
     if not gathered.targets:
         raise gathered.problems[0]
-    return Plan(call.envelope.model, tuple(gathered.targets), tuple(gathered.excluded))
+    return Plan(call.envelope.model, tuple(gathered.targets), tuple(gathered.excluded), gathered.decision)
+
+
+def routers_named(call: Call, snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the routers that a call names, as model, among its fallbacks or through aliases, in order, each once.
+
+    Raises NotFound for a router that there is none of, naming the closest.
+    """
+    if not call.fallbacks and call.envelope.model in snapshot.models:
+        return ()
+    found: dict[str, None] = {}
+    for name, param in _names(call):
+        if name not in snapshot.models:
+            meant = snapshot.aliases[name].points_to if name in snapshot.aliases else name
+            if names_router(meant) and meant not in snapshot.models:
+                _check_router(meant, param, call, snapshot)
+                found[meant] = None
+    return tuple(found)
 
 
 def authorise(call: Call, target: Target) -> None:
     """Raise Forbidden unless the caller may be served by this concrete target; asked again at every attempt."""
     if not call.caller.may_call(target.model.id):
-        raise _forbidden(call, target.model.id)
+        raise forbidden(call, target.model.id)
 
 
 def without_resting(plan: Plan, resting: Callable[[Target], Resting | None]) -> Plan:
@@ -115,22 +142,20 @@ def nobody_well(resting: Sequence[Resting]) -> HeadraceError:
     )
 
 
-def _candidates(call: Call, snapshot: Snapshot) -> Iterator[_Candidate]:
-    named = _of_name(call.envelope.model, "model", call, snapshot)
-    if not call.may_substitute:
-        yield named[0]
-        return
-    yield from named
-    for index, name in enumerate(call.fallbacks):
-        yield from _of_name(name, f"models[{index}]", call, snapshot)
+def _names(call: Call) -> tuple[tuple[str, str], ...]:
+    """Return what the call names and where."""
+    model = (call.envelope.model, "model")
+    if not call.fallbacks or not call.may_substitute:
+        return (model,)
+    return (model, *[(name, f"models[{index}]") for index, name in enumerate(call.fallbacks)])
 
 
 def _of_name(name: str, param: str, call: Call, snapshot: Snapshot) -> list[_Candidate]:
-    if name in snapshot.models:
-        return [_Candidate(name, "named by the caller", param)]
-    alias = snapshot.aliases.get(name)
+    alias = None if name in snapshot.models else snapshot.aliases.get(name)
     if alias is None:
-        raise _unknown(name, param, call, snapshot)
+        if name not in snapshot.models and not names_router(name):
+            raise _unknown(name, param, call, snapshot)
+        return [_Candidate(name, "named by the caller", param)]
     rest = [_Candidate(each, f'a fallback of the alias "{name}"', param) for each in alias.fallbacks]
     return [_Candidate(alias.points_to, f'the alias "{name}" points at it', param), *rest]
 
@@ -141,81 +166,31 @@ def _gather(candidate: _Candidate, call: Call, snapshot: Snapshot, gathered: _Ga
     if entries is None:
         gathered.leave_out(model_id, "", _gone(candidate))
     elif not call.caller.may_call(model_id):
-        gathered.leave_out(model_id, "", _forbidden(call, model_id))
+        gathered.leave_out(model_id, "", forbidden(call, model_id))
     else:
         for entry in entries:
-            problem = _problem(entry, call)
+            problem = problem_of(entry, call)
             if problem is None:
-                gathered.targets.extend(_targets(entry, snapshot, candidate.reason))
+                gathered.targets.extend(targets_of(entry, snapshot, candidate.reason))
             else:
                 gathered.leave_out(model_id, entry.model.provider, problem)
 
 
-def _targets(entry: Listed, snapshot: Snapshot, reason: str) -> list[Target]:
-    model = entry.model
-    price = cast("PriceVersion", entry.price)
-    deployment = model.id if model.local is not None else None
-    provider = snapshot.providers[model.provider]
-    return [Target(model, provider, price, deployment, reason, each) for each in provider.credentials or (None,)]
-
-
-def _problem(entry: Listed, call: Call) -> CallerError | None:
-    model = entry.model
-    if _KINDS[call.operation] is not model.kind:
-        return InvalidRequest(
-            f'"{model.id}" is a model for {model.kind.value}, not for {call.operation.value}.',
+def _check_router(name: str, param: str, call: Call, snapshot: Snapshot) -> None:
+    if name != MANAGED_ROUTER and name.removeprefix(PREFIX) not in snapshot.routers:
+        meant = closest(name.removeprefix(PREFIX), snapshot.routers)
+        hint = "`headrace routers list` lists them." if meant is None else f'Did you mean "{PREFIX}{meant}"?'
+        raise NotFound(
+            f'No router named "{name[:128]}". {hint}',
+            code="router_not_found",
+            param=param,
+        )
+    if call.operation not in _ROUTED:
+        raise InvalidRequest(
+            f'"{name}" is a router, which answers conversations; for {call.operation.value} name a model.',
             code="wrong_model_kind",
-            param="model",
+            param=param,
         )
-    if entry.price is None:
-        return PaymentRequired(
-            f'"{model.id}" has no price in force, so it is not routable. '
-            f"{entry.availability.reason} {entry.availability.fix}".rstrip(),
-            code="model_unpriced",
-            param="model",
-        )
-    if not entry.availability.available:
-        return NotFound(
-            f'"{model.id}" is in the catalog but not callable: {entry.availability.reason} {entry.availability.fix}',
-            code="model_unavailable",
-            param="model",
-        )
-    return _unfit(entry, call)
-
-
-def _unfit(entry: Listed, call: Call) -> CallerError | None:
-    model, envelope = entry.model, call.envelope
-    missing = envelope.needs - model.capabilities - model.best_effort
-    if missing:
-        names = ", ".join(sorted(need.value for need in missing))
-        return InvalidRequest(f'"{model.id}" cannot do what this request needs: {names}.', code="unsupported_by_model")
-    cap = envelope.output_cap
-    if cap is not None and cap > model.max_output_tokens:
-        return InvalidRequest(
-            f'"{model.id}" writes at most {model.max_output_tokens} tokens; the request asks for up to {cap}.',
-            code="output_cap_too_large",
-            param="max_completion_tokens" if "max_completion_tokens" in call.body else "max_tokens",
-        )
-    return _too_long(entry, call)
-
-
-def _too_long(entry: Listed, call: Call) -> CallerError | None:
-    model, envelope = entry.model, call.envelope
-    least_tokens = envelope.body_bytes // MOST_BYTES_PER_TOKEN
-    if call.operation is not Operation.CHAT or envelope.needs & _MEDIA or least_tokens <= model.context_length:
-        return None
-    return InvalidRequest(
-        f'"{model.id}" reads at most {model.context_length} tokens; the request has {envelope.body_bytes} bytes, which'
-        f" are at least {least_tokens} tokens.",
-        code="context_length_exceeded",
-        param="messages",
-    )
-
-
-def _forbidden(call: Call, model_id: str) -> Forbidden:
-    return Forbidden(
-        f'The key "{call.caller.key_name}" may not call "{model_id}".', code="model_forbidden", param="model"
-    )
 
 
 def _gone(candidate: _Candidate) -> NotFound:
@@ -229,7 +204,12 @@ def _gone(candidate: _Candidate) -> NotFound:
 
 def _unknown(name: str, param: str, call: Call, snapshot: Snapshot) -> HeadraceError:
     names = [each for each in snapshot.models if call.caller.may_call(each)]
-    names += [each.name for each in snapshot.aliases.values() if call.caller.may_call(each.points_to)]
+    names += [
+        each.name
+        for each in snapshot.aliases.values()
+        if names_router(each.points_to) or call.caller.may_call(each.points_to)
+    ]
+    names += [each.model_name for each in snapshot.routers.values()]
     hint = did_you_mean(name, names)
     return NotFound(
         f'No model named "{name}".{f" {hint}" if hint else ""} GET /v1/models lists what this key can call.',

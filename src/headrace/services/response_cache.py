@@ -25,6 +25,8 @@ from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.ports.sink import Sink
 from headrace.ports.stores import Blobs
 from headrace.services.cache_sink import CacheSink, Headers, Recorded
+from headrace.services.metering import route_fields
+from headrace.services.reply_headers import ROUTING_HEADERS, routing_headers
 from headrace.services.resolve import authorise
 from headrace.wire.cached_reply import renewed_end
 
@@ -34,9 +36,12 @@ SECOND_MICROS = 1_000_000
 OFF_LOOP_BYTES = 256 * 1024
 RunTurn: TypeAlias = Callable[[Sink], Awaitable[None]]
 Served: TypeAlias = tuple[str, str]
-_OF_THE_FIRST_TIME = frozenset(
-    {"x-headrace-attempts", "x-headrace-cost-usd", "x-headrace-cost-nano-usd", "content-length"}
-)
+_OF_THE_FIRST_TIME = ROUTING_HEADERS | {
+    "x-headrace-attempts",
+    "x-headrace-cost-usd",
+    "x-headrace-cost-nano-usd",
+    "content-length",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class ResponseCache:
         kept = None if "no-cache" in wishes else await self._find(call, name, seconds)
         self.outcomes["miss" if kept is None else "hit"] += 1
         if kept is not None:
-            await _replay(kept, call, target, sink)
+            await _replay(kept, call, plan, sink)
             return
         await self._run_and_keep(call, target, name, sink, run)
 
@@ -166,10 +171,11 @@ def _is_clamped(recorded: Recorded) -> bool:
     return any(name == "x-headrace-clamped" for name, _ in recorded.headers) or _CLAMPED in recorded.end
 
 
-async def _replay(kept: Kept, call: Call, target: Target, sink: Sink) -> None:
+async def _replay(kept: Kept, call: Call, plan: Plan, sink: Sink) -> None:
     """Send what was sent then, under the ids of now and for nothing: there is no attempt and nothing is booked."""
     headers = (
         *kept.headers,
+        *(() if plan.decision is None else routing_headers(plan.decision)),
         ("x-headrace-attempts", "0"),
         ("x-headrace-cost-usd", format_nano(0)),
         ("x-headrace-cost-nano-usd", "0"),
@@ -185,9 +191,10 @@ async def _replay(kept: Kept, call: Call, target: Target, sink: Sink) -> None:
         await sink.write(block)
     money: dict[str, int | str] = {
         "request_id": call.request_id,
-        "model": target.model.id,
+        "model": plan.targets[0].model.id,
         "attempts": 0,
         "cost_usd": format_nano(0),
         "cost_nano_usd": 0,
+        **({} if plan.decision is None else route_fields(plan.decision)),
     }
     await sink.end(renewed_end(kept.end, money))

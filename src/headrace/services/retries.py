@@ -85,7 +85,7 @@ class Course:
     """
 
     def __init__(self, plan: Plan, health: TargetHealth, retries: Retries, began: float, total_seconds: float) -> None:
-        self.route = plan.route
+        self.decision = plan.decision
         self._targets = plan.targets
         self._health = health
         self._retries = retries

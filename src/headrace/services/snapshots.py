@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from headrace.domain.catalog import Listed, Provider, WeightsFile
 from headrace.domain.credential import DEFAULT_LABEL, Credential
 from headrace.domain.errors import StoreUnusable
 from headrace.domain.rate_limit import ScopedLimits
+from headrace.domain.router import Correction, Presets, Router
 from headrace.domain.secret import Secret
 from headrace.domain.snapshot import Snapshot
 from headrace.domain.team import Team
@@ -23,10 +24,13 @@ from headrace.ports.ambient import Clock
 from headrace.ports.catalogs import CatalogSource, WrittenAliases
 from headrace.ports.limits import LimitStore
 from headrace.ports.money import BudgetStore, TeamStore
+from headrace.ports.routing import PresetSource, RouterStore, StrengthSource
 from headrace.ports.stores import AliasStore, CredentialStore, KeyStore, Secrets
 from headrace.services.alias_rules import check_written
 from headrace.services.availability import Surroundings, list_model
 from headrace.services.catalog import Catalog, load_catalog
+from headrace.services.router_tasks import routers_by_name, task_sets
+from headrace.services.strengths import with_strengths
 
 Listener: TypeAlias = Callable[[Snapshot], None]
 GivenCredentials: TypeAlias = Callable[[Provider], tuple[Credential, ...]]
@@ -60,7 +64,9 @@ class SnapshotSources:
     """What snapshots are built from; a stored credential goes before a given one of the same label.
 
     `adapters` are the names of adapters and engines that exist; with None they are not checked. Without a store of
-    aliases (of budgets, of teams, of limits) there are none. `written_aliases` are those of the configuration file.
+    aliases (of budgets, of teams, of limits, of routers) there are none, and no presets or strengths without
+    their source.
+    `written_aliases` are those of the configuration file.
     """
 
     catalog: CatalogSource
@@ -77,6 +83,9 @@ class SnapshotSources:
     teams: TeamStore | None = None
     limits: LimitStore | None = None
     written_aliases: WrittenAliases | None = None
+    routers: RouterStore | None = None
+    presets: PresetSource | None = None
+    strengths: StrengthSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +96,20 @@ class _Named:
     budgets: tuple[Budget, ...] = ()
     teams: tuple[Team, ...] = ()
     limits: tuple[ScopedLimits, ...] = ()
+    routers: tuple[Router, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
     def within(self, snapshot: Snapshot) -> Snapshot:
-        """Return the snapshot with these in place of its own."""
+        """Return the snapshot with these in place of its own; its presets stay."""
+        routers = routers_by_name(self.routers, snapshot.presets)
         return replace(
             snapshot,
             aliases=MappingProxyType({each.name: each for each in self.aliases}),
             budgets=self.budgets,
             teams=MappingProxyType({each.name: each for each in self.teams}),
             limits=MappingProxyType({each.scope: each for each in self.limits}),
+            routers=routers,
+            task_sets=task_sets(routers, snapshot.presets, self.corrections),
         )
 
 
@@ -110,6 +124,7 @@ class _Parts:
     today: str
     named: _Named
     written: tuple[WrittenAlias, ...] = ()
+    presets: Presets = field(default_factory=Presets)
 
 
 class Snapshots:
@@ -167,8 +182,12 @@ class Snapshots:
             parts = self._known_parts()
             credentials, unreadable = await self._open_credentials()
             keys = await self._sources.keys.list()
-            named, written = await self._read_named(parts.written), parts.written
-            return self._swap(_Parts(parts.catalog, keys, credentials, unreadable, self._today(), named, written))
+            named = await self._read_named(parts.written)
+            return self._swap(
+                replace(
+                    parts, keys=keys, credentials=credentials, unreadable=unreadable, today=self._today(), named=named
+                )
+            )
 
     async def publish_keys(self) -> Snapshot:
         """Renew the access keys only."""
@@ -180,7 +199,7 @@ class Snapshots:
             return self._publish(replace(current, version=current.version + 1, keys=_by_id(keys)))
 
     async def publish_named(self) -> Snapshot:
-        """Renew what the operator named only: aliases, budgets, teams, limits."""
+        """Renew what the operator named only: aliases, budgets, teams, limits, routers."""
         async with self._turn:
             parts = self._known_parts()
             named = await self._read_named(parts.written)
@@ -202,15 +221,21 @@ class Snapshots:
         self._digest = await asyncio.to_thread(self._files_digest)
         file = self._sources.written_aliases
         written = () if file is None else await asyncio.to_thread(file.read)
+        source = self._sources.presets
+        presets = Presets() if source is None else await asyncio.to_thread(source.read)
         catalog = await asyncio.to_thread(load_catalog, self._sources.catalog, self._sources.adapters)
+        if self._sources.strengths is not None:
+            catalog = with_strengths(catalog, await asyncio.to_thread(self._sources.strengths.read))
         credentials, unreadable = await self._open_credentials()
         keys = await self._sources.keys.list()
         named = await self._read_named(written)
-        self._swap(_Parts(catalog, keys, credentials, unreadable, self._today(), named, written), anew=True)
+        parts = _Parts(catalog, keys, credentials, unreadable, self._today(), named, written, presets)
+        self._swap(parts, anew=True)
 
     def _files_digest(self) -> str:
-        file = self._sources.written_aliases
-        return f"{self._sources.catalog.digest()} {'' if file is None else file.digest()}"
+        mine = self._sources
+        sources = (mine.catalog, mine.written_aliases, mine.presets, mine.strengths)
+        return " ".join(each.digest() for each in sources if each is not None)
 
     async def _read_named(self, written: tuple[WrittenAlias, ...]) -> _Named:
         sources = self._sources
@@ -220,6 +245,8 @@ class Snapshots:
             budgets=() if sources.budgets is None else await sources.budgets.list(),
             teams=() if sources.teams is None else await sources.teams.list(),
             limits=() if sources.limits is None else await sources.limits.list(),
+            routers=() if sources.routers is None else await sources.routers.list(),
+            corrections=() if sources.routers is None else await sources.routers.corrections(),
         )
 
     async def _open_credentials(self) -> tuple[Mapping[str, tuple[Credential, ...]], frozenset[str]]:
@@ -246,7 +273,7 @@ class Snapshots:
         known: Mapping[str, Provider] = {} if anew or self._current is None else self._current.providers
         find = self._find(parts, known)
         snapshot = compile_snapshot(version, parts.catalog, parts.keys, self._surroundings(parts), find)
-        snapshot = parts.named.within(snapshot)
+        snapshot = parts.named.within(replace(snapshot, presets=parts.presets))
         if anew:
             stored = frozenset(each.name for each in parts.named.aliases if each.source == "api")
             check_written(parts.written, stored, snapshot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from dataclasses import dataclass, replace
 
 from headrace.domain.access import OPERATOR_ACCOUNT
@@ -10,11 +11,10 @@ from headrace.domain.budget import balance_scope
 from headrace.domain.errors import Conflict, InvalidRequest, NotFound
 from headrace.domain.names import did_you_mean
 from headrace.domain.snapshot import Snapshot
-from headrace.domain.team import DEFAULT_TEAM, Team
+from headrace.domain.team import DEFAULT_TEAM, MAX_NAME_CHARS, Team, is_team_name
 from headrace.domain.transfer import Balance, Entry, Transfer, TransferKind
 from headrace.ports.ambient import Clock, Ids
 from headrace.ports.money import Accounts, TeamStore
-from headrace.services.keys import check_label
 from headrace.services.snapshots import Snapshots
 
 MOST_TRANSFERS = 1_000
@@ -63,9 +63,14 @@ class Teams:
 
     async def create(self, name: str, *, is_prepaid: bool) -> Team:
         """Make a team; raises Conflict when the name is taken, InvalidRequest when it cannot be one."""
-        check_label(name, "name")
-        if name == OPERATOR_ACCOUNT or "/" in name or ":" in name:
-            raise InvalidRequest(f'"{name}" cannot be a team\'s name: choose one without / and :.', param="name")
+        if not is_team_name(name):
+            raise InvalidRequest(
+                f'"name" must be 1 to {MAX_NAME_CHARS} letters, digits and . _ - that begin with a letter or digit, not'
+                f" {name[:80]!r}.",
+                param="name",
+            )
+        if name == OPERATOR_ACCOUNT:
+            raise InvalidRequest(f'"{name}" is the account of the admin token; choose another name.', param="name")
         async with self._turn:
             if name in self._snapshots.current().teams:
                 raise Conflict(f'The team "{name}" exists already.', code="team_exists", param="name")
@@ -88,8 +93,17 @@ class Teams:
             return team
 
     async def pay(self, name: str, payment: Payment) -> Balance:
-        """Book a top-up or an adjustment to a team's balance; raises NotFound, InvalidRequest, Conflict."""
+        """Book a top-up or an adjustment to a team's balance; raises NotFound, InvalidRequest, Conflict.
+
+        Nobody pays in advance for a team that pays afterwards; what is left of an earlier balance may be corrected.
+        """
         team = self.find(name)
+        if payment.kind is TransferKind.TOP_UP and not team.is_prepaid:
+            raise Conflict(
+                f'The team "{name}" pays afterwards: its calls draw on no balance. Let it pay in advance first: '
+                f"`headrace teams set {shlex.quote(name)} --prepaid`.",
+                code="team_not_prepaid",
+            )
         if payment.amount_nano == 0 or (payment.kind is TransferKind.TOP_UP and payment.amount_nano < 0):
             raise InvalidRequest(
                 '"amount_usd" must be over zero for a top-up; an adjustment may be negative, never zero.',

@@ -14,6 +14,7 @@ from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Deadlines, Endpoint, Target
 from headrace.domain.usage import Usage
 from headrace.ports.upstream import Adapter, Exchange, Prepared, PromptCounter, Reader, Transport
+from headrace.services.shaped import shaped
 from headrace.wire.dialect_headers import untranslated_headers
 from headrace.wire.json_strict import decode_trusted, encode, is_object
 from headrace.wire.pair import Pair, StreamTranslator
@@ -25,16 +26,24 @@ ReadEnvelope = Callable[[JsonObject, int], Envelope]
 class TranslatingAdapter:
     """Serves calls of every dialect through an adapter that speaks one.
 
-    `pairs` are the translations from other dialects into the upstream's, by the caller's dialect.
+    `pairs` are the translations from other dialects into the upstream's, by the caller's dialect. `keeps_form` says
+    that the upstream cannot answer in another form than the one that was asked for.
     """
 
     def __init__(
-        self, inner: Adapter, dialect: Dialect, pairs: Mapping[Dialect, Pair], read_envelope: ReadEnvelope
+        self,
+        inner: Adapter,
+        dialect: Dialect,
+        pairs: Mapping[Dialect, Pair],
+        read_envelope: ReadEnvelope,
+        *,
+        keeps_form: bool = False,
     ) -> None:
         self._inner = inner
         self._dialect = dialect
         self._pairs = pairs
         self._read_envelope = read_envelope
+        self._keeps_form = keeps_form
 
     def prepare(self, call: Call, target: Target) -> Prepared:
         """Return the upstream's request; raises InvalidRequest naming the field that it cannot express."""
@@ -60,6 +69,8 @@ class TranslatingAdapter:
     def reader(self, call: Call, target: Target) -> Reader:
         """Return a reader that gives the answer to a translated call in the dialect of the call that it came from."""
         inner, origin = self._inner.reader(call, target), call.origin
+        if not self._keeps_form:
+            inner = shaped(inner, call, self._dialect)
         if origin is None:
             return inner
         pair, request = self._pair(origin), dict(origin.body)

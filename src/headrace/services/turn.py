@@ -64,7 +64,7 @@ class _Attempt:
         self._call = call
         self._target = self._priced = target
         self._sink = sink
-        self._place = AttemptPlace(parts.ids.new("att"), *place, course.route, course.excluded)
+        self._place = AttemptPlace(parts.ids.new("att"), *place, course.decision, course.excluded)
         self._course = course
         self._trial = parts.health.began(target, parts.clock.monotonic())
         self._adapter = parts.adapters[target.adapter]
@@ -198,7 +198,7 @@ class _Attempt:
             await self._parts.ledger.settle(settlement)
         finally:
             self._parts.observer.attempt_ended(attempt_end(state, settlement))
-        told = money_fields(self._call, self._target, settlement, self._place.attempt_index + 1)
+        told = money_fields(self._call, self._target, settlement, self._place.attempt_index + 1, self._place.decision)
         if self._clamped_to is not None:
             told["clamped_output_tokens"] = self._clamped_to
         tail = reader.finish(settlement.usage, told)
@@ -241,7 +241,8 @@ class _Attempt:
 
     def _headers(self) -> Headers:
         dropped = () if self._prepared is None else self._prepared.dropped
-        headers = reply_headers(self._call, self._target, self._place.attempt_index + 1, dropped)
+        place = self._place
+        headers = reply_headers(self._call, self._target, place.attempt_index + 1, dropped, place.decision)
         if self._clamped_to is None:
             return headers
         return (*headers, ("x-headrace-clamped", f"max_tokens={self._clamped_to}"))

@@ -16,6 +16,7 @@ from headrace.domain.usage import Quantities, UnitClass
 from headrace.wire.json_strict import is_object
 from headrace.wire.media import TEXT_SOURCES, media_in
 from headrace.wire.openai_chat import optional_bool, optional_int, required_text, show
+from headrace.wire.tool_checks import check_message_results, check_message_tools
 
 MAX_CAP = 2**31 - 1
 SEARCH_TOOL = "web_search_"
@@ -114,6 +115,7 @@ def _needs(body: JsonObject, messages: list[JsonObject]) -> frozenset[Capability
     if tools is not None and not isinstance(tools, list):
         raise InvalidRequest(f'"tools" must be an array, not {show(tools)}.', param="tools")
     if tools:
+        check_message_tools(tools)
         needs.add(Capability.TOOLS)
         choice = _typed(body, "tool_choice")
         if choice is not None and choice not in ("auto", "none"):
@@ -124,6 +126,7 @@ def _needs(body: JsonObject, messages: list[JsonObject]) -> frozenset[Capability
         needs.add(Capability.REASONING)
     for index, message in enumerate(messages):
         needs.update(_content_needs(message.get("content"), f"messages[{index}].content"))
+    check_message_results(messages)
     return frozenset(needs)
 
 

@@ -13,7 +13,7 @@ from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.chat_to_messages_content import MessageTurns
 from headrace.wire.chat_to_messages_reply import ChatFromMessages, chat_reply
-from headrace.wire.dialect_fields import Fate, judge_fields
+from headrace.wire.dialect_fields import Fate, judge_fields, left_of
 from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import CAP_FIELDS, show
 from headrace.wire.pair import StreamTranslator, Translated
@@ -102,6 +102,12 @@ class ChatToMessages:
         dropped = list(judge_fields(body, FATES, NEUTRAL))
         turns = MessageTurns()
         turns.read(body)
+        if not turns.messages:
+            raise InvalidRequest(
+                '"messages" has instructions only, and this model\'s provider answers a conversation only. '
+                "Add a message of the user.",
+                param="messages",
+            )
         fields: JsonObject = {name: body[name] for name in COPIED if body.get(name) is not None}
         if turns.system:
             fields["system"] = turns.system
@@ -115,6 +121,7 @@ class ChatToMessages:
         dropped += _translate_tools(body, fields)
         dropped += _translate_output(body, fields)
         dropped += _translate_account(body, fields)
+        dropped += left_of(body.get("stream_options"), ("include_usage",), "stream_options")
         return Translated(fields, tuple(dict.fromkeys([*dropped, *turns.dropped])))
 
     def reply(self, body: JsonObject, request: JsonObject) -> JsonObject:
@@ -147,7 +154,7 @@ def _translate_tools(body: JsonObject, fields: JsonObject) -> list[str]:
     if not isinstance(tools, list) or not tools:
         return dropped
     fields["tools"] = [_tool(tool, f"tools[{index}]", dropped) for index, tool in enumerate(tools)]
-    choice = _tool_choice(body.get("tool_choice"))
+    choice = _tool_choice(body.get("tool_choice"), dropped)
     if body.get("parallel_tool_calls") is False:
         choice = choice or {"type": "auto"}
         if choice["type"] != "none":
@@ -157,13 +164,15 @@ def _translate_tools(body: JsonObject, fields: JsonObject) -> list[str]:
     return dropped
 
 
-def _tool_choice(choice: JsonValue) -> JsonObject | None:
+def _tool_choice(choice: JsonValue, dropped: list[str]) -> JsonObject | None:
     if choice is None:
         return None
     if isinstance(choice, str) and choice in CHOICES:
         return {"type": CHOICES[choice]}
     function = choice.get("function") if is_object(choice) and choice.get("type") == "function" else None
     if is_object(function):
+        dropped += left_of(choice, ("type", "function"), "tool_choice")
+        dropped += left_of(function, ("name",), "tool_choice.function")
         return {"type": "tool", "name": function.get("name")}
     raise InvalidRequest(
         f'"tool_choice" must be auto, none, required or one function for this model, not {show(choice)}.',
@@ -184,6 +193,7 @@ def _tool(tool: JsonValue, param: str, dropped: list[str]) -> JsonObject:
     if not isinstance(function.get("name"), str) or not function["name"]:
         raise InvalidRequest(f'"{param}.function.name" must be a non-empty string.', param=f"{param}.function.name")
     dropped += [f"tools.function.{name}" for name in judge_fields(function, FUNCTION_FATES, {})]
+    dropped += left_of(tool, ("type", "function", "cache_control"), "tools")
     translated: JsonObject = {"name": function["name"]}
     if function.get("description") is not None:
         translated["description"] = function["description"]
@@ -199,6 +209,7 @@ def _translate_output(body: JsonObject, fields: JsonObject) -> list[str]:
     config: JsonObject = {}
     dropped: list[str] = []
     shape = body.get("response_format")
+    dropped += left_of(shape, ("type", "json_schema"), "response_format")
     if is_object(shape) and shape.get("type") != "text":
         given = shape.get("json_schema")
         if shape.get("type") != "json_schema" or not is_object(given) or not is_object(given.get("schema")):
@@ -209,8 +220,7 @@ def _translate_output(body: JsonObject, fields: JsonObject) -> list[str]:
                 param="response_format",
             )
         config["format"] = {"type": "json_schema", "schema": given["schema"]}
-        if given.get("description") is not None:
-            dropped.append("response_format.json_schema.description")
+        dropped += left_of(given, ("name", "schema", "strict"), "response_format.json_schema")
     effort = body.get("reasoning_effort")
     if effort == "none":
         fields.setdefault("thinking", {"type": "disabled"})

@@ -10,8 +10,16 @@ from collections.abc import Mapping
 
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.wire.dialect_fields import left_of
 from headrace.wire.json_strict import is_object
-from headrace.wire.messages_blocks import content_blocks, document_source, image_block, read_arguments
+from headrace.wire.messages_blocks import (
+    BREAKPOINT,
+    CacheMarks,
+    content_blocks,
+    document_source,
+    image_block,
+    read_arguments,
+)
 from headrace.wire.openai_chat import show
 
 _MESSAGE_FIELDS: Mapping[str, frozenset[str]] = {
@@ -24,6 +32,9 @@ _MESSAGE_FIELDS: Mapping[str, frozenset[str]] = {
     ),
 }
 _REFUSED_FIELDS = ("audio", "function_call")
+_PART_FIELDS: Mapping[str, frozenset[str]] = {
+    kind: frozenset({"type", kind, "cache_control", BREAKPOINT}) for kind in ("text", "refusal", "image_url", "file")
+}
 
 
 class MessageTurns:
@@ -34,6 +45,7 @@ class MessageTurns:
         self.messages: list[JsonValue] = []
         self.dropped: list[str] = []
         self._called: set[str] = set()
+        self._marks = CacheMarks()
 
     def read(self, body: JsonObject) -> None:
         """Take every message; raises InvalidRequest naming what cannot be expressed."""
@@ -43,6 +55,7 @@ class MessageTurns:
             if not is_object(message):
                 raise InvalidRequest(f'"{param}" must be an object, not {show(message)}.', param=param)
             self._take(message, param)
+        self.dropped += self._marks.surplus()
 
     def _take(self, message: JsonObject, param: str) -> None:
         role = message.get("role")
@@ -108,7 +121,7 @@ class MessageTurns:
             blocks.append({"type": "text", "text": message["refusal"]})
         calls = message.get("tool_calls")
         for index, call in enumerate(calls if isinstance(calls, list) else ()):
-            use = _tool_use(call, f"{param}.tool_calls[{index}]")
+            use = self._tool_use(call, f"{param}.tool_calls[{index}]")
             self._called.add(str(use["id"]))
             blocks.append(use)
         return blocks
@@ -117,7 +130,9 @@ class MessageTurns:
         """Return the thinking as its maker signed it; what has no signature is refused there, so it is left out."""
         sealed = message.get("thinking_blocks")
         if isinstance(sealed, list) and sealed:
-            return [block for block in sealed if is_object(block) and (block.get("signature") or block.get("data"))]
+            kept = [block for block in sealed if is_object(block) and (block.get("signature") or block.get("data"))]
+            self.dropped += ["messages.thinking_blocks"] if len(kept) < len(sealed) else []
+            return list[JsonValue](kept)
         if message.get("reasoning_content") or message.get("reasoning"):
             self.dropped.append("messages.reasoning_content")
         return []
@@ -133,15 +148,18 @@ class MessageTurns:
         elif is_object(part) and kind == "image_url":
             block = self._image(part.get("image_url"), param)
         elif is_object(part) and kind == "file":
-            block = _document(part.get("file"), param)
+            block = self._document(part.get("file"), param)
         else:
             raise InvalidRequest(
                 f'"{param}" of type {show(kind)} cannot be given to this model.',
                 code="unsupported_field",
                 param=f"{param}.type",
             )
-        if is_object(part) and part.get("cache_control") is not None:
+        self.dropped += left_of(part, _PART_FIELDS[str(kind)], str(kind))
+        if part.get("cache_control") is not None:
             block["cache_control"] = part["cache_control"]
+        else:
+            self.dropped += self._marks.mark(block, part)
         return block
 
     def _image(self, image: JsonValue, param: str) -> JsonObject:
@@ -150,34 +168,36 @@ class MessageTurns:
             raise InvalidRequest(f'"{param}.image_url" must be an object with a "url".', param=f"{param}.image_url")
         if image.get("detail") not in (None, "auto"):
             self.dropped.append("image_url.detail")
+        self.dropped += left_of(image, ("url", "detail"), "image_url")
         return image_block(url)
 
+    def _document(self, file: JsonValue, param: str) -> JsonObject:
+        source = document_source(file.get("file_data"), f"{param}.file.file_data") if is_object(file) else None
+        if not is_object(file) or source is None:
+            raise InvalidRequest(
+                f'"{param}.file" must bring its content as "file_data" (a data: URL) for this model.',
+                code="unsupported_field",
+                param=f"{param}.file",
+            )
+        self.dropped += left_of(file, ("file_data", "filename"), "file")
+        block: JsonObject = {"type": "document", "source": source}
+        if isinstance(file.get("filename"), str):
+            block["title"] = file["filename"]
+        return block
 
-def _document(file: JsonValue, param: str) -> JsonObject:
-    source = document_source(file.get("file_data"), f"{param}.file.file_data") if is_object(file) else None
-    if not is_object(file) or source is None:
-        raise InvalidRequest(
-            f'"{param}.file" must bring its content as "file_data" (a data: URL) for this model.',
-            code="unsupported_field",
-            param=f"{param}.file",
-        )
-    block: JsonObject = {"type": "document", "source": source}
-    if isinstance(file.get("filename"), str):
-        block["title"] = file["filename"]
-    return block
-
-
-def _tool_use(call: JsonValue, param: str) -> JsonObject:
-    function = call.get("function") if is_object(call) else None
-    if not is_object(call) or not is_object(function):
-        raise InvalidRequest(
-            f'"{param}" must be a call of a function for this model.', code="unsupported_field", param=param
-        )
-    text = function.get("arguments")
-    arguments = read_arguments(text)
-    if arguments is None:
-        raise InvalidRequest(
-            f'"{param}.function.arguments" must be a JSON object in a string, not {show(text)}.',
-            param=f"{param}.function.arguments",
-        )
-    return {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": arguments}
+    def _tool_use(self, call: JsonValue, param: str) -> JsonObject:
+        function = call.get("function") if is_object(call) else None
+        if not is_object(call) or not is_object(function):
+            raise InvalidRequest(
+                f'"{param}" must be a call of a function for this model.', code="unsupported_field", param=param
+            )
+        text = function.get("arguments")
+        arguments = read_arguments(text)
+        if arguments is None:
+            raise InvalidRequest(
+                f'"{param}.function.arguments" must be a JSON object in a string, not {show(text)}.',
+                param=f"{param}.function.arguments",
+            )
+        self.dropped += left_of(call, ("id", "type", "function"), "tool_calls")
+        self.dropped += left_of(function, ("name", "arguments"), "tool_calls.function")
+        return {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": arguments}

@@ -12,7 +12,7 @@ from headrace.domain.errors import InvalidRequest, UpstreamProtocol
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.chat_to_responses_items import response_items
 from headrace.wire.chat_to_responses_stream import ResponseEventsToChunks, finish_reason, logprobs_object
-from headrace.wire.dialect_fields import Fate, judge_fields
+from headrace.wire.dialect_fields import Fate, judge_fields, left_of
 from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import CAP_FIELDS, show
 from headrace.wire.openai_responses import LOGPROBS_INCLUDED
@@ -91,14 +91,13 @@ class ChatToResponses:
             asked["max_output_tokens"] = caps[0]
         if given.get("stream") is True:
             asked["stream"] = True
-        asked |= _tool_use(given)
+        asked |= _tool_use(given, dropped)
         asked |= _text_fields(given)
+        dropped += left_of(given.get("response_format"), ("type", "json_schema"), "response_format")
         asked |= _logprobs(given)
         if "reasoning_effort" in given:
             asked["reasoning"] = {"effort": given["reasoning_effort"]}
-        options = given.get("stream_options")
-        if is_object(options):
-            dropped += [f"stream_options.{name}" for name in options if name != "include_usage"]
+        dropped += left_of(given.get("stream_options"), ("include_usage",), "stream_options")
         return Translated(asked, tuple(dict.fromkeys((*dropped, *dropped_of_messages))))
 
     def reply(self, body: JsonObject, request: JsonObject) -> JsonObject:
@@ -187,19 +186,19 @@ def _joined(parts: JsonValue) -> str:
     return "\n\n".join(text for text in texts if isinstance(text, str) and text)
 
 
-def _tool_use(given: JsonObject) -> JsonObject:
+def _tool_use(given: JsonObject, dropped: list[str]) -> JsonObject:
     tools = given.get("tools")
     if not isinstance(tools, list) or not tools:
         return {}
-    asked: JsonObject = {"tools": [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]}
+    asked: JsonObject = {"tools": [_tool(tool, f"tools[{index}]", dropped) for index, tool in enumerate(tools)]}
     if "parallel_tool_calls" in given:
         asked["parallel_tool_calls"] = given["parallel_tool_calls"]
     if "tool_choice" in given:
-        asked["tool_choice"] = _tool_choice(given["tool_choice"])
+        asked["tool_choice"] = _tool_choice(given["tool_choice"], dropped)
     return asked
 
 
-def _tool(tool: JsonValue, param: str) -> JsonObject:
+def _tool(tool: JsonValue, param: str, dropped: list[str]) -> JsonObject:
     kind = tool.get("type") if is_object(tool) else None
     function = tool.get("function") if is_object(tool) else None
     if kind != "function" or not is_object(function):
@@ -210,22 +209,26 @@ def _tool(tool: JsonValue, param: str) -> JsonObject:
         )
     if not isinstance(function.get("name"), str) or not function["name"]:
         raise InvalidRequest(f'"{param}.function.name" must be a non-empty string.', param=f"{param}.function.name")
+    dropped += left_of(tool, ("type", "function"), "tools")
     # Chat's default is a schema that need not be strict; the other dialect's is a strict one.
     return {"type": "function", "strict": False, "parameters": None} | {
         name: value for name, value in function.items() if value is not None
     }
 
 
-def _tool_choice(choice: JsonValue) -> JsonValue:
+def _tool_choice(choice: JsonValue, dropped: list[str]) -> JsonValue:
     if isinstance(choice, str):
         return choice
     kind = choice.get("type") if is_object(choice) else None
     inner = choice.get(kind) if is_object(choice) and isinstance(kind, str) else None
+    dropped += left_of(choice, ("type", "function", "allowed_tools"), "tool_choice")
     if kind == "function" and is_object(inner):
+        dropped += left_of(inner, ("name",), "tool_choice.function")
         return {"type": "function", "name": inner.get("name")}
     if kind == "allowed_tools" and is_object(inner):
+        dropped += left_of(inner, ("mode", "tools"), "tool_choice.allowed_tools")
         tools = inner.get("tools")
-        named = [_tool_choice(tool) for tool in tools] if isinstance(tools, list) else []
+        named = [_tool_choice(tool, dropped) for tool in tools] if isinstance(tools, list) else []
         return {"type": "allowed_tools", "mode": inner.get("mode"), "tools": named}
     raise InvalidRequest(
         f'"tool_choice" {show(choice)} cannot be served by this model: it takes function tools only.',
@@ -247,6 +250,8 @@ def _text_fields(given: JsonObject) -> JsonObject:
 
 def _logprobs(given: JsonObject) -> JsonObject:
     if given.get("logprobs") is not True:
+        if given.get("top_logprobs"):
+            raise InvalidRequest('"top_logprobs" needs "logprobs": true.', param="top_logprobs")
         return {}
     asked: JsonObject = {"include": [LOGPROBS_INCLUDED]}
     return {**asked, "top_logprobs": given["top_logprobs"]} if given.get("top_logprobs") else asked

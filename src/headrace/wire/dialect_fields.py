@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.wire.json_strict import is_object
 
 
 class Fate(StrEnum):
@@ -36,3 +37,10 @@ def judge_fields(body: JsonObject, fates: Mapping[str, Fate], neutral: Mapping[s
             )
         dropped.append(name)
     return tuple(dropped)
+
+
+def left_of(value: JsonValue, served: Collection[str], kind: str) -> list[str]:
+    """Return what no translation reads of an object inside a request, each as `kind.member`; null asks for nothing."""
+    if not is_object(value):
+        return []
+    return [f"{kind}.{name}" for name, given in value.items() if name not in served and given is not None]

@@ -11,10 +11,38 @@ import msgspec
 
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.wire.dialect_fields import left_of
 from headrace.wire.json_strict import decode_trusted, is_object
 from headrace.wire.openai_chat import show
 
+BREAKPOINT = "prompt_cache_breakpoint"
+MAX_CACHE_MARKS = 4
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=-]+)*;base64,(.*)", re.DOTALL)
+
+
+class CacheMarks:
+    """Marks where prompts may be cached, as OpenAI's dialects set them; Messages takes four in a request."""
+
+    def __init__(self) -> None:
+        self._marked: list[JsonObject] = []
+
+    def mark(self, block: JsonObject, part: JsonObject) -> list[str]:
+        """Mark a block like the part that became it, and return what was dropped; an empty text cannot be marked."""
+        mark = part.get(BREAKPOINT)
+        if mark is None or block.get("text") == "":
+            return []
+        # A lifetime that is named is longer than five minutes; an hour is the longest that Messages has.
+        is_long = is_object(mark) and mark.get("ttl") is not None
+        block["cache_control"] = {"type": "ephemeral", "ttl": "1h"} if is_long else {"type": "ephemeral"}
+        self._marked.append(block)
+        return left_of(mark, ("mode", "ttl"), BREAKPOINT)
+
+    def surplus(self) -> list[str]:
+        """Take back the marks before the last four, and return what was dropped by that."""
+        earlier = self._marked[:-MAX_CACHE_MARKS]
+        for block in earlier:
+            del block["cache_control"]
+        return [BREAKPOINT] if earlier else []
 
 
 def content_blocks(content: JsonValue, param: str, block: Callable[[JsonValue, str], JsonObject]) -> list[JsonValue]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.anthropic_messages import read_messages
-from headrace.wire.dialect_fields import Fate, judge_fields
+from headrace.wire.anthropic_messages import output_schema, read_messages
+from headrace.wire.dialect_fields import Fate, judge_fields, left_of
 from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import show
 
@@ -108,6 +108,7 @@ def translate_tools(
         raise InvalidRequest(
             f'"tool_choice" must have the type auto, any, tool or none, not {show(kind)}.', param="tool_choice"
         )
+    dropped += left_of(choice, ("type", "name", "disable_parallel_tool_use"), "tool_choice")
     if choice.get("disable_parallel_tool_use") is True:
         asked["parallel_tool_calls"] = False
     return dropped
@@ -141,10 +142,24 @@ def read_effort(body: JsonObject, efforts: Mapping[str, str]) -> str | None:
 
 def dropped_config(body: JsonObject) -> list[str]:
     """Return the output settings that no dialect of OpenAI's has."""
-    config = body.get("output_config")
-    if not is_object(config):
+    schema = output_schema(body)
+    left = [] if schema is None else left_of(schema[1], ("type", "schema"), schema[0])
+    return [*left, *left_of(body.get("output_config"), ("effort", "format"), "output_config")]
+
+
+def dropped_thinking(body: JsonObject, effort: str | None, *served: str) -> list[str]:
+    """Return what of the thinking settings has no place: not every model can be told not to reason, or when.
+
+    An effort says how much; `served` are further settings that the upstream is told.
+    """
+    thinking = body.get("thinking")
+    if not is_object(thinking):
         return []
-    return [f"output_config.{name}" for name in config if name not in ("effort", "format")]
+    left = left_of(thinking, ("type", "budget_tokens", *served), "thinking")
+    kind = thinking.get("type")
+    # What `adaptive` asks for without an effort is what a model that reasons does by itself.
+    is_said = kind == "adaptive" or (kind == "enabled" and effort is not None)
+    return left if is_said else ["thinking", *left]
 
 
 def translate_account(body: JsonObject, asked: JsonObject) -> list[str]:

@@ -12,11 +12,11 @@ from headrace.domain.call import Dialect
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.anthropic_messages import output_schema
 from headrace.wire.dialect_fields import judge_fields
-from headrace.wire.json_strict import is_object
 from headrace.wire.messages_request import (
     FATES,
     NEUTRAL,
     dropped_config,
+    dropped_thinking,
     function_fields,
     read_effort,
     read_turns,
@@ -84,14 +84,7 @@ def _translate_output(body: JsonObject, chat: JsonObject) -> list[str]:
     if schema is not None:
         shape: JsonObject = {"name": "answer", "schema": schema[1]["schema"], "strict": True}
         chat["response_format"] = {"type": "json_schema", "json_schema": shape}
-    dropped, thinking = dropped_config(body), body.get("thinking")
-    if is_object(thinking):
-        if thinking.get("display") is not None:
-            dropped.append("thinking.display")
-        if thinking.get("type") == "disabled":
-            # A chat model that always reasons has no common word for "do not".
-            dropped.append("thinking")
     effort = read_effort(body, EFFORTS)
     if effort is not None:
         chat["reasoning_effort"] = effort
-    return dropped
+    return [*dropped_config(body), *dropped_thinking(body, effort)]

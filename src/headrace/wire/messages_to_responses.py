@@ -16,6 +16,7 @@ from headrace.wire.dialect_fields import Fate, judge_fields
 from headrace.wire.json_strict import is_object
 from headrace.wire.messages_request import (
     dropped_config,
+    dropped_thinking,
     function_fields,
     read_effort,
     read_turns,
@@ -81,22 +82,16 @@ def _translate_output(body: JsonObject, asked: JsonObject) -> list[str]:
     if schema is not None:
         shape: JsonObject = {"type": "json_schema", "name": "answer", "schema": schema[1]["schema"], "strict": True}
         asked["text"] = {"format": shape}
-    dropped, thinking = dropped_config(body), body.get("thinking")
-    reasoning: JsonObject = {}
-    effort = read_effort(body, EFFORTS)
-    if effort is not None:
-        reasoning["effort"] = effort
-    if is_object(thinking):
-        if thinking.get("type") == "disabled":
-            # Not every model that reasons can be told not to.
-            dropped.append("thinking")
-        elif _shows_thinking(thinking):
-            reasoning["summary"] = "auto"
+    thinking, effort = body.get("thinking"), read_effort(body, EFFORTS)
+    reasoning: JsonObject = {} if effort is None else {"effort": effort}
+    if is_object(thinking) and _shows_thinking(thinking):
+        reasoning["summary"] = "auto"
     if reasoning:
         asked["reasoning"] = reasoning
-    return dropped
+    is_known = is_object(thinking) and thinking.get("display") in ("summarized", "omitted")
+    return [*dropped_config(body), *dropped_thinking(body, effort, *(["display"] if is_known else []))]
 
 
 def _shows_thinking(thinking: JsonObject) -> bool:
-    display = thinking.get("display")
-    return display == "summarized" or (display is None and thinking.get("type") == "enabled")
+    kind, display = thinking.get("type"), thinking.get("display")
+    return kind != "disabled" and (display == "summarized" or (display is None and kind == "enabled"))

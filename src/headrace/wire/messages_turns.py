@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.anthropic_messages import read_blocks
+from headrace.wire.dialect_fields import left_of
 from headrace.wire.json_strict import encode, is_object
 from headrace.wire.openai_chat import show
 
@@ -19,10 +20,11 @@ _BLOCK_FIELDS: Mapping[str, frozenset[str]] = {
     "image": frozenset({"type", "source"}),
     "document": frozenset({"type", "source", "title", "context"}),
     "search_result": frozenset({"type", "source", "title", "content"}),
-    "tool_use": frozenset({"type", "id", "name", "input", "caller", "toolset_name"}),
+    "tool_use": frozenset({"type", "id", "name", "input"}),
     "tool_result": frozenset({"type", "tool_use_id", "content"}),
 }
-_NEUTRAL: Mapping[str, JsonValue] = {"is_error": False, "citations": {"enabled": False}}
+_NEUTRAL: Mapping[str, JsonValue] = {"is_error": False, "citations": {"enabled": False}, "caller": {"type": "direct"}}
+_SOURCE_FIELDS = ("type", "media_type", "data", "url", "content")
 
 
 class MessagesTurns(ABC):
@@ -41,6 +43,7 @@ class MessagesTurns(ABC):
             self._take_system(system, "system")
         for index, message in enumerate(turns):
             content, param = message.get("content"), f"messages[{index}].content"
+            self.dropped += left_of(message, ("role", "content"), "messages")
             match message.get("role"):
                 case "assistant":
                     self._take_assistant(read_blocks(content, param), param)
@@ -158,6 +161,7 @@ class MessagesTurns(ABC):
             if name in known or value is None or _NEUTRAL.get(name) == value:
                 continue
             self.dropped.append("cache_control" if name == "cache_control" else f"{block['type']}.{name}")
+        self.dropped += left_of(block.get("source"), _SOURCE_FIELDS, f"{block['type']}.source")
 
 
 def unsupported_block(block: JsonObject, param: str, advice: str) -> InvalidRequest:

@@ -15,6 +15,7 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import Quantities
 from headrace.wire.json_strict import encode, is_object
 from headrace.wire.media import media_in
+from headrace.wire.tool_checks import check_chat_results, check_chat_tools
 
 MAX_CHOICES = 128
 MAX_NAME_CHARS = 256
@@ -41,6 +42,7 @@ def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
         needs=needs,
         body_bytes=body_bytes,
         media=media_in(body.get("messages"), needs),
+        predicted_tokens=_predicted_tokens(body),
     )
 
 
@@ -139,6 +141,19 @@ def _output_cap(body: JsonObject) -> int | None:
     return given.pop() if given else None
 
 
+def _predicted_tokens(body: JsonObject) -> int:
+    """Return the most tokens of a prediction: what the answer does not follow of it is billed as output all the same.
+
+    Source: OpenAI API reference, "Chat completion object", rejected_prediction_tokens (read 2026-11-24).
+    """
+    prediction = body.get("prediction")
+    if prediction is None:
+        return 0
+    if not is_object(prediction):
+        raise InvalidRequest(f'"prediction" must be an object, not {show(prediction)}.', param="prediction")
+    return len(encode(prediction.get("content")))
+
+
 def include_usage(body: JsonObject, stream: bool) -> bool:
     """Return whether the caller of a stream asked for usage; raises InvalidRequest without a stream."""
     options = body.get("stream_options")
@@ -153,7 +168,10 @@ def include_usage(body: JsonObject, stream: bool) -> bool:
 
 def _needs(body: JsonObject, messages: list[JsonObject]) -> frozenset[Capability]:
     needs: set[Capability] = set()
-    if _array(body, "tools") or _array(body, "functions"):
+    check_chat_results(messages)
+    tools = _array(body, "tools")
+    check_chat_tools(tools)
+    if tools or _array(body, "functions"):
         needs.add(Capability.TOOLS)
         if body.get("tool_choice") not in (None, "auto", "none"):
             needs.add(Capability.TOOL_CHOICE)

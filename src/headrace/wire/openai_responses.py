@@ -16,6 +16,7 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.json_strict import is_object
 from headrace.wire.media import media_in
 from headrace.wire.openai_chat import optional_bool, optional_int, required_text, show
+from headrace.wire.tool_checks import check_response_tools
 
 MAX_TOKENS = 2**31 - 1
 MAX_TOP_LOGPROBS = 20
@@ -28,6 +29,8 @@ _PART_NEEDS: Mapping[str, Capability] = {
     "input_file": Capability.FILE_INPUT,
 }
 _FORMAT_NEEDS: Mapping[str, Capability] = {"json_object": Capability.JSON_OBJECT, "json_schema": Capability.JSON_SCHEMA}
+# Outputs of other items are their tools' own.
+_WITH_PARTS = ("message", "function_call_output", "custom_tool_call_output")
 # Only we know these: the state that they name was expanded before the request leaves.
 _OURS = ("previous_response_id", "background")
 
@@ -52,12 +55,19 @@ def read_envelope(body: JsonObject, body_bytes: int) -> Envelope:
 
 
 def check_types(body: JsonObject) -> None:
-    """Raise InvalidRequest for a field that is not of its type, and for work in the background."""
+    """Raise InvalidRequest for a field that is not of its type, work in the background and others' conversations."""
     if optional_bool(body, "background"):
         raise InvalidRequest(
             '"background" is not served: leave it out and read the answer from this call.',
             code="unsupported_field",
             param="background",
+        )
+    if body.get("conversation") is not None:
+        raise InvalidRequest(
+            '"conversation" names what a provider keeps; conversations are kept here. Continue one by '
+            '"previous_response_id".',
+            code="unsupported_field",
+            param="conversation",
         )
     for name in ("store", "parallel_tool_calls"):
         optional_bool(body, name)
@@ -116,10 +126,18 @@ def upstream_fields(call: Call, model_name: str, default_cap: int, capabilities:
         include = fields.get("include")
         asked = include if isinstance(include, list) else []
         fields["include"] = asked if SEALED_REASONING in asked else [*asked, SEALED_REASONING]
-    given = fields.get("input")
-    if isinstance(given, list):
-        fields["input"] = [item for item in given if not _is_bare_reasoning(item)]
     return fields
+
+
+def drop_bare_reasoning(fields: JsonObject) -> tuple[str, ...]:
+    """Leave out reasoning that an upstream which keeps nothing could not find, and return what was dropped."""
+    given = fields.get("input")
+    items = given if isinstance(given, list) else []
+    kept = [item for item in items if not _is_bare_reasoning(item)]
+    if len(kept) == len(items):
+        return ()
+    fields["input"] = kept
+    return ("input.reasoning",)
 
 
 def _is_bare_reasoning(item: JsonValue) -> bool:
@@ -135,6 +153,7 @@ def _is_bare_reasoning(item: JsonValue) -> bool:
 def _needs(body: JsonObject) -> frozenset[Capability]:
     needs: set[Capability] = set()
     if body.get("tools"):
+        check_response_tools(body["tools"])
         needs.add(Capability.TOOLS)
         if body.get("tool_choice") not in (None, "auto", "none"):
             needs.add(Capability.TOOL_CHOICE)
@@ -173,6 +192,8 @@ def _item_needs(item: JsonObject, index: int) -> set[Capability]:
     for part in parts:
         kind = part.get("type") if is_object(part) else None
         if not isinstance(kind, str):
+            if item_type(item) not in _WITH_PARTS:
+                continue
             raise InvalidRequest(f'Every part of "{param}" must be an object with a "type".', param=param)
         if kind in _PART_NEEDS:
             needs.add(_PART_NEEDS[kind])

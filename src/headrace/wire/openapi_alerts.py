@@ -11,9 +11,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from headrace.domain.alert import ActionKind, Metric
 from headrace.domain.webhook import DeliveryState
+from headrace.wire.openapi_amounts import Nano, Usd
 from headrace.wire.openapi_control import Label, ListLinks, ListMeta, Time
 from headrace.wire.openapi_money import Dollars
-from headrace.wire.openapi_receipts import Nano, Usd
 
 Percent = Annotated[int, Meta(ge=1, le=100)]
 WindowSeconds = Annotated[int, Meta(ge=60, le=3600, description="Of an error rate: the last seconds that count.")]

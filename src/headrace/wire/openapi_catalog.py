@@ -147,9 +147,10 @@ class ListedModel(Struct, kw_only=True):
     object: Literal["model"]
     created: int
     owned_by: str
-    type: Annotated[str, Meta(extra_json_schema={"enum": [*ModelKind, "alias"]})]
+    type: Annotated[str, Meta(extra_json_schema={"enum": [*ModelKind, "alias", "router"]})]
     name: str
     provider: str
+    runs_here: bool
     context_length: int
     max_output_tokens: int
     capabilities: list[Capability]
@@ -186,6 +187,7 @@ class MessagesModel(Struct, kw_only=True):
     owned_by: str
     name: str
     provider: str
+    runs_here: bool
     context_length: int
     max_output_tokens: int
     best_effort_capabilities: list[Capability]

@@ -10,9 +10,10 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from headrace.domain.budget import BudgetMode, Window
+from headrace.domain.team import MAX_NAME_CHARS, NAME_PATTERN
 from headrace.domain.transfer import TransferKind
+from headrace.wire.openapi_amounts import Nano, Usd
 from headrace.wire.openapi_control import ListLinks, ListMeta, Time
-from headrace.wire.openapi_receipts import Nano, Usd
 
 Dollars = Annotated[
     str, Meta(description="Dollars as a text, never a number.", pattern=r"^(0|[1-9][0-9]{0,9})(\.[0-9]{1,9})?$")
@@ -68,7 +69,7 @@ class TeamBody(Struct, kw_only=True, forbid_unknown_fields=True):
 class NewTeamBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """A team to be made."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    name: Annotated[str, Meta(max_length=MAX_NAME_CHARS, pattern=f"^{NAME_PATTERN.pattern}$")]
     prepaid: bool = False
 
 

@@ -10,12 +10,11 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from headrace.domain.usage import UsageSource
+from headrace.wire.openapi_amounts import Nano, Usd
 from headrace.wire.openapi_catalog import Rates, RatesEach
 from headrace.wire.openapi_control import ListLinks, ListMeta, Time
+from headrace.wire.openapi_decisions import ReceiptRouting
 from headrace.wire.openapi_prices import PriceVariants
-
-Nano = Annotated[int, Meta(description="Nano-dollars.")]
-Usd = Annotated[str, Meta(description="Dollars as a decimal text.", pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
 
 
 class ReceiptKey(Struct, kw_only=True):
@@ -137,8 +136,12 @@ class ReceiptExcluded(Struct):
 
 
 class Receipt(ReceiptHead, kw_only=True):
-    """The full account of one request; `excluded` is what could not serve it, or rested when it began."""
+    """The full account of one request; `excluded` is what could not serve it, or rested when it began.
 
+    `routing` is there where a router decided, as long as its decisions are kept.
+    """
+
+    routing: ReceiptRouting | UnsetType = UNSET
     excluded: list[ReceiptExcluded]
     attempts: list[ReceiptAttempt]
 

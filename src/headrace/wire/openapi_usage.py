@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from headrace.domain.usage_report import Dimension, Interval
+from headrace.wire.openapi_amounts import Nano, Usd
 from headrace.wire.openapi_control import ListLinks, Time
-from headrace.wire.openapi_money import Nano, Usd
 
 Text = str | None
 

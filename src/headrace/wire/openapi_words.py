@@ -73,6 +73,11 @@ HEADERS: Mapping[str, JsonObject] = {
     "idempotency-replayed": _text_header('"true" when the reply is that of an earlier request.', always=False),
     "x-headrace-cache": _text_header('"hit", "miss" or "bypass", for a key that has a cache.', always=False),
     "x-headrace-cache-source": _text_header("The id of the request that a hit is the reply to.", always=False),
+    "x-model-router-selected-route": _text_header("The task that a router matched, if one did.", always=False),
+    "x-headrace-router": _text_header("The router that decided, if one was asked.", always=False),
+    "x-headrace-route-score": _text_header("The probability that the likeliest task is right.", always=False),
+    "x-headrace-route-basis": _text_header("Why the router decided so, in a word.", always=False),
+    "x-headrace-session": _text_header("The session that a router found the request to belong to.", always=False),
     **{
         name: _text_header("Where a rate limit stands, if there is one.", always=False)
         for name in (*NAMES, *ANTHROPIC_NAMES)
@@ -110,6 +115,16 @@ REQUEST_HEADERS: Mapping[str, JsonObject] = {
         "x-headrace-tags",
         "Dimensions of usage: NAME or NAME=VALUE, separated by commas.",
         {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}(=[!-+.-~-]{1,128})?$"},
+    ),
+    "x-model-affinity": _request_header(
+        "X-Model-Affinity",
+        'The session of a conversation with a router; "none" switches affinity off.',
+        {"type": "string", "pattern": "^[!-~]([ -~]{0,254}[!-~])?$"},
+    ),
+    "x-routing-max-switch-spend-pct": _request_header(
+        "x-routing-max-switch-spend-pct",
+        "How many percent more than staying a session may spend on leaving warm prompt caches: 0 to 100.",
+        {"type": "string", "pattern": "^([0-9]{1,2}([.][0-9]{1,4})?|100)$"},
     ),
     "anthropic-version": _request_header(
         "anthropic-version", "Sent, the reply has Anthropic's form.", {"type": "string", "pattern": "^[!-~]+$"}

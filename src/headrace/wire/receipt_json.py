@@ -8,6 +8,7 @@ from headrace.domain.plan import Excluded
 from headrace.domain.price import Line
 from headrace.domain.receipt import AttemptRecord, Receipt
 from headrace.domain.usage import Usage
+from headrace.wire.decision_json import routing_object
 from headrace.wire.iso_time import iso_time, iso_time_or_none
 from headrace.wire.price_json import PER_MILLION, shown_rates, usage_class, variants_object
 
@@ -18,6 +19,7 @@ def receipt_object(receipt: Receipt) -> JsonObject:
     """Return the whole receipt: the request, what its plan left out, its attempts in order and the sums over them."""
     return {
         **_request_fields(receipt),
+        **_routing(receipt),
         "excluded": [_excluded_object(each) for each in receipt.excluded],
         "attempts": [attempt_object(each) for each in receipt.attempts],
         **_sums(receipt),
@@ -94,6 +96,12 @@ def _request_fields(receipt: Receipt) -> JsonObject:
     }
 
 
+def _routing(receipt: Receipt) -> JsonObject:
+    if receipt.decision is None:
+        return {}
+    return {"routing": routing_object(receipt.decision, receipt.cost_nano if receipt.served_by else None)}
+
+
 def _excluded_object(excluded: Excluded) -> JsonObject:
     return {
         "model": excluded.model_id,
@@ -105,7 +113,7 @@ def _excluded_object(excluded: Excluded) -> JsonObject:
 
 def _sums(receipt: Receipt) -> JsonObject:
     return {
-        **_amount("cost", sum(each.cost_nano for each in receipt.attempts)),
+        **_amount("cost", receipt.cost_nano),
         **_amount("charge", sum(each.charge_nano for each in receipt.attempts)),
     }
 

@@ -11,7 +11,7 @@ from typing import cast
 from headrace.domain.call import Dialect
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.dialect_fields import Fate, judge_fields
+from headrace.wire.dialect_fields import Fate, judge_fields, left_of
 from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import show
 from headrace.wire.openai_responses import LOGPROBS_INCLUDED, wants_logprobs
@@ -92,7 +92,9 @@ class ResponsesToChat:
         reasoning = given.get("reasoning")
         if is_object(reasoning) and reasoning.get("effort") is not None:
             chat["reasoning_effort"] = reasoning["effort"]
-        dropped += _dropped_of(given, "reasoning", "effort") + _dropped_of(given, "stream_options")
+        dropped += left_of(reasoning, ("effort",), "reasoning") + left_of(
+            given.get("stream_options"), (), "stream_options"
+        )
         include = given.get("include")
         asked = include if isinstance(include, list) else []
         dropped += [f"include.{name}" for name in asked if name != LOGPROBS_INCLUDED]
@@ -228,7 +230,7 @@ def _tool_use(given: JsonObject, dropped: list[str]) -> JsonObject:
     if "parallel_tool_calls" in given:
         chat["parallel_tool_calls"] = given["parallel_tool_calls"]
     if "tool_choice" in given:
-        chat["tool_choice"] = _tool_choice(given["tool_choice"])
+        chat["tool_choice"] = _tool_choice(given["tool_choice"], dropped)
     return chat
 
 
@@ -237,14 +239,16 @@ def _tool(tool: JsonObject, dropped: list[str]) -> JsonObject:
     return {"type": "function", "function": {name: tool[name] for name in _TOOL_FIELDS if tool.get(name) is not None}}
 
 
-def _tool_choice(choice: JsonValue) -> JsonValue:
+def _tool_choice(choice: JsonValue, dropped: list[str]) -> JsonValue:
     if isinstance(choice, str):
         return choice
     if is_object(choice) and choice.get("type") == "function":
+        dropped += left_of(choice, ("type", "name"), "tool_choice")
         return {"type": "function", "function": {"name": choice.get("name")}}
     if is_object(choice) and choice.get("type") == "allowed_tools":
+        dropped += left_of(choice, ("type", "mode", "tools"), "tool_choice")
         tools = choice.get("tools")
-        named = [_tool_choice(tool) for tool in tools] if isinstance(tools, list) else []
+        named = [_tool_choice(tool, dropped) for tool in tools] if isinstance(tools, list) else []
         return {"type": "allowed_tools", "allowed_tools": {"mode": choice.get("mode"), "tools": named}}
     raise InvalidRequest(
         f'"tool_choice" {show(choice)} cannot be served by this model: it takes function tools only.',
@@ -262,13 +266,16 @@ def _text_fields(given: JsonObject, dropped: list[str]) -> JsonObject:
         chat["verbosity"] = text["verbosity"]
     shape = text.get("format")
     if is_object(shape) and shape.get("type") != "text":
-        chat["response_format"] = _response_format(shape)
-    dropped += _dropped_of(given, "text", "verbosity", "format")
+        chat["response_format"] = _response_format(shape, dropped)
+    elif is_object(shape):
+        dropped += left_of(shape, ("type",), "text.format")
+    dropped += left_of(text, ("verbosity", "format"), "text")
     return chat
 
 
-def _response_format(shape: JsonObject) -> JsonObject:
+def _response_format(shape: JsonObject, dropped: list[str]) -> JsonObject:
     if shape.get("type") != "json_schema":
+        dropped += left_of(shape, ("type",), "text.format")
         return {"type": shape.get("type")}
     inner: JsonObject = {name: value for name, value in shape.items() if name != "type" and value is not None}
     return {"type": "json_schema", "json_schema": inner}
@@ -279,13 +286,6 @@ def _logprobs(given: JsonObject) -> JsonObject:
         return {}
     most = given.get("top_logprobs")
     return {"logprobs": True, "top_logprobs": most} if most else {"logprobs": True}
-
-
-def _dropped_of(given: JsonObject, name: str, *served: str) -> list[str]:
-    """Return the members of an object field that are not served."""
-    inner = given.get(name)
-    members = inner.items() if is_object(inner) else ()
-    return [f"{name}.{member}" for member, value in members if member not in served and value is not None]
 
 
 def _token_logprobs(logprobs: JsonValue) -> list[JsonValue]:

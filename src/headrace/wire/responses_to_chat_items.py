@@ -12,7 +12,7 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import show
 from headrace.wire.openai_responses import input_items, item_type
-from headrace.wire.responses_input import item_text, no_place
+from headrace.wire.responses_input import item_text, left_of_item, left_of_part, no_place
 from headrace.wire.sealed_reasoning import open_blocks
 
 _ROLES: Mapping[str, str] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
@@ -54,6 +54,7 @@ class _MessageWriter:
                 code="unsupported_field",
                 param=f"{param}.type",
             )
+        self.dropped.update(left_of_item(item, kind))
         add[kind](item, param)
 
     def close_turn(self) -> None:
@@ -68,7 +69,7 @@ class _MessageWriter:
             raise InvalidRequest(
                 f'"{param}.role" must be one of {", ".join(_ROLES)}, not {show(role)}.', param=f"{param}.role"
             )
-        content = _content(item.get("content"), f"{param}.content", is_answer=role == "assistant")
+        content = self._content(item.get("content"), f"{param}.content", is_answer=role == "assistant")
         if role != "assistant":
             self.close_turn()
             self.messages.append({"role": _ROLES[role], "content": content})
@@ -94,7 +95,7 @@ class _MessageWriter:
                 param=f"{param}.call_id",
             )
         self.close_turn()
-        output = _content(item.get("output"), f"{param}.output", is_answer=False)
+        output = self._content(item.get("output"), f"{param}.output", is_answer=False)
         if isinstance(output, list) and any(is_object(part) and part.get("type") != "text" for part in output):
             raise InvalidRequest(
                 f'"{param}.output" may hold text only for this model: its provider takes no other tool results.',
@@ -125,30 +126,31 @@ class _MessageWriter:
             self._turn = {"role": "assistant"}
         return self._turn
 
+    def _content(self, value: JsonValue, param: str, *, is_answer: bool) -> JsonValue:
+        if isinstance(value, str):
+            return value
+        if not isinstance(value, list):
+            raise InvalidRequest(f'"{param}" must be a string or an array of parts, not {show(value)}.', param=param)
+        parts = [self._part(part, f"{param}[{index}]") for index, part in enumerate(value)]
+        if is_answer and all(part.keys() == {"type", "text"} for part in parts):
+            return "".join(str(part["text"]) for part in parts)
+        return list[JsonValue](parts)
 
-def _content(value: JsonValue, param: str, *, is_answer: bool) -> JsonValue:
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, list):
-        raise InvalidRequest(f'"{param}" must be a string or an array of parts, not {show(value)}.', param=param)
-    parts = [_part(part, f"{param}[{index}]") for index, part in enumerate(value)]
-    if is_answer and all(part["type"] == "text" for part in parts):
-        return "".join(str(part["text"]) for part in parts)
-    return list[JsonValue](parts)
-
-
-def _part(part: JsonValue, param: str) -> JsonObject:
-    kind = part.get("type") if is_object(part) else None
-    write = _PARTS.get(kind) if isinstance(kind, str) else None
-    if write is None or not is_object(part):
-        raise InvalidRequest(
-            f'"{param}" is a part of type "{kind}", which this model\'s provider cannot take.',
-            code="unsupported_field",
-            param=f"{param}.type",
-        )
-    written = write(part, param)
-    mark = part.get("prompt_cache_breakpoint")
-    return written if mark is None else {**written, "prompt_cache_breakpoint": mark}
+    def _part(self, part: JsonValue, param: str) -> JsonObject:
+        kind = part.get("type") if is_object(part) else None
+        write = _PARTS.get(kind) if isinstance(kind, str) else None
+        if write is None or not is_object(part):
+            raise InvalidRequest(
+                f'"{param}" is a part of type "{kind}", which this model\'s provider cannot take.',
+                code="unsupported_field",
+                param=f"{param}.type",
+            )
+        self.dropped.update(left_of_part(part, str(kind)))
+        if kind == "input_file" and part.get("detail") not in (None, "auto"):
+            self.dropped.add("input_file.detail")
+        written = write(part, param)
+        mark = part.get("prompt_cache_breakpoint")
+        return written if mark is None else {**written, "prompt_cache_breakpoint": mark}
 
 
 def _text_part(part: JsonObject, param: str) -> JsonObject:

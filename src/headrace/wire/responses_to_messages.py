@@ -13,7 +13,7 @@ from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.chat_to_messages import CHOICES, MAX_TEMPERATURE, TIERS
 from headrace.wire.chat_to_messages import EFFORTS as CHAT_EFFORTS
-from headrace.wire.dialect_fields import Fate, judge_fields
+from headrace.wire.dialect_fields import Fate, judge_fields, left_of
 from headrace.wire.json_strict import is_object
 from headrace.wire.openai_chat import show
 from headrace.wire.openai_responses import LOGPROBS_INCLUDED, SEALED_REASONING
@@ -62,6 +62,12 @@ class ResponsesToMessages:
         dropped = list(judge_fields(body, FATES, NEUTRAL))
         turns = MessageTurnsOfItems()
         turns.read(body)
+        if not turns.messages:
+            raise InvalidRequest(
+                '"input" has nothing that this model\'s provider could answer: instructions or reasoning only. Add '
+                "a message of the user.",
+                param="input",
+            )
         fields: JsonObject = {name: body[own] for own, name in COPIED.items() if body.get(own) is not None}
         if turns.system:
             fields["system"] = turns.system
@@ -73,7 +79,7 @@ class ResponsesToMessages:
         _translate_text(body, fields, dropped)
         _translate_reasoning(body, fields, dropped)
         _translate_account(body, fields, dropped)
-        dropped += _unserved_of(body, "stream_options")
+        dropped += left_of(body.get("stream_options"), (), "stream_options")
         return Translated(fields, tuple(dict.fromkeys([*dropped, *_unserved_includes(body), *turns.dropped])))
 
     def reply(self, body: JsonObject, request: JsonObject) -> JsonObject:
@@ -97,13 +103,6 @@ def _unserved_includes(body: JsonObject) -> list[str]:
     return [f"include.{name}" for name in asked if name != SEALED_REASONING]
 
 
-def _unserved_of(body: JsonObject, name: str, *served: str) -> list[str]:
-    """Return the members of an object field that are not served."""
-    inner = body.get(name)
-    members = inner.items() if is_object(inner) else ()
-    return [f"{name}.{member}" for member, value in members if member not in served and value is not None]
-
-
 def _translate_temperature(body: JsonObject, fields: JsonObject) -> None:
     temperature = body.get("temperature")
     if temperature is None:
@@ -123,10 +122,11 @@ def _translate_tools(body: JsonObject, fields: JsonObject, dropped: list[str]) -
     tools = [_tool(function_tool(tool, f"tools[{index}]"), dropped) for index, tool in enumerate(given)]
     choice = body.get("tool_choice")
     if is_object(choice) and choice.get("type") == "allowed_tools":
+        dropped += left_of(choice, ("type", "mode", "tools"), "tool_choice")
         # Messages has no list of allowed tools; giving it no others comes to the same.
         tools, choice = _allowed(tools, choice), choice.get("mode") or "auto"
     fields["tools"] = list[JsonValue](tools)
-    chosen = _tool_choice(choice)
+    chosen = _tool_choice(choice, dropped)
     if body.get("parallel_tool_calls") is False:
         chosen = chosen or {"type": "auto"}
         if chosen["type"] != "none":
@@ -147,12 +147,13 @@ def _allowed(tools: list[JsonObject], choice: JsonObject) -> list[JsonObject]:
     return [tool for tool in tools if tool["name"] in names]
 
 
-def _tool_choice(choice: JsonValue) -> JsonObject | None:
+def _tool_choice(choice: JsonValue, dropped: list[str]) -> JsonObject | None:
     if choice is None:
         return None
     if isinstance(choice, str) and choice in CHOICES:
         return {"type": CHOICES[choice]}
     if is_object(choice) and choice.get("type") == "function":
+        dropped += left_of(choice, ("type", "name"), "tool_choice")
         return {"type": "tool", "name": choice.get("name")}
     raise InvalidRequest(
         f'"tool_choice" must be auto, none, required or functions for this model, not {show(choice)}.',
@@ -174,8 +175,9 @@ def _tool(tool: JsonObject, dropped: list[str]) -> JsonObject:
 
 def _translate_text(body: JsonObject, fields: JsonObject, dropped: list[str]) -> None:
     text = body.get("text")
-    dropped += _unserved_of(body, "text", "format")
+    dropped += left_of(text, ("format",), "text")
     shape = text.get("format") if is_object(text) else None
+    dropped += left_of(shape, ("type", "name", "schema", "strict"), "text.format")
     if not is_object(shape) or shape.get("type") == "text":
         return
     if shape.get("type") != "json_schema" or not is_object(shape.get("schema")):
@@ -185,8 +187,6 @@ def _translate_text(body: JsonObject, fields: JsonObject, dropped: list[str]) ->
             code="unsupported_field",
             param="text.format",
         )
-    if shape.get("description") is not None:
-        dropped.append("text.format.description")
     fields["output_config"] = {"format": {"type": "json_schema", "schema": shape["schema"]}}
 
 
@@ -194,7 +194,7 @@ def _translate_reasoning(body: JsonObject, fields: JsonObject, dropped: list[str
     reasoning = body.get("reasoning")
     if not is_object(reasoning):
         return
-    dropped += _unserved_of(body, "reasoning", "effort", *_SUMMARIES)
+    dropped += left_of(reasoning, ("effort", *_SUMMARIES), "reasoning")
     effort = reasoning.get("effort")
     if effort == "none":
         fields["thinking"] = {"type": "disabled"}

@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.json_strict import is_object
-from headrace.wire.messages_blocks import content_blocks, document_source, image_block, read_arguments
+from headrace.wire.messages_blocks import CacheMarks, content_blocks, document_source, image_block, read_arguments
 from headrace.wire.openai_chat import show
 from headrace.wire.openai_responses import input_items, item_type
-from headrace.wire.responses_input import item_text, no_place
+from headrace.wire.responses_input import item_text, left_of_item, left_of_part, no_place
 from headrace.wire.sealed_reasoning import open_blocks
 
-MAX_CACHE_MARKS = 4
 _ROLES = ("user", "assistant", "system", "developer")
 _TEXT_PARTS: Mapping[str, str] = {
     "input_text": "text",
@@ -35,7 +34,7 @@ class MessageTurnsOfItems:
         self.messages: list[JsonValue] = []
         self.dropped: list[str] = []
         self._called: set[str] = set()
-        self._marked: list[JsonObject] = []
+        self._marks = CacheMarks()
         self._takers: Mapping[str, Callable[[JsonObject, str], None]] = {
             "message": self._take_message,
             "function_call": self._take_call,
@@ -56,10 +55,9 @@ class MessageTurnsOfItems:
                     code="unsupported_field",
                     param=f"{param}.type",
                 )
+            self.dropped += left_of_item(item, kind)
             self._takers[kind](item, param)
-        for block in self._marked[:-MAX_CACHE_MARKS]:
-            del block["cache_control"]
-            self.dropped.append("prompt_cache_breakpoint")
+        self.dropped += self._marks.surplus()
 
     def _add(self, role: str, blocks: list[JsonValue]) -> None:
         last = self.messages[-1] if self.messages else None
@@ -135,12 +133,8 @@ class MessageTurnsOfItems:
                 code="unsupported_field",
                 param=f"{param}.type",
             )
-        mark = part.get("prompt_cache_breakpoint")
-        if mark is not None and block.get("text") != "":
-            # A lifetime that is named is longer than five minutes; an hour is the longest that Messages has.
-            is_long = is_object(mark) and mark.get("ttl") is not None
-            block["cache_control"] = {"type": "ephemeral", "ttl": "1h"} if is_long else {"type": "ephemeral"}
-            self._marked.append(block)
+        self.dropped += left_of_part(part, str(kind))
+        self.dropped += self._marks.mark(block, part)
         return block
 
     def _image(self, part: JsonObject, param: str) -> JsonObject:
@@ -155,17 +149,16 @@ class MessageTurnsOfItems:
             raise no_place(f"{param}.file_id", 'Send the file as "file_data" (a data: URL) or "file_url".')
         if part.get("detail") not in (None, "auto"):
             self.dropped.append("input_file.detail")
-        block: JsonObject = {"type": "document", "source": _source(part, param)}
+        block: JsonObject = {"type": "document", "source": self._source(part, param)}
         if isinstance(part.get("filename"), str):
             block["title"] = part["filename"]
         return block
 
-
-def _source(part: JsonObject, param: str) -> JsonObject:
-    url = part.get("file_url")
-    if isinstance(url, str):
-        return {"type": "url", "url": url}
-    source = document_source(part.get("file_data"), f"{param}.file_data")
-    if source is None:
-        raise no_place(f"{param}.file_data", 'Send the file as a data: URL, or by "file_url".')
-    return source
+    def _source(self, part: JsonObject, param: str) -> JsonObject:
+        url, data = part.get("file_url"), part.get("file_data")
+        source = document_source(data, f"{param}.file_data")
+        if source is None and not isinstance(url, str):
+            raise no_place(f"{param}.file_data", 'Send the file as a data: URL, or by "file_url".')
+        if url is not None and data is not None:
+            self.dropped.append("input_file.file_data" if source is None else "input_file.file_url")
+        return source or {"type": "url", "url": url}

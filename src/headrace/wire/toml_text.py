@@ -24,7 +24,7 @@ def _lines(header: str, table: Table) -> Iterator[str]:
         if tables:
             nested += ["\n" + table_text(f"{header}.{key}", each) for each in tables]
         else:
-            yield f"{_key(key)} = {_value(value)}"
+            yield f"{_key(key)} = {value_text(value)}"
     yield from nested
 
 
@@ -33,15 +33,16 @@ def _tables(value: object) -> list[Table]:
     return [cast("Table", each) for each in items if isinstance(each, Mapping)]
 
 
-def _value(value: object) -> str:
+def value_text(value: object) -> str:
+    """Return a value as it stands behind a key, on one line."""
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{_key(key)} = {_value(each)}" for key, each in cast("Table", value).items())
+        inner = ", ".join(f"{_key(key)} = {value_text(each)}" for key, each in cast("Table", value).items())
         return f"{{ {inner} }}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _key(name: str) -> str:
     """A key may come from a list of others: it must not end its line."""
-    return name if _BARE_KEY.match(name) else _value(name)
+    return name if _BARE_KEY.match(name) else value_text(name)

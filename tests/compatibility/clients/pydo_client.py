@@ -216,6 +216,47 @@ class Operations:
         self.refuse_unknown(answer, "api_key_info")
         assert answer["api_key_info"]["name"] == "other"
 
+    def routers(self) -> None:
+        """A router is made, listed, shown, replaced and deleted; a wrong one is refused in the client's error."""
+        genai, model = self.client.genai, self.job.targets[0].chat
+        refund = {"name": "refund", "description": "Customer wants money back."}
+        policies = [{"custom_task": refund, "models": [model], "selection_policy": {"prefer": "cheapest"}}]
+        body: dict[str, Any] = {"name": "pydo", "policies": policies, "fallback_models": [model], "regions": ["all"]}
+        made = genai.create_model_router(body=body)["model_router"]
+        assert made["config"] == {"policies": policies, "fallback_models": [model]}
+        page = genai.list_model_routers(page=1, per_page=1)
+        assert (page["meta"], page["links"]) == ({"total": 1, "page": 1, "pages": 1}, {"pages": {}})
+        assert page["model_routers"] == [made]
+        assert genai.get_model_router(made["uuid"]) == {"model_router": made}
+        changed = {**body, "uuid": made["uuid"], "name": "pydo-2", "description": "Desk"}
+        anew = genai.update_model_router(made["uuid"], body=changed)["model_router"]
+        assert (anew["uuid"], anew["name"], anew["description"]) == (made["uuid"], "pydo-2", "Desk")
+        self.refuses_router({**body, "policies": [{"models": [model]}]}, "policy 0 task is required")
+        self.refuses_router({**body, "name": "pydo-2"}, "exists already")
+        assert genai.delete_model_router(made["uuid"]) == {"uuid": made["uuid"]}
+        gone = genai.get_model_router(made["uuid"])
+        assert gone["id"] == "router_not_found" and gone["message"] and gone["request_id"]
+
+    def refuses_router(self, body: dict[str, Any], said: str) -> None:
+        """A router that cannot be raises the client's error, with the public contract's body."""
+        try:
+            self.client.genai.create_model_router(body=body)
+        except errors.HttpResponseError as raised:
+            told = json.loads(raised.response.text())
+            assert said in told["message"] and told["id"] and told["request_id"], told
+        else:
+            raise AssertionError(f"a router was made of {body}")
+
+    def router_presets(self) -> None:
+        """The catalogue's routers and tasks are listed, a page at a time."""
+        presets = self.client.genai.list_model_router_presets(page=1, per_page=2)
+        assert len(presets["presets"]) == 2 and presets["meta"]["total"] > 2, presets["meta"]
+        assert presets["links"]["pages"]["next"] and all(each["config"]["policies"] for each in presets["presets"])
+        slugs = {each["slug"] for each in self.client.genai.list_model_router_presets()["presets"]}
+        assert {"software-engineering", "general", "writing", "knowledge-base-document"} <= slugs
+        tasks = self.client.genai.list_model_router_task_presets()["tasks"]
+        assert {"bug-fixing", "summarization"} <= {each["task_slug"] for each in tasks}
+
     def refuse_unknown(self, answer: Any, expected: str) -> None:
         """The client takes a 404 for an answer; here it is a refusal."""
         if expected not in answer:
@@ -230,6 +271,8 @@ class Operations:
             "api keys: create": self.make_key,
             "api keys: list, regenerate, delete": self.keys,
             "api keys: rename": self.rename_key,
+            "routers: create, list, get, update, delete": self.routers,
+            "routers: presets, task presets": self.router_presets,
         }
 
 

@@ -14,6 +14,7 @@ from headrace.domain.receipt import Receipt
 from headrace.domain.usage import TokenClass, UnitClass, Usage
 from headrace.wire.receipt_json import receipt_object, receipt_summary
 from tests.control_world import make_attempt, make_receipt
+from tests.fakes.decisions import SWITCH, a_decision
 
 FOLDER = Path(__file__).parent
 
@@ -72,7 +73,13 @@ def by_the_piece() -> Receipt:
     return replace(make_receipt("req_4", "k1"), attempts=(attempt,))
 
 
-@pytest.mark.parametrize("case", [fallen_back, held_only, counted_by_us, by_the_piece])
+def routed() -> Receipt:
+    return replace(
+        make_receipt("req_5", "k1"), route="refund", decision=a_decision(switch=SWITCH, basis="switch_vetoed")
+    )
+
+
+@pytest.mark.parametrize("case", [fallen_back, held_only, counted_by_us, by_the_piece, routed])
 def test_a_receipt_reads_like_its_file(case: Callable[[], Receipt]) -> None:
     assert receipt_object(case()) == expected(case.__name__)
 

@@ -16,12 +16,14 @@ from headrace.cli.environment import Environment
 from headrace.cli.local import MadeHome
 from headrace.cli.session import Session
 from headrace.domain.audit import AuditReport
+from headrace.domain.checkable import Checkable
 from headrace.domain.doctor import DoctorFinding
 from headrace.domain.finding import Finding
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.moved import Moved
 from headrace.domain.secret import Secret
 from headrace.domain.settings import ServeOptions
+from headrace.domain.strength import Strength
 from headrace.ports.fleet import Progress
 from headrace.services.price_proposals import Comparison
 from headrace.wire.price_sources import Format
@@ -86,6 +88,7 @@ class FakeLocal:
     audited: AuditReport = field(default_factory=lambda: AuditReport({}, 0, ()))
     moved: Moved = field(default_factory=lambda: Moved("headrace.db", "postgresql://db/books", {}, 0, 0, 0))
     progress: Sequence[Progress] = ()
+    prompts: Sequence[Checkable] = ()
     done: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
 
     def serve(self, options: ServeOptions) -> int:
@@ -117,6 +120,13 @@ class FakeLocal:
     def price_apply(self, folder: Path, proposal: Path) -> Path:
         self.done.append(("price apply", folder, proposal))
         return folder / proposal.name
+
+    def checkable(self) -> tuple[str, Sequence[Checkable]]:
+        return "2026-11-28", self.prompts
+
+    def save_strengths(self, folder: Path, strengths: Sequence[Strength]) -> Path:
+        self.done.append(("save strengths", folder, strengths))
+        return folder / "routing" / "strengths.toml"
 
     def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
         self.done.append(("audit", home))

@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 import pytest
 
-from headrace.cli.command import COMMANDS
+from headrace.cli.command import COMMANDS, EXAMPLES
 from headrace.cli.config import LimitsTable
 from headrace.cli.environment import VARIABLES
 from headrace.cli.failures import exit_status, render_failure
@@ -67,6 +67,15 @@ def test_wrong_usage_is_status_2_and_names_the_help(argv: list[str], said: str, 
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("headrace: ") and said in ran.err
     assert ran.err.endswith(f"\n  See: {see}\n")
+
+
+def test_what_was_left_out_is_shown_by_an_example() -> None:
+    for argv in (["budgets", "create"], ["budgets", "create", "team:shop"], ["budgets", "create", "--usd", "5"]):
+        ran = CommandLine()(*argv)
+        assert ran.status == 2
+        assert "\n  For example: headrace budgets create team:default --usd 100 --window month\n" in ran.err
+    assert [path for path in EXAMPLES if path not in PATHS] == []
+    assert "For example" not in CommandLine()("budgets", "create", "platform", "--usd", "5", "--nope").err
 
 
 def test_wrong_usage_for_machines() -> None:

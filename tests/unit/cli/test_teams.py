@@ -47,6 +47,20 @@ def test_a_team_is_shown_and_forgotten() -> None:
     assert gone.out == 'Team "shop" is forgotten; its receipts and entries stay.\n'
 
 
+def test_a_team_is_made_to_pay_otherwise() -> None:
+    line = CommandLine().answers("PATCH /v2/teams/shop", {"team": TEAM})
+    ran = line("teams", "set", "shop", "--prepaid")
+    assert ran.out == (
+        f'Team "shop" pays in advance from the next call on. {LEFT}Top it up: headrace teams top-up shop --usd 100\n'
+    )
+    assert line.api.last_body == {"prepaid": True}
+    later = CommandLine().answers("PATCH /v2/teams/shop", {"team": {**TEAM, "prepaid": False}})
+    assert later("teams", "set", "shop", "--no-prepaid").out == 'Team "shop" pays afterwards from the next call on.\n'
+    assert later.api.last_body == {"prepaid": False}
+    missing = CommandLine()("teams", "set", "shop")
+    assert (missing.status, "For example: headrace teams set shop --prepaid" in missing.err) == (2, True)
+
+
 def test_money_is_booked_with_its_reason() -> None:
     line = CommandLine().answers("POST /v2/teams/shop/transfers", {"balance": BALANCE}, 201)
     ran = line("teams", "top-up", "shop", "--usd", "100", "--reference", "INV-7", "--note", "November")

@@ -284,6 +284,18 @@ def test_ctrl_c_leaves_cleanly() -> None:
     assert (ran.status, ran.out, ran.err) == (130, "Good \n", "Stopped.\n")
 
 
+@pytest.mark.parametrize("argv", [["m"], ["--model", "m"], ["-m", "m"]], ids=["argument", "flag", "letter"])
+def test_chat_takes_its_model_either_way(argv: list[str]) -> None:
+    line = CommandLine().answers(CHAT, {"id": "chatcmpl_1"})
+    assert line("chat", *argv, "--prompt", "Hi", "--json").status == 0
+    assert isinstance(line.api.last_body, dict) and line.api.last_body["model"] == "m"
+
+
+def test_chat_refuses_two_models() -> None:
+    ran = CommandLine()("chat", "a", "--model", "b", "--prompt", "Hi")
+    assert (ran.status, ran.err) == (2, "headrace: the model is given twice, a and --model b.\n  Leave one out.\n")
+
+
 def test_chat_for_machines_is_the_api_reply() -> None:
     line = CommandLine().answers(CHAT, {"id": "chatcmpl_1"})
     assert line("chat", "m", "--prompt", "Hi", "--json").json == {"id": "chatcmpl_1"}

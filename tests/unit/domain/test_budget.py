@@ -9,7 +9,24 @@ from hypothesis import strategies as st
 
 from headrace.domain.budget import MICROS, Budget, BudgetMode, Span, Window, budget_of, is_zone, window_bounds
 
-ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Africa/Cairo", "Pacific/Apia", "Lord_Howe")
+LORD_HOWE, PYONGYANG = "Australia/Lord_Howe", "Asia/Pyongyang"
+ZONES = (
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kolkata",
+    "Africa/Cairo",
+    "Pacific/Apia",
+    LORD_HOWE,
+    PYONGYANG,
+)
+# Where a zone's clock is set half an hour on or back: at the end of an hour of its own, or in the middle of one.
+CHANGES = (
+    (LORD_HOWE, "2026-04-04T15:00:00+00:00"),
+    (LORD_HOWE, "2026-10-03T15:30:00+00:00"),
+    (PYONGYANG, "2015-08-14T15:00:00+00:00"),
+    (PYONGYANG, "2018-05-04T15:00:00+00:00"),
+)
 FIRST, LAST = 1_262_304_000, 1_893_456_000
 
 
@@ -35,7 +52,7 @@ def test_windows_begin_and_end_where_the_zone_says(window: str, zone: str, at: s
 
 @given(
     window=st.sampled_from([Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH]),
-    zone=st.sampled_from([zone for zone in ZONES if is_zone(zone)]),
+    zone=st.sampled_from(ZONES),
     at=st.integers(FIRST * MICROS, LAST * MICROS),
 )
 def test_every_moment_lies_in_one_window_and_the_next_begins_where_it_ends(window: Window, zone: str, at: int) -> None:
@@ -46,6 +63,17 @@ def test_every_moment_lies_in_one_window_and_the_next_begins_where_it_ends(windo
     assert window_bounds(window, ZoneInfo(zone), ends)[0] == ends
     assert window_bounds(window, ZoneInfo(zone), ends - 1) == (starts, ends)
     assert window_bounds(window, ZoneInfo(zone), starts) == (starts, ends)
+
+
+@pytest.mark.parametrize(("zone", "change"), CHANGES)
+def test_hours_do_not_overlap_where_the_clock_is_set_by_half_an_hour(zone: str, change: str) -> None:
+    began = micros(change) - 3 * 3_600 * MICROS
+    moments = [began + minute * 60 * MICROS for minute in range(6 * 60)]
+    windows = list(dict.fromkeys(window_bounds(Window.HOUR, ZoneInfo(zone), each) for each in moments))
+    assert [ends for _, ends in windows[:-1]] == [starts for starts, _ in windows[1:]]
+    minutes = [((ends or 0) - (starts or 0)) // (60 * MICROS) for starts, ends in windows]
+    assert (sorted(minutes)[0], sorted(minutes)[1:]) == (30, [60] * (len(minutes) - 1))
+    assert micros(change) in [starts for starts, _ in windows]
 
 
 def test_each_window_is_a_scope_of_its_own() -> None:

@@ -34,6 +34,7 @@ STABLE = {
     "UpstreamStalled": ("upstream_stalled", 504, "upstream", True),
     "UpstreamTruncated": ("upstream_truncated", 502, "upstream", True),
     "UpstreamProtocol": ("upstream_protocol", 502, "upstream", True),
+    "UpstreamNonconforming": ("structured_output_invalid", 502, "upstream", True),
     "PlatformError": ("internal_error", 500, "platform", False),
     "InternalError": ("internal_error", 500, "platform", False),
     "MeteringUnavailable": ("metering_unavailable", 503, "platform", True),

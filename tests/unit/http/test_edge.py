@@ -229,3 +229,12 @@ async def test_a_message_without_a_body_is_an_empty_one() -> None:
 def test_every_value_of_a_header_is_found() -> None:
     scope = a_scope((b"a", b"1"), (b"b", b"2"), (b"a", b"3"))
     assert headers_named(scope, b"a") == [b"1", b"3"]
+
+
+@pytest.mark.parametrize("query", [b"model=m", b"beta=true&model=", b"%6dodel=m"])
+def test_a_model_in_the_query_string_is_refused(query: bytes) -> None:
+    json_type = [(b"content-type", b"application/json")]
+    check_json({"type": "http", "headers": json_type, "query_string": b"beta=true&models=m"})
+    with pytest.raises(InvalidRequest) as caught:
+        check_json({"type": "http", "headers": json_type, "query_string": query})
+    assert (caught.value.code, caught.value.param) == ("model_named_twice", "model")

@@ -26,7 +26,7 @@ def ids(listing: JsonObject) -> list[str]:
 def test_the_list_holds_what_this_caller_can_call_now() -> None:
     listing = model_list(SNAPSHOT, CALLER)
     assert listing["object"] == "list"
-    assert ids(listing) == ["one"]
+    assert ids(listing) == ["one", "inference-router"]
     assert ids(model_list(SNAPSHOT, SCOPED)) == []
 
 
@@ -39,6 +39,7 @@ def test_a_model_in_the_public_shape_with_additive_fields() -> None:
         "type": "chat",
         "name": "One",
         "provider": "acme",
+        "runs_here": False,
         "context_length": 4096,
         "max_output_tokens": 1024,
         "capabilities": ["seed", "tools"],

@@ -8,6 +8,7 @@ from headrace.domain.errors import ConfigInvalid
 from headrace.domain.snapshot import Snapshot
 from headrace.services.alias_rules import check_written
 from tests.fakes.nouns import PROVIDER, a_model, a_price
+from tests.fakes.routers import SUPPORT
 
 MODELS = {name: (Listed(a_model(name), a_price(), AVAILABLE),) for name in ("one", "two")}
 
@@ -17,7 +18,8 @@ def written(name: str, points_to: str, *fallbacks: str, line: int = 3) -> Writte
 
 
 def said_of(*aliases: WrittenAlias, stored: frozenset[str] = frozenset()) -> list[str]:
-    snapshot = Snapshot(1, MODELS, {"acme": PROVIDER}, {}, {each.name: each.alias for each in aliases})
+    named = {each.name: each.alias for each in aliases}
+    snapshot = Snapshot(1, MODELS, {"acme": PROVIDER}, {}, named, routers={"support": SUPPORT})
     with pytest.raises(ConfigInvalid) as caught:
         check_written(aliases, stored, snapshot)
     lines = caught.value.message.splitlines()
@@ -40,6 +42,15 @@ def test_what_can_be_is_silent() -> None:
             'h.toml:3: aliases.daily.points_to: "daily" is an alias; an alias points at models.',
         ),
         (written("daily", "one", "one"), 'h.toml:3: aliases.daily.fallbacks: "fallbacks" must be at most 8 models'),
+        (
+            written("desk", "router:suport"),
+            'h.toml:3: aliases.desk.points_to: No router named "suport". Did you mean "support"?',
+        ),
+        (
+            written("tiny", "router:support"),
+            'h.toml:3: aliases.tiny.points_to: "tiny" is in the pools of router:support',
+        ),
+        (written("router:x", "one"), 'h.toml:3: aliases.router:x: "router:x" is a name of routers'),
         (written("one", "two"), 'h.toml:3: aliases.one: "one" is the id of a model'),
         (written("a b", "one"), 'h.toml:3: aliases.a b: "name" must be 1 to 128 letters'),
     ],

@@ -105,15 +105,37 @@ def test_a_refusal_says_amounts_scope_and_cap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "named"), [("platform", "the platform has"), (f"team:{TEAM}", f'the team "{TEAM}" has')]
+    ("scope", "named"),
+    [
+        ("platform", "the platform has"),
+        ("model:one", 'the model "one" has'),
+        (f"team:{TEAM}", f'the team "{TEAM}" has'),
+    ],
 )
 def test_a_refusal_names_whose_budget_it_is(scope: str, named: str) -> None:
-    call, target, budget = a_call(), a_target(), a_budget(scope)
+    call, target, budget = replace(a_call(), caller=replace(CALLER, role=Role.ADMIN)), a_target(), a_budget(scope)
     refused = Refused(budget.span_at(NOON).scope, 5, 3)
     assert (
         f"{named} $0.000000003 left. "
         in following(budget).refusal(call, target, bound_of(call, target), refused).message
     )
+
+
+@pytest.mark.parametrize(
+    ("scope", "named"), [("platform", "the platform"), ("model:one", 'the model "one"')], ids=["platform", "model"]
+)
+def test_a_key_hears_nothing_of_what_others_have_left(scope: str, named: str) -> None:
+    call, target, budget = a_call(max_tokens=1000), a_target(), a_budget(scope, window=Window.DAY)
+    budgets, bound = following(budget), bound_of(call, target)
+    errors = [
+        budgets.refusal(call, target, bound, Refused(budget.span_at(NOON).scope, 10**9, left))
+        for left in (0, 3, bound.amount_nano - 1)
+    ]
+    assert {(each.message, each.param, str(each.extra)) for each in errors} == {
+        (errors[0].message, None, str({"budget": budget.id}))
+    }
+    assert f"the operator's budget for {named} does not allow today." in errors[0].message
+    assert (errors[0].status, errors[0].code) == (402, "budget_exceeded")
 
 
 def test_an_empty_balance_says_who_tops_it_up() -> None:
@@ -131,15 +153,15 @@ def test_an_empty_balance_says_who_tops_it_up() -> None:
 def test_where_no_cap_would_help_none_is_named() -> None:
     for call in (a_call(), a_call(operation=Operation.EMBEDDINGS)):
         target = a_target()
-        error = Budgets().refusal(call, target, bound_of(call, target), Refused("platform", 5, -3))
+        error = Budgets().refusal(call, target, bound_of(call, target), Refused("key:key1", 5, -3))
         assert "Shorten the prompt or raise the budget." in error.message
-        assert error.extra == {"affordable_output_tokens": 0, "budget": "platform"}
+        assert error.extra == {"affordable_output_tokens": 0, "budget": "key:key1"}
         assert error.param is None
 
 
 def test_free_output_makes_no_cap_affordable() -> None:
     call, target = a_call(), a_target(price=a_price(output_pico=0))
-    error = Budgets().refusal(call, target, bound_of(call, target), Refused("platform", 5, 5))
+    error = Budgets().refusal(call, target, bound_of(call, target), Refused("key:key1", 5, 5))
     assert error.extra["affordable_output_tokens"] == 0
 
 
@@ -152,6 +174,20 @@ def test_only_a_budget_that_clamps_shrinks_the_cap() -> None:
         smaller = following(budget).clamped(call, target, bound, Refused(budget.span_at(NOON).scope, left, left))
         assert (None if smaller is None else smaller.envelope.output_cap) == cap
     assert Budgets().clamped(call, target, bound, Refused("platform", 5_000, 10**6)) is None
+
+
+def test_a_prediction_may_be_billed_beside_the_cap() -> None:
+    call = a_call(max_tokens=1000)
+    call = replace(call, envelope=replace(call.envelope, predicted_tokens=300))
+    target, budget = a_target(), a_budget("key:key1", mode=BudgetMode.CLAMP)
+    bound = bound_of(call, target)
+    assert bound.output_tokens == 1300
+    refused = Refused(budget.span_at(NOON).scope, bound.amount_nano, bound.amount_nano - 1)
+    smaller = following(budget).clamped(call, target, bound, refused)
+    assert smaller is not None and 0 < (smaller.envelope.output_cap or 0) < 1000
+    assert bound_of(smaller, target).amount_nano <= bound.amount_nano - 1
+    nothing = Refused(refused.scope, bound.amount_nano, bound_nano(target.price, bound.input_tokens, 300))
+    assert following(budget).clamped(call, target, bound, nothing) is None
 
 
 def test_a_budget_that_has_nothing_left_clamps_nothing() -> None:

@@ -16,8 +16,6 @@ from headrace.domain.errors import (
 )
 from headrace.domain.health import BreakerRules, BreakerState, CredentialState, Resting
 from headrace.domain.plan import Target
-from headrace.domain.usage import Usage
-from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.services.credential_health import REFUSED_CREDENTIAL_SECONDS
 from headrace.services.health import BREAKER_OPEN, TargetHealth
 from tests.fakes.nouns import LOCAL, a_credential, a_model, a_target, targets_of
@@ -30,11 +28,6 @@ def attempt(
     health: TargetHealth, target: Target, error: BaseException | None, *, at: float = 0.0, status: int | None = None
 ) -> None:
     health.began(target, at).ended(error, status, at)
-
-
-def an_end(seconds: float, first: float | None, tokens: int = 10, model: str = "one") -> AttemptEnd:
-    usage = Usage(output_text=tokens)
-    return AttemptEnd("req", "att", "chat", model, "acme", "complete", None, first, seconds, usage, 1, 1)
 
 
 @pytest.mark.parametrize(("asked", "wait"), [(None, 1.0), (0.5, 0.5), (30.0, 30.0), (3600.0, 3600.0)])
@@ -139,17 +132,11 @@ def test_a_missing_credential_is_no_news_of_the_provider() -> None:
     assert health.resting(ONE, 0.0) is None
 
 
-def test_load_and_speed_are_kept_per_target() -> None:
+def test_load_is_kept_per_target() -> None:
     health = TargetHealth()
     trials = [health.began(ONE, 0.0), health.began(ONE, 0.0)]
-    health.attempt_ended(an_end(2.0, 1.0))
-    health.attempt_ended(an_end(4.0, 2.0, tokens=40))
-    health.attempt_ended(an_end(4.0, None))
-    health.request_ended(RequestEnd("r", "POST", "/", 200, 1.0))
     [state] = health.states(0.0)
     assert (state.provider, state.model_id, state.in_flight, state.resting) == ("acme", "one", 2, None)
-    assert state.first_event_seconds == pytest.approx(1.0 + 0.2)
-    assert state.tokens_per_second == pytest.approx(10.0 + 0.2 * 10.0)
     trials[0].ended(None, 200, 1.0)
     assert health.states(1.0)[0].in_flight == 1
 

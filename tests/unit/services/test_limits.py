@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from headrace.domain.access import AccessKey, Role
 from headrace.domain.call import Call, Dialect
 from headrace.domain.errors import RateLimited
 from headrace.domain.plan import Plan
@@ -275,9 +276,59 @@ def test_changed_limits_hold_at_once_and_keep_the_count() -> None:
     end(gate.admit(named(CALL, "e")))
 
 
+def regenerated(*keys: str) -> Snapshot:
+    """A snapshot in which each key has replaced the one before it, all with the same limit."""
+    chain: dict[str, AccessKey] = {}
+    for at, key in enumerate(keys):
+        revoked_at, first = (None if at == len(keys) - 1 else 1), (keys[0] if at else None)
+        chain[key] = AccessKey(key, "web", Role.KEY, CALLER.team, b"", None, 0, revoked_at, None, first)
+    few = RateLimits(requests_per_day=3)
+    return replace(snapshot_of(**{f"key_{key}": few for key in keys}), keys=chain)
+
+
+def test_a_key_that_replaces_another_has_what_was_left_to_it() -> None:
+    gate, first = Gate(key_key1=RateLimits(requests_per_day=3)), CALLER.key_id
+    running = gate.admit()
+    gate.admit().__exit__(None, None, None)
+    gate.limits.follow(regenerated(first, "key2"))
+    second = replace(CALL, caller=replace(CALLER, key_id="key2", first_id=first))
+    gate.admit(second).__exit__(None, None, None)
+    refused = gate.refused(second)
+    assert refused.extra["scope"] == "key:key2"
+    running.__exit__(None, None, None)
+    gate.limits.follow(regenerated(first, "key2", "key3"))
+    third = replace(CALL, caller=replace(CALLER, key_id="key3", first_id=first))
+    assert gate.refused(third).extra["scope"] == "key:key3"
+
+
 def test_a_lifted_limit_that_nothing_runs_under_is_forgotten() -> None:
     gate = Gate(key_key1=RateLimits(requests_per_minute=1))
     end(gate.admit())
     gate.limits.follow(snapshot_of())
     gate.limits.follow(snapshot_of(key_key1=RateLimits(requests_per_minute=1)))
     end(gate.admit())
+
+
+def test_what_surely_does_not_fit_is_refused_before_anybody_is_chosen() -> None:
+    Gate().limits.unlimited.require_room(CALL)
+    gate = Gate(platform=RateLimits(requests_per_minute=1, tokens_per_minute=PROMPT))
+    standing = gate.limits.standing(CALLER)
+    standing.require_room(CALL)
+    standing.require_room(CALL)
+    with pytest.raises(RateLimited):
+        gate.limits.standing(CALLER).require_room(a_call(pad="x" * 400))
+    gate.admit(replace(CALL, envelope=replace(CALL.envelope, output_cap=0)))
+    with pytest.raises(RateLimited) as caught:
+        standing.require_room(CALL)
+    assert caught.value.extra["limit"] in ("requests_per_minute", "tokens_per_minute")
+
+
+def test_a_question_that_goes_to_no_model_counts_as_a_request_only() -> None:
+    gate = Gate(
+        platform=RateLimits(requests_per_minute=2, tokens_per_minute=1), model_one=RateLimits(requests_per_day=1)
+    )
+    question = replace(CALL, envelope=replace(CALL.envelope, prompt_tokens=0))
+    nobody = Plan("router:support", ())
+    for _ in range(2):
+        end(gate.admit(question, plan=nobody))
+    assert gate.refused(question, plan=nobody).extra["limit"] == "requests_per_minute"

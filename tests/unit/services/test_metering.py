@@ -18,6 +18,7 @@ from headrace.services.metering import (
     output_cap,
     request_start,
 )
+from tests.fakes.decisions import DECISION
 from tests.fakes.nouns import a_call, a_price, a_target
 from tests.unit.services.test_closing import DELIVERED
 
@@ -48,10 +49,12 @@ def test_what_we_count_ourselves_is_never_over_the_hold(seen: int, choices: int,
 
 
 def test_a_request_as_the_ledger_first_writes_it() -> None:
-    start = request_start(a_call(stream=True), "refund")
+    start = request_start(a_call(stream=True), DECISION)
     assert (start.request_id, start.operation, start.account) == ("req_1", "chat", "shop")
     assert (start.key_id, start.key_name, start.requested_model) == ("key1", "web", "one")
     assert (start.stream, start.received_at_micros, start.route) == (True, 1_000_000, "refund")
+    assert start.decision is DECISION
+    assert request_start(a_call()).route is None
 
 
 @pytest.mark.parametrize("tokens", [0, 1_234_567_890])
@@ -66,4 +69,7 @@ def test_the_caller_is_told_the_charge(tokens: int) -> None:
         "cost_usd": text,
         "cost_nano_usd": tokens,
     }
+    routed = money_fields(a_call(), TARGET, settlement, 3, DECISION)
+    assert (routed["router"], routed["route"], routed["route_basis"]) == ("support", "refund", "matched")
+    assert "route" not in money_fields(a_call(), TARGET, settlement, 3, replace(DECISION, route=None))
     assert money_headers(settlement) == (("x-headrace-cost-usd", text), ("x-headrace-cost-nano-usd", str(tokens)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.services.reply_headers import MAX_DROPPED_CHARS, reply_headers
+from headrace.services.reply_headers import MAX_DROPPED_CHARS, ROUTING_HEADERS, reply_headers, routing_headers
+from tests.fakes.decisions import a_decision
 from tests.fakes.nouns import a_call, a_target
 
 
@@ -38,4 +39,21 @@ def test_a_field_that_the_caller_named_freely_makes_a_header_that_can_be_sent(na
 
 
 def test_many_fields_make_a_header_of_bounded_length() -> None:
-    assert len(dropped_header(*(["a" * 90] * 50)) or "") <= MAX_DROPPED_CHARS
+    header = dropped_header(*(["a" * 90] * 50)) or ""
+    assert MAX_DROPPED_CHARS < len(header) < MAX_DROPPED_CHARS + 20
+    assert header.endswith("aaa..., and others")
+
+
+def test_a_routed_reply_says_what_the_router_decided() -> None:
+    headers = reply_headers(a_call(), a_target(), 1, ("seed",), a_decision())
+    assert headers[4:] == (
+        ("x-model-router-selected-route", "refund"),
+        ("x-headrace-router", "support"),
+        ("x-headrace-route-score", "0.910"),
+        ("x-headrace-route-basis", "matched"),
+        ("x-headrace-session", "implicit:0011"),
+        ("x-headrace-dropped", "seed"),
+    )
+    assert {name for name, _ in headers[4:-1]} == ROUTING_HEADERS
+    unread = routing_headers(a_decision(route=None, score=None, session=None, basis="unread"))
+    assert unread == (("x-headrace-router", "support"), ("x-headrace-route-basis", "unread"))

@@ -21,7 +21,7 @@ from headrace.domain.health import Resting
 from headrace.domain.json_value import JsonValue
 from headrace.domain.snapshot import Snapshot
 from headrace.services.resolve import authorise, nobody_well, plan_call, without_resting
-from tests.fakes.nouns import LOCAL, PROVIDER, a_call, a_model, a_price, a_target, call_of
+from tests.fakes.nouns import LOCAL, PROVIDER, TOOL, a_call, a_model, a_price, a_target, call_of
 
 AWAY = Availability(False, "no_credential", "Its provider has no key.", "Set one.")
 OTHER = replace(PROVIDER, name="other")
@@ -92,7 +92,7 @@ def test_what_cannot_serve_is_left_out_with_its_reason() -> None:
         ),
         (a_call(), listed(a_model(kind=ModelKind.EMBEDDING)), "wrong_model_kind", 400, "a model for embedding"),
         (
-            a_call(tools=[{"type": "function"}], logprobs=True),
+            a_call(tools=[TOOL], logprobs=True),
             listed(a_model(capabilities=frozenset({Capability.SEED}))),
             "unsupported_by_model",
             400,
@@ -119,7 +119,7 @@ def test_a_cap_over_the_models_limit_names_the_field_that_was_sent(field: str) -
 
 def test_a_best_effort_capability_is_good_enough() -> None:
     model = replace(a_model(capabilities=frozenset()), best_effort=frozenset({Capability.TOOLS}))
-    assert plan_call(a_call(tools=[{}]), a_snapshot(listed(model))).targets
+    assert plan_call(a_call(tools=[TOOL]), a_snapshot(listed(model))).targets
 
 
 def test_the_first_problem_is_told_when_all_fail() -> None:
@@ -183,7 +183,7 @@ def test_a_key_reaches_through_an_alias_only_what_it_may_call() -> None:
 
 
 def test_a_fallback_that_cannot_do_what_is_needed_is_passed_over() -> None:
-    call = replace(a_call(tools=[{"type": "function"}]), fallbacks=("two", "three"))
+    call = replace(a_call(tools=[TOOL]), fallbacks=("two", "three"))
     snapshot = a_snapshot(ONE, NO_TOOLS, THREE)
     plan = plan_call(call, snapshot)
     assert [target.model.id for target in plan.targets] == ["one", "three"]

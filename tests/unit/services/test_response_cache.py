@@ -19,12 +19,14 @@ from headrace.ports.sink import Sink
 from headrace.services.cache_sink import LARGE_BLOCK_BYTES
 from headrace.services.keepalive import COMMENT
 from headrace.services.kept_sink import MAX_KEPT_BYTES
+from headrace.services.reply_headers import ROUTING_HEADERS, routing_headers
 from headrace.services.response_cache import OFF_LOOP_BYTES, ResponseCache, RunTurn
 from headrace.services.turn import run_turn
 from headrace.testing.openai_replies import Chat, chat_reply, chat_stream, error_reply
 from headrace.testing.script import Reply
 from headrace.wire.sse import DONE, FrameSplitter, frame_data
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.decisions import a_decision
 from tests.fakes.nouns import CALLER, a_call, a_model, a_plan, a_target
 from tests.fakes.turn_world import FakeSink, World
 
@@ -161,6 +163,20 @@ async def test_another_request_is_another_request(other: Call) -> None:
     await cached.ask()
     reply = STREAM if other.envelope.stream else WHOLE
     assert (await cached.ask(other, reply=reply)).says == "miss"
+
+
+async def test_what_the_router_decides_now_is_told_and_not_what_it_decided_then() -> None:
+    cached = Cached()
+    then = replace(a_plan(), decision=a_decision(session="mine"))
+    now = replace(a_plan(), decision=a_decision(route=None, session="another", basis="no_match"))
+    first, second = await cached.ask(plan=then), await cached.ask(plan=now)
+    assert (first.says, second.says) == ("miss", "hit")
+    assert first.sink.headers["x-model-router-selected-route"] == "refund"
+    told = {name: value for name, value in second.sink.headers.items() if name in ROUTING_HEADERS}
+    assert told == dict(routing_headers(a_decision(route=None, session="another", basis="no_match")))
+    stream = await cached.ask(a_stream(), then, reply=STREAM), await cached.ask(a_stream(), now, reply=STREAM)
+    fields = [each.data[-1]["headrace"] for each in stream]
+    assert [each["route_basis"] for each in fields if isinstance(each, dict)] == ["matched", "no_match"]
 
 
 async def test_the_order_of_fields_makes_no_other_request() -> None:

@@ -9,11 +9,14 @@ from headrace.domain.alias import Alias, WrittenAlias
 from headrace.domain.catalog import Provider, WeightsFile
 from headrace.domain.credential import DEFAULT_LABEL
 from headrace.domain.errors import ConfigInvalid, StoreUnusable
+from headrace.domain.router import Correction, Presets
 from headrace.domain.snapshot import Snapshot
+from headrace.domain.strength import Strength
 from headrace.ports.stores import SealedCredential
 from headrace.services.snapshots import Snapshots, SnapshotSources, credential_context, given_credentials
 from headrace.testing.clock import FakeClock
 from headrace.wire.catalog_file import CatalogText
+from tests.fakes.routers import GENERAL, PRESETS, SUPPORT, GivenPresets, MemoryRouters
 
 NOON_MICROS = 1_795_521_600_000_000  # 2026-11-24 12:00 UTC
 CATALOG = """
@@ -82,6 +85,19 @@ class Files:
 
     def digest(self) -> str:
         return repr(self.texts)
+
+
+class GivenStrengths:
+    """Strengths that a test replaces."""
+
+    def __init__(self) -> None:
+        self.strengths: tuple[Strength, ...] = ()
+
+    def read(self) -> tuple[Strength, ...]:
+        return self.strengths
+
+    def digest(self) -> str:
+        return repr(self.strengths)
 
 
 class Keys:
@@ -180,6 +196,9 @@ class World:
         self.weights: set[str] = set()
         self.aliases = AliasRows()
         self.written = Written()
+        self.routers = MemoryRouters()
+        self.presets = GivenPresets()
+        self.strengths = GivenStrengths()
         self.snapshots = Snapshots(
             SnapshotSources(
                 self.files,
@@ -191,6 +210,9 @@ class World:
                 given_credentials({}, environment or {}),
                 aliases=self.aliases,
                 written_aliases=self.written,
+                routers=self.routers,
+                presets=self.presets,
+                strengths=self.strengths,
             )
         )
 
@@ -450,3 +472,42 @@ async def test_a_changed_file_of_aliases_is_noticed_and_a_bad_one_is_refused() -
         await world.snapshots.reload_if_changed()
     assert world.snapshots.current() is before
     assert (await world.snapshots.publish_named()).aliases == before.aliases
+
+
+async def test_strengths_are_read_with_the_files_and_a_change_of_them_is_noticed() -> None:
+    world = World()
+    name = next(iter((await world.snapshots.reload()).models))
+    assert world.snapshots.current().models[name][0].model.strength is None
+    world.strengths.strengths = (Strength(name, 1.5, 1.0, 2.0, "logit", "me", "2026-11-28"),)
+    assert await world.snapshots.reload_if_changed()
+    found = world.snapshots.current().models[name][0].model.strength
+    assert found is not None
+    assert (found.value, found.low, found.high) == (1.5, 1.0, 2.0)
+    assert not await world.snapshots.reload_if_changed()
+
+
+async def test_presets_are_read_with_the_files_and_stay_through_every_other_change() -> None:
+    world = World()
+    world.routers.routers[SUPPORT.uuid] = SUPPORT
+    first = await world.snapshots.reload()
+    assert first.routers == {"support": SUPPORT, "general": GENERAL.router}
+    assert (set(first.task_sets), first.presets) == ({"support", "general"}, PRESETS)
+    world.presets.presets = Presets()
+    for change in (world.snapshots.refresh, world.snapshots.publish_named, world.snapshots.publish_keys):
+        assert (await change()).routers == first.routers
+        assert world.snapshots.current().presets == PRESETS
+    await world.snapshots.refresh_if_day_changed("2026-11-25")
+    assert world.snapshots.current().task_sets == first.task_sets
+    assert (await world.snapshots.reload()).routers == {"support": SUPPORT}
+
+
+async def test_stored_routers_and_corrections_are_in_force_when_they_are_published() -> None:
+    world = World()
+    await world.snapshots.reload()
+    world.routers.routers[SUPPORT.uuid] = SUPPORT
+    await world.routers.correct(Correction(SUPPORT.uuid, "refund", "req_1", b"\x00\x01", 1))
+    assert "support" not in world.snapshots.current().routers
+    published = await world.snapshots.publish_named()
+    assert published.task_sets["support"].corrections == (("refund", b"\x00\x01"),)
+    del world.routers.routers[SUPPORT.uuid]
+    assert set((await world.snapshots.refresh()).routers) == {"general"}

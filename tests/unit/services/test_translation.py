@@ -156,6 +156,18 @@ def test_an_answer_that_cannot_be_translated_fails_before_it_is_settled() -> Non
     assert isinstance(assembled.failure, UpstreamProtocol)
 
 
+@pytest.mark.parametrize("keeps_form", [False, True])
+def test_an_answer_of_another_form_fails_unless_the_upstream_keeps_to_it(keeps_form: bool) -> None:
+    inner = OpenAiAdapter(FakeClock(), "max_tokens")
+    pairs = {Dialect.MESSAGES: MessagesToChat()}
+    adapter = TranslatingAdapter(inner, Dialect.CHAT, pairs, openai_chat.read_envelope, keeps_form=keeps_form)
+    call = a_call(output_format={"type": "json_schema", "schema": {"type": "object"}})
+    reader = reader_of(call, adapter)
+    reader.feed(chat_reply("no JSON").body)
+    reader.close()
+    assert (reader.failure is None) is keeps_form
+
+
 def test_a_broken_answer_stays_broken() -> None:
     reader = reader_of(a_call())
     reader.feed(b"{")

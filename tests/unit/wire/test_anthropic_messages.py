@@ -22,6 +22,7 @@ from tests.fakes.nouns import CALLER
 LEAST: JsonObject = {"model": "one", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
 NONE = frozenset[Capability]()
 IMAGE: JsonObject = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 4000}}
+CALL: JsonObject = {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]}
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"max_tokens": None}, "max_tokens"),
@@ -39,7 +40,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "messages[0].content[0].content",
     ),
     ({"tools": {}}, "tools"),
-    ({"tools": [{}], "tool_choice": "auto"}, "tool_choice"),
+    ({"messages": [{"role": "user", "content": [{"type": "tool_result"}]}]}, "messages[0].content[0].tool_use_id"),
+    (
+        {"messages": [CALL, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "u"}]}]},
+        "messages[1].content[0].tool_use_id",
+    ),
+    ({"tools": [{"name": "f"}], "tool_choice": "auto"}, "tool_choice"),
+    ({"tools": [{}]}, "tools[0].name"),
+    ({"tools": [{"name": "f"}, {"type": "custom", "name": ""}]}, "tools[1].name"),
     ({"thinking": "on"}, "thinking"),
     ({"output_config": []}, "output_config"),
 ]
@@ -50,7 +58,7 @@ def asked(**fields: Any) -> JsonObject:
 
 
 def content(*blocks: Any) -> JsonObject:
-    return asked(messages=[{"role": "user", "content": list(blocks)}])
+    return asked(messages=[CALL, {"role": "user", "content": list(blocks)}])
 
 
 def test_an_envelope() -> None:
@@ -114,7 +122,8 @@ def test_an_estimate_counts_the_prompt_and_not_its_pictures_bytes() -> None:
     assert 8 <= few <= 20
     assert estimate(asked(model="a much longer name", metadata={"user_id": "u" * 99}, stream=True)) == few
     assert estimate(asked(system="s" * 400)) - few in range(100, 110)
-    picture = estimate(content(IMAGE))
+    text = estimate(content())
+    picture = estimate(content(IMAGE)) - text
     assert IMAGE_TOKENS < picture < IMAGE_TOKENS + 30
-    inside = estimate(content({"type": "tool_result", "tool_use_id": "t", "content": [IMAGE, IMAGE]}))
+    inside = estimate(content({"type": "tool_result", "tool_use_id": "t", "content": [IMAGE, IMAGE]})) - text
     assert 2 * IMAGE_TOKENS < inside < 2 * IMAGE_TOKENS + 50

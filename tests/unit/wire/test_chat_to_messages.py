@@ -77,6 +77,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools[0].type"),
     ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools[0].function.name"),
     ({"messages": [1]}, "messages[0]"),
+    ({"messages": [{"role": "system", "content": "Be brief."}]}, "messages"),
     ({"messages": [{"role": "function", "content": "a"}]}, "messages[0].role"),
     ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages[0].audio"),
     ({"messages": [{"role": "assistant", "tool_calls": [{"type": "custom"}]}]}, "messages[0].tool_calls[0]"),

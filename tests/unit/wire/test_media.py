@@ -19,7 +19,9 @@ def chat(*parts: JsonValue) -> Media:
 
 def messages(*parts: JsonValue) -> Media:
     """The media of a prompt in Messages."""
-    body: JsonObject = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [TEXT, *parts]}]}
+    call: JsonObject = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    turns: list[JsonValue] = [{"role": "assistant", "content": [call]}, {"role": "user", "content": [TEXT, *parts]}]
+    body: JsonObject = {"model": "m", "max_tokens": 9, "messages": turns}
     return anthropic_messages.read_envelope(body, len(encode(body))).media
 
 

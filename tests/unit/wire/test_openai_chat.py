@@ -168,3 +168,15 @@ def test_another_name_of_the_output_cap_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         read_envelope(body, 10)
     assert caught.value.param == name
+
+
+def test_a_prediction_counts_with_all_its_bytes() -> None:
+    body: JsonObject = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    assert read_envelope(body, 10).predicted_tokens == 0
+    parts: list[JsonValue] = [{"type": "text", "text": "größer"}]
+    for content, most in (("größer", 10), (parts, len('[{"type":"text","text":"größer"}]'.encode()))):
+        asked: JsonObject = {**body, "prediction": {"type": "content", "content": content}}
+        assert read_envelope(asked, 10).predicted_tokens == most
+    with pytest.raises(InvalidRequest) as caught:
+        read_envelope({**body, "prediction": "x"}, 10)
+    assert caught.value.param == "prediction"

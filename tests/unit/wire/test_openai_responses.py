@@ -8,7 +8,7 @@ from headrace.domain.call import Call, Dialect, Operation
 from headrace.domain.catalog import Capability
 from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject, JsonValue
-from headrace.wire.openai_responses import input_items, read_envelope, upstream_fields
+from headrace.wire.openai_responses import drop_bare_reasoning, input_items, read_envelope, upstream_fields
 from tests.fakes.nouns import CALLER
 
 PICTURE: JsonObject = {"type": "input_image", "image_url": "https://example.com/a.png"}
@@ -113,8 +113,25 @@ def test_a_reasoning_model_is_asked_for_sealed_reasoning() -> None:
 def test_reasoning_that_only_refers_to_what_an_upstream_kept_is_left_out() -> None:
     bare: JsonObject = {"type": "reasoning", "id": "rs_1", "summary": []}
     kept: list[JsonValue] = [{**bare, "encrypted_content": "s"}, {**bare, "content": [{"text": "t"}]}]
-    assert sent(input=[bare, *kept])["input"] == kept
+    fields = sent(input=[bare, *kept])
+    assert drop_bare_reasoning(fields) == ("input.reasoning",)
+    assert fields["input"] == kept
+    assert drop_bare_reasoning(fields) == drop_bare_reasoning({"input": "Hi"}) == ()
+
+
+def test_what_a_tool_of_the_providers_put_out_is_its_own_matter() -> None:
+    shell: JsonObject = {"type": "shell_call_output", "call_id": "call_1", "output": [{"stdout": "a"}]}
+    assert read_envelope(asked(input=[shell]), 9).needs == frozenset()
+    with pytest.raises(InvalidRequest) as caught:
+        read_envelope(asked(input=[{**shell, "type": "function_call_output"}]), 9)
+    assert caught.value.param == "input[0].output"
 
 
 def test_a_string_is_one_message_of_the_user() -> None:
     assert input_items({"input": "Hi"}) == [{"type": "message", "role": "user", "content": "Hi"}]
+
+
+def test_a_conversation_that_a_provider_keeps_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_envelope(asked(conversation="conv_1"), 9)
+    assert (caught.value.param, caught.value.code) == ("conversation", "unsupported_field")

@@ -69,6 +69,12 @@ def test_a_field_that_asks_for_nothing_is_not_named(name: str) -> None:
     assert PAIR.request(asked(**{name: NEUTRAL[name]})).dropped == ()
 
 
+def test_instructions_alone_are_no_conversation() -> None:
+    with pytest.raises(InvalidRequest, match="Add a message of the user") as caught:
+        PAIR.request(asked(input=[{"role": "system", "content": "Be brief."}]))
+    assert caught.value.param == "input"
+
+
 def test_what_messages_has_no_place_for_is_named_as_the_caller_knows_it() -> None:
     translated = PAIR.request(
         asked(

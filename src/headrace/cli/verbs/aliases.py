@@ -1,4 +1,4 @@
-"""`headrace aliases`: names that point at models, listed, set and deleted."""
+"""`headrace aliases`: names that point at models or routers, listed, set and deleted."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def set_alias(
     flags: ClientFlags = NO_FLAGS,
     session: Annotated[Session, Parameter(parse=False)],
 ) -> int:
-    """Point an alias at a model; requests that run are not disturbed.
+    """Point an alias at a model or a router; requests that run are not disturbed.
 
     Parameters
     ----------
     name:
         The name that callers use.
     model:
-        The model that answers under it.
+        The model that answers under it, or a router: router:NAME.
     fallback:
         A model to try when it fails; may be given again, in the order to try.
     """

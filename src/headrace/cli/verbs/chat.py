@@ -29,6 +29,7 @@ LONGEST_INPUT = 8 * 1024 * 1024
 class ChatFlags:
     """What to say and how."""
 
+    model: Annotated[str | None, Parameter(name=("--model", "-m"), help="The model, in the place of MODEL.")] = None
     prompt: Annotated[str | None, Parameter(help="Say this, print the reply and leave.")] = None
     system: Annotated[str | None, Parameter(help="Instructions that stand before the conversation.")] = None
     max_tokens: Annotated[int | None, Parameter(help="The most tokens that a reply may have.")] = None
@@ -52,6 +53,9 @@ def chat(
     model:
         The model; without it, the first chat model that can be called.
     """
+    if None not in (model, chat_flags.model):
+        raise ConfigInvalid(f"the model is given twice, {model} and --model {chat_flags.model}. Leave one out.")
+    model = model or chat_flags.model
     as_json = wants_json(flags.json, session.environment)
     prompt = chat_flags.prompt
     if prompt is None and not session.stdin.isatty():

@@ -73,6 +73,32 @@ def show(
     return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
 
 
+def set_team(
+    name: str,
+    /,
+    *,
+    prepaid: bool,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Say how a team pays from the next call on; what was paid in and spent stays.
+
+    Parameters
+    ----------
+    name:
+        The team.
+    prepaid:
+        In advance: its priced calls stop when its balance is used up. With --no-prepaid, afterwards.
+    """
+    with open_client(session, flags) as client:
+        reply = client.send("PATCH", f"{PATH}/{segment(name)}", "admin", {"prepaid": prepaid})
+    team = part(reply, "team")
+    line = f'Team "{text(team, "name")}" pays {_pays(team)} from the next call on.'
+    if prepaid:
+        line += f" {_balance(part(team, 'balance'))}\nTop it up: headrace teams top-up {shlex.quote(name)} --usd 100"
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
 def delete(
     name: str,
     /,

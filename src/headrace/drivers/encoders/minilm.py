@@ -51,6 +51,11 @@ class MiniLmEncoder:
         self._loading = asyncio.Lock()
         self._session: MiniLmSession | None = None
 
+    @property
+    def file_name(self) -> str:
+        """What the built model is called: by its weights and by how it is built from them."""
+        return f"{self._files[0].sha256}.{RECIPE}"
+
     async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], int]:
         """Return one vector per text and the tokens read, framing tokens included.
 
@@ -74,7 +79,7 @@ class MiniLmEncoder:
         async with self._loading:
             if self._session is None:
                 source, tokenizer = (self._located(file) for file in self._files)
-                model = self._folder / f"{self._files[0].sha256}.{RECIPE}.onnx"
+                model = self._folder / f"{self.file_name}.onnx"
                 if not await self._offload.run(model.exists):
                     await self._build(source, model)
                 self._session = await self._offload.run(self._open, model, tokenizer)

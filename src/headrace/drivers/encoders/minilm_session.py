@@ -39,6 +39,13 @@ class MiniLmSession:
 
     def vector(self, tokens: list[int]) -> list[float]:
         """Return the unit vector of at most 512 tokens."""
-        (embedding,) = self._session.run(["embedding"], {"input_ids": np.array(tokens, np.int64)})
         # float32 is not finer than this at these sizes, and shorter numbers make replies a third smaller.
-        return np.asarray(embedding, np.float64).round(DECIMALS).tolist()
+        return np.asarray(self._embedding(tokens), np.float64).round(DECIMALS).tolist()
+
+    def packed_vector(self, tokens: list[int]) -> bytes:
+        """Return the same vector as 384 little-endian float32, without the rounding."""
+        return np.asarray(self._embedding(tokens), "<f4").tobytes()
+
+    def _embedding(self, tokens: list[int]) -> Any:
+        (embedding,) = self._session.run(["embedding"], {"input_ids": np.array(tokens, np.int64)})
+        return embedding

@@ -16,7 +16,8 @@ class GaugeSources:
     `ledger_synchronous` is the store's setting by name, `replicas_by_state` counts replicas, `targets_by_breaker`
     targets that were used lately, `retries_denied` failures that the retry budget let stand, `limits_refused`
     requests by the kinds of the scope and of the limit that refused them. `credentials` are provider, label and state
-    of each credential in force, `cache_outcomes` counts the requests of keys that have a cache.
+    of each credential in force, `cache_outcomes` counts the requests of keys that have a cache, `switch_verdicts` the
+    switches away from a session's warm cache that were weighed.
     """
 
     ledger_commits: Callable[[], int]
@@ -30,6 +31,8 @@ class GaugeSources:
     limits_refused: Callable[[], Mapping[tuple[str, str], int]]
     credentials: Callable[[], Iterable[tuple[str, str, str]]]
     cache_outcomes: Callable[[], Mapping[str, int]]
+    router_sessions: Callable[[], int]
+    switch_verdicts: Callable[[], Mapping[str, int]]
 
 
 class LiveFigures(Collector):
@@ -40,7 +43,7 @@ class LiveFigures(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the names without reading a source."""
-        return (*_families({}, "", {}, {}), _refusals({}), _credentials(()), _cache({}))
+        return (*_families({}, "", {}, {}), _refusals({}), _credentials(()), _cache({}), _switches({}))
 
     def collect(self) -> Iterable[Metric]:
         """Return the figures as they are now."""
@@ -51,11 +54,16 @@ class LiveFigures(Collector):
             "lag": sources.loop_lag_seconds(),
             "in_flight": sources.requests_in_flight(),
             "denied": sources.retries_denied(),
+            "sessions": sources.router_sessions(),
         }
         families = _families(
             figures, sources.ledger_synchronous(), sources.replicas_by_state(), sources.targets_by_breaker()
         )
-        more = (_credentials(sources.credentials()), _cache(sources.cache_outcomes()))
+        more = (
+            _credentials(sources.credentials()),
+            _cache(sources.cache_outcomes()),
+            _switches(sources.switch_verdicts()),
+        )
         return (*families, _refusals(sources.limits_refused()), *more)
 
 
@@ -78,6 +86,7 @@ def _families(
             "headrace_loop_lag_seconds", "How late the event loop woke the last time.", figures.get("lag")
         ),
         GaugeMetricFamily("headrace_requests_in_flight", "Requests being served now.", figures.get("in_flight")),
+        GaugeMetricFamily("headrace_router_sessions", "Sessions that routers keep.", figures.get("sessions")),
     )
 
 
@@ -107,6 +116,15 @@ def _cache(counts: Mapping[str, int]) -> Metric:
     )
     for outcome, count in sorted(counts.items()):
         family.add_metric([outcome], count)
+    return family
+
+
+def _switches(counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(
+        "headrace_router_switches", "Choices against a session's warm cache, by verdict.", labels=["verdict"]
+    )
+    for verdict, count in sorted(counts.items()):
+        family.add_metric([verdict], count)
     return family
 
 

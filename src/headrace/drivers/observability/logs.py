@@ -16,6 +16,7 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from headrace.drivers.observability.patient import PatientStream
 from headrace.drivers.observability.redaction import redact_entry
 
 LogFormat: TypeAlias = Literal["json", "pretty"]
@@ -36,7 +37,7 @@ class LogSettings:
 class _Line:
     """Writes one line at once; a stream that is closed or full loses the line and nothing else."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | PatientStream) -> None:
         self._stream = stream
 
     def msg(self, message: str) -> None:
@@ -57,12 +58,12 @@ def open_log(settings: LogSettings, stream: TextIO | None = None) -> Logger:
     level = logging.getLevelNamesMapping().get(settings.level.upper())
     if level is None:
         raise ValueError(f'"{settings.level}" is no log level; use debug, info, warning or error')
-    chosen = stream if stream is not None else sys.stderr
+    chosen = PatientStream(stream if stream is not None else sys.stderr)
     _catch_standard_logging(settings.format, level, chosen)
     return make_logger(settings, chosen)
 
 
-def make_logger(settings: LogSettings, stream: TextIO) -> Logger:
+def make_logger(settings: LogSettings, stream: TextIO | PatientStream) -> Logger:
     """Return a logger that writes to the stream; nothing is configured globally."""
     logger: Logger = structlog.wrap_logger(
         _Line(stream),
@@ -73,7 +74,7 @@ def make_logger(settings: LogSettings, stream: TextIO) -> Logger:
     return logger
 
 
-def _catch_standard_logging(form: LogFormat, level: int, stream: TextIO) -> None:
+def _catch_standard_logging(form: LogFormat, level: int, stream: TextIO | PatientStream) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         ProcessorFormatter(

@@ -17,7 +17,7 @@ DURATION_BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.
 ENDINGS = frozenset(
     {
         "complete", "client_closed", "slow_reader", "upstream_truncated", "upstream_stalled", "upstream_error",
-        "recovered", "voided",
+        "recovered", "voided", "structured_output_invalid",
     }
 )  # fmt: skip
 

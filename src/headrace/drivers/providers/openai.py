@@ -19,6 +19,7 @@ from headrace.wire.openai_failure import ErrorMeaning, failure_from_status
 from headrace.wire.openai_passthrough import PATHS, passthrough_reader
 from headrace.wire.openai_quirks import bend_request, model_path
 from headrace.wire.service_tier import take_service_tier
+from headrace.wire.tool_checks import billed_by_use
 
 NO_MEANINGS: Mapping[str, ErrorMeaning] = MappingProxyType({})
 
@@ -49,7 +50,11 @@ class OpenAiAdapter:
         if call.operation is Operation.COMPLETIONS:
             fields = upstream_fields(call, model.upstream_name, model.default_output_tokens, "max_tokens")
             fields["max_tokens"] = call.envelope.output_cap
-            return Prepared("/completions", encode(fields), call.envelope.stream, quirks.headers)
+            tier, dropped = take_service_tier(fields, "service_tier", target.price)
+            body, stream = encode(fields), call.envelope.stream
+            return Prepared("/completions", body, stream, quirks.headers, dropped, service_tier=tier)
+        if call.body.get("web_search_options") is not None:
+            raise billed_by_use("web_search_options", '"web_search_options" asks for a search of the web')
         cap_field = quirks.cap_field or self._cap_field
         fields = upstream_fields(call, model.upstream_name, model.default_output_tokens, cap_field)
         has_quirks = quirks is not NO_QUIRKS or bool(model.refused_fields)

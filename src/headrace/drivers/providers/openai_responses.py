@@ -13,10 +13,11 @@ from headrace.ports.upstream import Exchange, Prepared, Reader, Transport
 from headrace.wire.json_strict import encode
 from headrace.wire.openai_failure import failure_from_status
 from headrace.wire.openai_quirks import bend_request
-from headrace.wire.openai_responses import upstream_fields
+from headrace.wire.openai_responses import drop_bare_reasoning, upstream_fields
 from headrace.wire.openai_responses_stream import ResponsesStreamReader
 from headrace.wire.responses_body import ResponsesBodyReader
 from headrace.wire.service_tier import take_service_tier
+from headrace.wire.tool_checks import check_billed_tools, check_response_results
 
 PATH = "/responses"
 
@@ -30,8 +31,10 @@ class OpenAiResponsesAdapter:
     def prepare(self, call: Call, target: Target) -> Prepared:
         """Return the request with model, output cap and state rewritten."""
         model = target.model
+        check_response_results(call.body.get("input"))
+        check_billed_tools(call.body.get("tools"))
         fields = upstream_fields(call, model.upstream_name, model.default_output_tokens, model.capabilities)
-        dropped = bend_request(fields, model, NO_QUIRKS)
+        dropped = drop_bare_reasoning(fields) + bend_request(fields, model, NO_QUIRKS)
         tier, unpriced = take_service_tier(fields, "service_tier", target.price)
         headers, dropped = target.provider.quirks.headers, dropped + unpriced
         return Prepared(PATH, encode(fields), call.envelope.stream, headers, dropped, service_tier=tier)

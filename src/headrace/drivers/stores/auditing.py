@@ -13,6 +13,7 @@ from headrace import __version__
 from headrace.domain.audit import AuditReport, Findings
 from headrace.domain.errors import HomeUnusable, StoreUnusable
 from headrace.drivers.stores.audit_books import BooksAudit, Row, Rows, Value
+from headrace.drivers.stores.audit_decisions import audit_decisions
 from headrace.drivers.stores.audit_usage import audit_usage_hours
 from headrace.drivers.stores.database import FILE_NAME
 from headrace.drivers.stores.home import open_home
@@ -84,6 +85,7 @@ def audit_rows(rows: Rows, now_micros: int, watch: Watch) -> AuditReport:
         findings = Findings()
         findings.count("receipts", requests)
         BooksAudit(rows, findings).run(now_micros, lambda done: watch(Progress("attempts", done, attempts, "rows")))
+        audit_decisions(rows, findings)
         audit_usage_hours(rows, findings, lambda done: watch(Progress("hours of usage", done, resolved, "rows")))
         return findings.report()
     except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:

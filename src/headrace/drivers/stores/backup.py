@@ -18,8 +18,9 @@ from pathlib import Path, PurePosixPath
 from headrace.domain.errors import HomeUnusable, StoreUnusable
 from headrace.drivers.stores.database import FILE_NAME
 from headrace.drivers.stores.home import open_home
-from headrace.drivers.stores.sqlite import DatabaseError, connect_reader
-from headrace.drivers.stores.upgrade import copy_database
+from headrace.drivers.stores.moved import moved_to
+from headrace.drivers.stores.sqlite import Connection, DatabaseError, connect_reader
+from headrace.drivers.stores.upgrade import copy_database, stored_revision
 from headrace.ports.ambient import Clock
 
 CATALOG = "catalog"
@@ -107,12 +108,23 @@ def _copy_checked(source: Path, destination: Path) -> None:
     try:
         reader = connect_reader(source)
         try:
+            _require_books(reader, source)
             copy_database(reader, destination)
         finally:
             reader.close()
     except DatabaseError as error:
         raise StoreUnusable(f"{source} cannot be copied: {error}.", detail=str(error)) from error
     _check(destination)
+
+
+def _require_books(reader: Connection, source: Path) -> None:
+    """Raise StoreUnusable for a file whose books were moved: its copy would look like a backup and be none."""
+    where = moved_to(reader.cursor()) if stored_revision(reader) is not None else None
+    if where is not None:
+        raise StoreUnusable(
+            f"The books of {source} were moved to {where}, so this would be no backup of them. Copy that database with "
+            "pg_dump, and HOME/secrets, HOME/catalog and HOME/headrace.toml beside it."
+        )
 
 
 def _check(path: Path) -> None:

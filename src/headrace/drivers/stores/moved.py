@@ -21,9 +21,20 @@ def mark_moved(cursor: Cursor, where: str, clock: Clock) -> None:
 
 def refuse_moved(cursor: Cursor, path: Path) -> None:
     """Raise StoreUnusable when the books of this file were moved."""
+    where = moved_to(cursor)
+    if where is not None:
+        raise StoreUnusable(f"The books of {path} were moved to {where}. {give_address(where)}")
+
+
+def moved_to(cursor: Cursor) -> str | None:
+    """Return where the books were moved, or None when they are still here."""
     row = cursor.execute(GET, (MARK,)).fetchone()
-    if row is not None:
-        raise StoreUnusable(
-            f"The books of {path} were moved to {row[0]}. Give that address: `headrace serve --store {row[0]}`, for "
-            "every verb HEADRACE_STORE, or `store` below [server] in headrace.toml."
-        )
+    return None if row is None else str(row[0])
+
+
+def give_address(where: str) -> str:
+    """Return how a verb is told where the books are now."""
+    return (
+        f"Give that address: `headrace serve --store {where}`, for every verb HEADRACE_STORE, or `store` below "
+        "[server] in headrace.toml."
+    )

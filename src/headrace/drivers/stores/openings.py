@@ -8,6 +8,7 @@ from headrace.domain.books import Opening
 from headrace.domain.plan import Excluded
 from headrace.domain.price import PriceVersion
 from headrace.drivers.stores import sql
+from headrace.drivers.stores.decision_rows import decision_row
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.wire.price_json import rates_text, variants_text
 
@@ -83,6 +84,9 @@ def write_opening(cursor: Cursor, opening: Opening, epoch: int) -> None:
     """Write one opening's rows; its price version is there already."""
     scopes = scopes_text(opening.scopes)
     cursor.execute(sql.ADD_REQUEST, request_row(opening))
-    cursor.execute(sql.ADD_TURN, (opening.request.request_id, opening.turn_index, opening.at_micros))
+    request = opening.request
+    if request.decision is not None:
+        cursor.execute(sql.ADD_DECISION, decision_row(request, request.decision))
+    cursor.execute(sql.ADD_TURN, (request.request_id, opening.turn_index, opening.at_micros))
     cursor.execute(sql.ADD_ATTEMPT, attempt_row(opening, epoch, scopes))
     cursor.execute(sql.ADD_HOLD, hold_row(opening, epoch, scopes))

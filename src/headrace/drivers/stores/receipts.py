@@ -12,6 +12,7 @@ from headrace.domain.price import Line
 from headrace.domain.receipt import AttemptRecord, Receipt
 from headrace.domain.usage import Usage
 from headrace.drivers.stores.database import Database
+from headrace.drivers.stores.decision_rows import decision_in
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.wire.usage_json import read_quantities
 
@@ -104,6 +105,7 @@ def _receipt(cursor: Cursor, request: Row) -> Receipt:
         received_at_micros=request["received_at_micros"],
         attempts=tuple(_attempt(row, lines.get(row["attempt_id"], ())) for row in rows),
         excluded=EXCLUDED.decode(request["excluded"]) if request["excluded"] else (),
+        decision=decision_in(cursor, request["request_id"]),
     )
 
 
@@ -143,7 +145,7 @@ def _attempt(row: Row, lines: tuple[Line, ...]) -> AttemptRecord:
         rates_pico=RATES.decode(row["rates_pico"]),
         variants=row["variants"],
         bound_nano=row["bound_nano"],
-        usage=_usage(row),
+        usage=usage_of(row),
         lines=lines,
         ending=row["ending"],
         error_code=row["error_code"],
@@ -159,7 +161,8 @@ def _attempt(row: Row, lines: tuple[Line, ...]) -> AttemptRecord:
     )
 
 
-def _usage(row: Row) -> Usage | None:
+def usage_of(row: Row) -> Usage | None:
+    """Return the usage of a resolution's columns, or None for an attempt that was not settled."""
     source = row["usage_source"]
     if source is None:
         return None

@@ -18,7 +18,7 @@ MOST_AT_WILL = 16
 GROUP = re.compile(r"(?<=VALUES )\((?:[^()]|\([^()]*\))*\)|(?<=IN \()\?")
 
 
-def run_rows(cursor: Cursor, statement: str, columns: int, values: Sequence[str | int]) -> list[Any]:
+def run_rows(cursor: Cursor, statement: str, columns: int, values: Sequence[str | int | bytes]) -> list[Any]:
     """Run a statement whose first VALUES or IN names one row, over all rows; return what it returns.
 
     `values` are the rows' parameters one after the other. They run in pieces of 32 or of at most 16 rows, so that few

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from headrace.domain.money import MAX_NANO
-from headrace.drivers.stores.schema_alerts import METADATA, NUMBER
+from headrace.drivers.stores.schema_routing import METADATA, NUMBER
 
 REFERENCED = text("reference IS NOT NULL")
 

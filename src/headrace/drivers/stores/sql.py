@@ -29,6 +29,12 @@ ADD_SCOPE = (
     "DO NOTHING"
 )
 
+# request_id, router, received_at_micros, body, features
+ADD_DECISION = (
+    "INSERT INTO decision (request_id, router, received_at_micros, body, features) VALUES (?, ?, ?, ?, ?) ON CONFLICT "
+    "(request_id) DO NOTHING"
+)
+
 # attempt_id, request_id, turn_index, attempt_index, parent_attempt_id, epoch, model_id, provider,
 # deployment, identity, price_version, bound_input_tokens, bound_output_tokens, bound_nano,
 # input_estimate, scopes, held_at_micros

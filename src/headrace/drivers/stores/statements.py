@@ -28,6 +28,7 @@ from headrace.drivers.stores.schema import (
     turn,
     usage_hour,
 )
+from headrace.drivers.stores.schema_routing import decision
 
 LINE = 120
 HEADER = '''"""SQL of the ledger's hot statements, made from statements.py by `make generate`.
@@ -77,6 +78,7 @@ def inserts() -> Iterator[Statement]:
         ("ADD_TURN", turn, ["request_id", "turn_index"]),
         ("ADD_PRICE", price_version, ["price_version"]),
         ("ADD_SCOPE", scope, ["scope"]),
+        ("ADD_DECISION", decision, ["request_id"]),
     ):
         yield Statement(name, new(table).values(_row(table)).on_conflict_do_nothing(index_elements=key))
     begun = ("attempt_id", "epoch", "account", "provider", "scopes", "amount_nano")

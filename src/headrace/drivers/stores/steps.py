@@ -15,6 +15,7 @@ from headrace.domain.books import Held, Opening, Progress, Refused, Settlement, 
 from headrace.domain.errors import Conflict
 from headrace.drivers.stores import booking, openings, sql
 from headrace.drivers.stores.booking import Booking, Closed, Value
+from headrace.drivers.stores.decision_rows import DECISION_COLUMNS, decision_row
 from headrace.drivers.stores.figures import Figures
 from headrace.drivers.stores.rowsets import run_rows
 from headrace.drivers.stores.sqlite import Cursor
@@ -161,16 +162,21 @@ class LedgerSteps:
 
     def _write_openings(self, cursor: Cursor, made: Sequence[Opening]) -> None:
         requests: list[Value] = []
+        decisions: list[Value | bytes] = []
         turns: list[Value] = []
         attempts: list[Value] = []
         holds: list[Value] = []
         for opening in made:
             scopes = openings.scopes_text(opening.scopes)
+            request = opening.request
             requests += openings.request_row(opening)
-            turns += (opening.request.request_id, opening.turn_index, opening.at_micros)
+            if request.decision is not None:
+                decisions += decision_row(request, request.decision)
+            turns += (request.request_id, opening.turn_index, opening.at_micros)
             attempts += openings.attempt_row(opening, self._epoch, scopes)
             holds += openings.hold_row(opening, self._epoch, scopes)
         run_rows(cursor, sql.ADD_REQUEST, 11, requests)
+        run_rows(cursor, sql.ADD_DECISION, DECISION_COLUMNS, decisions)
         run_rows(cursor, sql.ADD_TURN, 3, turns)
         run_rows(cursor, sql.ADD_ATTEMPT, 17, attempts)
         run_rows(cursor, sql.ADD_HOLD, 6, holds)

@@ -28,7 +28,7 @@ class Steps:
         return self.revisions[-1]
 
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS = tuple(f"{number:04}" for number in range(1, 15))
 STEPS = Steps(REVISIONS, Path(__file__).parent / "migrations")
 
 

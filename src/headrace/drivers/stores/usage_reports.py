@@ -28,6 +28,8 @@ COLUMNS: Mapping[Dimension, str] = MappingProxyType(
 COUNTERS = tuple(UsageSums.__slots__)
 SUMS = ", ".join(f"coalesce(sum({each}), 0)" for each in COUNTERS)
 FIRST_SPAN, FURTHER_SPAN = "(CAST(? AS BIGINT), CAST(? AS BIGINT))", "(?, ?)"
+# Fewer than the 32,766 values that SQLite binds in one statement.
+NAMES_AT_ONCE = 5_000
 NAMES = "SELECT public_id, name FROM access_key WHERE public_id IN"
 
 
@@ -105,9 +107,12 @@ def _key_names(cursor: Cursor, question: UsageQuestion, rows: Sequence[UsageRow]
     if Dimension.KEY not in question.group_by:
         return {}
     place = question.group_by.index(Dimension.KEY)
-    ids = sorted({row.group[place] for row in rows})
-    found = cursor.execute(f"{NAMES} ({_marks(ids)})", ids).fetchall() if ids else []
-    return {str(public_id): str(name) for public_id, name in found}
+    ids, names = sorted({row.group[place] for row in rows}), dict[str, str]()
+    for first in range(0, len(ids), NAMES_AT_ONCE):
+        some = ids[first : first + NAMES_AT_ONCE]
+        found = cursor.execute(f"{NAMES} ({_marks(some)})", some).fetchall()
+        names |= {str(public_id): str(name) for public_id, name in found}
+    return names
 
 
 def _marks(values: Sequence[Value]) -> str:

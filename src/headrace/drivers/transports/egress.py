@@ -10,7 +10,7 @@ from types import TracebackType
 from headrace.domain.egress import authority_of, destination_of, private_of
 from headrace.domain.errors import InvalidRequest, UpstreamTimeout, UpstreamUnavailable
 from headrace.domain.plan import Deadlines, Endpoint
-from headrace.drivers.transports.http1_pool import LookUp, addresses_of
+from headrace.drivers.transports.addresses import LookUp, addresses_of
 from headrace.drivers.transports.http1_transport import Http1Transport
 from headrace.ports.upstream import Prepared
 

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
 
 from headrace.domain.errors import HeadraceError, UpstreamTimeout, UpstreamTls, UpstreamUnavailable
+from headrace.drivers.transports.addresses import LookUp, addresses_of
 from headrace.drivers.transports.http1_connection import Http1Connection
 from headrace.drivers.transports.http1_request import Origin
 
 KEEPALIVE_SECONDS = 4.0
-LookUp: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
-
-
-async def addresses_of(host: str, port: int) -> list[str]:
-    """Return the numeric addresses of a host in the system's order of preference; raises OSError, UnicodeError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
 class Http1Pool:

@@ -9,7 +9,8 @@ import ssl
 from types import TracebackType
 
 from headrace.domain.plan import Deadlines, Endpoint
-from headrace.drivers.transports.http1_pool import KEEPALIVE_SECONDS, Http1Pool, Lane, LookUp, addresses_of
+from headrace.drivers.transports.addresses import Addresses, LookUp
+from headrace.drivers.transports.http1_pool import KEEPALIVE_SECONDS, Http1Pool, Lane
 from headrace.drivers.transports.http1_request import Origin, Route, request_head, route_to
 from headrace.drivers.transports.refusal import CleanedRefusal
 from headrace.ports.upstream import Exchange, Prepared
@@ -22,7 +23,8 @@ _PROTOCOLS = ("http/1.1",)
 class Http1Transport:
     """Sends requests over pooled connections of its own; open it inside the running loop.
 
-    `look_up` finds the addresses that are connected to, and may refuse a host by raising. `tls` is what hosts are
+    `look_up` finds the addresses that are connected to, and may refuse a host by raising; without one they are kept for
+    a while. `tls` is what hosts are
     trusted by, made from `ca_file` when it is None, which takes a while.
     """
 
@@ -30,12 +32,13 @@ class Http1Transport:
         self,
         user_agent: str,
         ca_file: str | None = None,
-        look_up: LookUp = addresses_of,
+        look_up: LookUp | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._user_agent = user_agent
         self._ca_file = ca_file
-        self._look_up = look_up
+        self._addresses = Addresses()
+        self._look_up = look_up or self._addresses.of
         self.tls = tls
         self._pool: Http1Pool | None = None
         self._routes: dict[str, tuple[Route, Lane]] = {}
@@ -53,6 +56,7 @@ class Http1Transport:
     ) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
+            self._addresses.close()
             await pool.close()
 
     async def send(self, endpoint: Endpoint, prepared: Prepared, deadlines: Deadlines) -> Exchange:

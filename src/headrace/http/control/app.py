@@ -15,13 +15,18 @@ from headrace.http.control import (
     budgets,
     callable_models,
     catalog,
+    corrections,
     fleet,
     limits,
     prices,
     providers,
     pulls,
     reconciliations,
+    replays,
     requests,
+    routers,
+    savings,
+    shadows,
     teams,
     usage,
     webhooks,
@@ -29,6 +34,7 @@ from headrace.http.control import (
 from headrace.http.control.parts import ControlParts
 from headrace.http.count_tokens import TokenCounts, count_routes
 from headrace.http.data_models import model_routes
+from headrace.http.decisions import DecisionParts, RoutingDecisions, decision_routes
 from headrace.http.door import DoorParts, NoRoute, PathDoor
 from headrace.http.gateway import AsgiApp
 from headrace.http.hot_routes import HOT_ROUTES
@@ -50,8 +56,10 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *model_routes(parts.door.snapshots),
         *count_routes(TokenCounts(parts.door.snapshots, parts.door.limits, parts.offload, parts.responses)),
         *response_routes(parts.responses),
+        *decision_routes(_decisions(parts)),
         *about.routes(parts.about),
         *requests.routes(parts.receipts),
+        *corrections.routes(parts.corrections),
         *reconciliations.routes(parts.reconciliations, parts.offload),
         *usage.routes(parts.usage, parts.door.clock, parts.offload),
         *breakeven.routes(parts.breakeven),
@@ -60,6 +68,10 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *api_keys.routes(parts.keys),
         *providers.routes(parts.credentials),
         *aliases.routes(parts.aliases),
+        *routers.routes(parts.routers),
+        *replays.routes(parts.replays, parts.door.clock),
+        *savings.routes(parts.savings, parts.door.clock),
+        *shadows.routes(parts.shadows),
         *alerts.routes(parts.alerts),
         *webhooks.routes(parts.webhooks, parts.alerts.require_unused),
         *teams.routes(parts.teams),
@@ -70,6 +82,21 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *fleet.routes(parts.compute, parts.reload),
     )
     return (*described, *openapi_routes(described))
+
+
+def _decisions(parts: ControlParts) -> RoutingDecisions:
+    door, limits = parts.door, parts.door.limits
+    return RoutingDecisions(
+        DecisionParts(
+            parts.questions,
+            parts.rates,
+            parts.responses,
+            door.snapshots,
+            door.clock,
+            limits.max_body_bytes,
+            parts.offload,
+        )
+    )
 
 
 def build_app(door: DoorParts, specs: Iterable[RouteSpec], posted_elsewhere: frozenset[str]) -> AsgiApp:

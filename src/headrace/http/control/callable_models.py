@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from headrace.domain.access import Caller
 from headrace.domain.catalog import Listed
 from headrace.domain.errors import InvalidRequest
-from headrace.domain.json_value import JsonObject
 from headrace.domain.names import did_you_mean
+from headrace.http.pages import page_links
 from headrace.http.routing import READ, TAGGED, Audience, Reply, Request, RouteSpec, resource_reply
 from headrace.services.snapshots import Snapshots
 from headrace.wire.control_json import list_object
@@ -42,7 +42,8 @@ def routes(snapshots: Snapshots) -> tuple[RouteSpec, ...]:
         pages = max(1, -(-len(found) // limit))
         shown = [callable_model(each) for each in found[(number - 1) * limit : number * limit]]
         reply = list_object("models", shown, {"total": len(found), "page": number, "pages": pages})
-        reply["links"] = {"pages": _links(number, pages, limit, wanted)}
+        chosen = "".join(f"&usecases={name}" for name in wanted)
+        reply["links"] = {"pages": page_links(PATH, number, pages, limit, chosen)}
         return resource_reply(reply)
 
     return (RouteSpec("GET", PATH, page, Audience.OWN, LIST_ENTRY),)
@@ -71,17 +72,3 @@ def _check_switch(text: str | None) -> None:
     """Every model of the list is public: the switch only has to be one."""
     if text is not None and text.lower() not in ("true", "false"):
         raise InvalidRequest(f'"public_only" must be true or false, not "{text[:40]}".', param="public_only")
-
-
-def _links(number: int, pages: int, limit: int, wanted: Sequence[str]) -> JsonObject:
-    chosen = "".join(f"&usecases={name}" for name in wanted)
-
-    def link(page: int) -> str:
-        return f"{PATH}?page={page}&per_page={limit}{chosen}"
-
-    links: JsonObject = {}
-    if number > 1:
-        links |= {"first": link(1), "previous": link(min(number - 1, pages))}
-    if number < pages:
-        links |= {"next": link(number + 1), "last": link(pages)}
-    return links

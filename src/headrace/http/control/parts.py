@@ -14,13 +14,20 @@ from headrace.services.alerts import Alerts
 from headrace.services.aliases import Aliases
 from headrace.services.breakeven import Breakeven
 from headrace.services.budget_book import BudgetBook
+from headrace.services.corrections import Corrections
 from headrace.services.keys import Keys
 from headrace.services.limit_changes import LimitChanges
+from headrace.services.limits import Limits
 from headrace.services.provider_credentials import ProviderCredentials
 from headrace.services.pulls import Pulls
 from headrace.services.receipts import ReceiptReader
 from headrace.services.reconciliation import Reconciliations
+from headrace.services.replays import Replays
 from headrace.services.responses import Responses
+from headrace.services.route_questions import RouteQuestions
+from headrace.services.routers import Routers
+from headrace.services.savings import SavingsReader
+from headrace.services.shadow_book import ShadowBook
 from headrace.services.teams import Teams
 from headrace.services.usage import UsageReader
 from headrace.services.webhooks import Webhooks
@@ -51,6 +58,13 @@ class ControlParts:
     keys: Keys
     credentials: ProviderCredentials
     aliases: Aliases
+    routers: Routers
+    corrections: Corrections
+    replays: Replays
+    savings: SavingsReader
+    shadows: ShadowBook
+    questions: RouteQuestions
+    rates: Limits
     alerts: Alerts
     webhooks: Webhooks
     limits: LimitChanges

@@ -29,6 +29,8 @@ def make_observer(replicas: Mapping[str, int] | None = None) -> PrometheusObserv
             limits_refused=lambda: {("key", "tokens_per_minute"): 4},
             credentials=lambda: [("acme", "default", "refused"), ("acme", "spare", "ok")],
             cache_outcomes=lambda: {"miss": 5, "hit": 2},
+            router_sessions=lambda: 7,
+            switch_verdicts=lambda: {"over_cap": 3, "free": 1},
         ),
         max_models=3,
         max_routes=2,
@@ -95,6 +97,8 @@ def test_figures_are_read_when_somebody_looks() -> None:
     assert found['headrace_credentials{credential="default",provider="acme",state="refused"}'] == 1
     assert found['headrace_credentials{credential="spare",provider="acme",state="ok"}'] == 1
     assert found['headrace_response_cache_total{outcome="hit"}'] == 2
+    assert found["headrace_router_sessions"] == 7
+    assert found['headrace_router_switches_total{verdict="over_cap"}'] == 3
     assert found["process_resident_memory_bytes"] > 0
 
 

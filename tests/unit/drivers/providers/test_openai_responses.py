@@ -39,6 +39,26 @@ def test_a_request_leaves_for_responses_with_the_upstreams_name() -> None:
     }
 
 
+def test_reasoning_without_its_seal_is_dropped_and_named() -> None:
+    bare: JsonValue = {"type": "reasoning", "id": "rs_1", "summary": []}
+    prepared = ADAPTER.prepare(asked(input=[bare, {"role": "user", "content": "Hi"}]), a_target())
+    assert prepared.dropped == ("input.reasoning",)
+    assert b"rs_1" not in prepared.body
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"input": [{"type": "function_call_output", "call_id": "c1", "output": "a"}]}, "input[0].call_id"),
+    ],
+)
+def test_what_nobody_could_serve_or_price_does_not_go_out(fields: dict[str, JsonValue], param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        ADAPTER.prepare(asked(**fields), a_target())
+    assert caught.value.param == param
+
+
 def test_a_field_that_the_model_refuses_is_named() -> None:
     target = a_target(replace(a_model(), refused_fields=frozenset({"temperature"})))
     with pytest.raises(InvalidRequest) as caught:

@@ -1,0 +1,47 @@
+"""`headrace routers correct`: says which task a request really was, so that the next one like it is matched so."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from headrace.cli.client import open_client, segment
+from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.replies import part, text
+from headrace.cli.session import Session
+from headrace.domain.errors import ConfigInvalid
+from headrace.domain.router import PREFIX
+
+
+def correct(
+    request: str,
+    slug: str | None = None,
+    /,
+    *,
+    undo: Annotated[bool, Parameter(help="Take the correction back.", negative="")] = False,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Make a routed request an example of the task that it really was.
+
+    Parameters
+    ----------
+    request:
+        The request's id, as replies carry it in x-request-id.
+    slug:
+        The right task of its router.
+    """
+    if undo == (slug is not None):
+        raise ConfigInvalid("Give the right task, or --undo: headrace routers correct REQUEST SLUG.", code="usage")
+    path = f"/v2/requests/{segment(request)}/route"
+    with open_client(session, flags) as client:
+        if undo:
+            reply = client.send("DELETE", path, "admin")
+            line = f"{request} is no longer corrected."
+        else:
+            reply = client.send("POST", path, "admin", {"route": slug})
+            told = part(reply, "correction")
+            was = text(told, "decided") or "no task"
+            line = f"{request} is an example of {text(told, 'route')} now ({PREFIX}{text(told, 'router')}; was {was})."
+    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))

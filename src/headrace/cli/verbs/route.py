@@ -1,0 +1,55 @@
+"""`headrace route`: who would serve a prompt, and why, without calling anybody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from headrace.cli.client import open_client
+from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.routing_text import explained
+from headrace.cli.session import Session
+from headrace.domain.errors import ConfigInvalid
+from headrace.domain.json_value import JsonObject
+from headrace.wire.json_strict import decode_object
+
+PATH = "/v1/routing/decisions"
+
+
+def explain(
+    router: str,
+    prompt: str | None = None,
+    /,
+    *,
+    file: Annotated[
+        Path | None, Parameter(help="A request's body as JSON, in any dialect, in place of a prompt.")
+    ] = None,
+    flags: ClientFlags = NO_FLAGS,
+    session: Annotated[Session, Parameter(parse=False)],
+) -> int:
+    """Say which task a prompt matches, which model would serve it at what expected cost, and who was left out.
+
+    Parameters
+    ----------
+    router:
+        The router, like router:support, an alias of it, or inference-router.
+    prompt:
+        What a user would say.
+    """
+    if (prompt is None) == (file is None):
+        raise ConfigInvalid('Give either a prompt or --file BODY.json: headrace route explain router:NAME "PROMPT"')
+    body: JsonObject = {"messages": [{"role": "user", "content": prompt}]}
+    if file is not None:
+        body = _read(file)
+    with open_client(session, flags) as client:
+        reply = client.send("POST", PATH, "either", {**body, "model": router})
+    return session.tell(reply, explained(reply), as_json=wants_json(flags.json, session.environment))
+
+
+def _read(file: Path) -> JsonObject:
+    try:
+        return decode_object(file.read_bytes())
+    except OSError as error:
+        raise ConfigInvalid(f"{file} cannot be read ({error.strerror}).") from error

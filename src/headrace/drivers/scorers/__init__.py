@@ -1,0 +1,1 @@
+"""Scorers: which task a prompt belongs to, and how sure that is, on the CPU."""
