@@ -117,12 +117,10 @@ class _Request:
         check_json(scope)
         name = parts.idempotency.check(headers_named(scope, IDEMPOTENCY_HEADER))
         body = await read_body(scope, receive, parts.limits.max_body_bytes)
-        if len(body) > OFFLOAD_BYTES:
-            fields = await parts.offload.run(decode_object, body)
-        else:
-            fields = decode_object(body)
+        is_large = len(body) > OFFLOAD_BYTES
+        fields = await parts.offload.run(decode_object, body) if is_large else decode_object(body)
         if name is not None:
-            digest = hashlib.sha256(body).hexdigest()
+            digest = await parts.offload.run(_digest, body) if is_large else _digest(body)
             self._asked = Asked(caller.key_id, self._route.path, name, digest, self._sink.request_id)
         fallbacks, preference = take_fallbacks(fields), take_preference(fields)
         return Call(
@@ -203,3 +201,7 @@ class _Request:
                 detail=None if error is None else error.detail,
             )
         )
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

@@ -15,11 +15,15 @@ SETTERS = ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "
 
 def compute_in_one_thread() -> bool:
     """Let array products of this process run in the thread that asks; returns whether the library could be told."""
-    for path in (Path(np.__file__).parents[1] / "numpy.libs").glob(LIBRARIES):
-        with suppress(OSError):
-            library = ctypes.CDLL(str(path))
-            for name in SETTERS:
-                if hasattr(library, name):
-                    getattr(library, name)(1)
-                    return True
+    libraries = (Path(np.__file__).parents[1] / "numpy.libs").glob(LIBRARIES)
+    return any(_tell(path) for path in libraries)
+
+
+def _tell(path: Path) -> bool:
+    with suppress(OSError):
+        library = ctypes.CDLL(str(path))
+        setter = next((name for name in SETTERS if hasattr(library, name)), None)
+        if setter is not None:
+            getattr(library, setter)(1)
+            return True
     return False
