@@ -72,11 +72,22 @@ class Inline:
 
 def open_encoder(home: Path) -> MiniLmEncoder:
     """Return the catalog's encoder over the weights of a home, which `headrace models pull` puts there."""
+    model, files = _encoder_model()
+    store = WeightsStore(home, (), SystemClock(), Inline())
+    return MiniLmEncoder(f"embedded/{model['id']}", files, store, home, Inline())
+
+
+def weights_paths(home: Path) -> list[Path]:
+    """Return where a home keeps the encoder's files; those that it lacks are left out."""
+    store = WeightsStore(home, (), SystemClock(), Inline())
+    return [path for file in _encoder_model()[1] if (path := store.path(file)) is not None]
+
+
+def _encoder_model() -> tuple[dict[str, Any], tuple[WeightsFile, WeightsFile]]:
     text = resources.files("headrace.catalog").joinpath("providers", "embedded.toml").read_text("utf-8")
     (model,) = (each for each in tomllib.loads(text)["models"] if each["local"]["engine"] == "minilm")
     first, second = (_file(row) for row in model["local"]["weights"])
-    store = WeightsStore(home, (), SystemClock(), Inline())
-    return MiniLmEncoder(f"embedded/{model['id']}", (first, second), store, home, Inline())
+    return model, (first, second)
 
 
 def open_reader(home: Path) -> KeptReader:
