@@ -83,7 +83,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.timeout(240)
 def test_every_block_runs_as_it_stands(reader: Reader) -> None:
-    chat, first_request, receipt = blocks("")
+    chat, first_request, router, receipt = blocks("")
     (program,) = blocks("python")
 
     said = reader.run(chat)
@@ -96,6 +96,11 @@ def test_every_block_runs_as_it_stands(reader: Reader) -> None:
     exports = "\n".join(line for line in first_request.splitlines() if not line.startswith(("curl", "  -")))
     streamed = reader.run(f"{exports}\n.venv/bin/python - <<'END'\n{program}END\n")
     assert "CompletionUsage(completion_tokens=" in streamed.splitlines()[-1]
+
+    routed = reader.run(router)
+    assert "router:support is live." in routed
+    assert "→ smollm2-135m" in routed
+    assert "nothing was called" in routed
 
     account = reader.run(receipt.replace("REQUEST_ID", found[1]))
     for part in ("attempt 1", "tokens", "embedded/smollm2-135m@", "cost", "sha256"):
