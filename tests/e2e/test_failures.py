@@ -369,7 +369,7 @@ def test_a_scoped_key_reaches_no_forbidden_target_by_any_name(world: World) -> N
         receipt = client.get(f"/v2/requests/{reply.headers['x-request-id']}").json()
         listed = {each["id"] for each in client.get("/v1/models").json()["data"]}
     assert answers == [(403, None)] * 3 + [(200, "b-moved")] * 2
-    assert listed == {"b-moved"}
+    assert listed == {"b-moved", "inference-router"}
     assert [(each["model"], each["provider"], each["code"]) for each in receipt["excluded"]] == [
         ("a-moved", None, "model_forbidden")
     ]
