@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace.domain.call import Call, Dialect
-from headrace.domain.errors import HeadraceError, UpstreamNonconforming
+from headrace.domain.errors import UpstreamNonconforming
 from headrace.domain.usage import Usage
 from headrace.ports.upstream import Reader
+from headrace.services.reader_around import ReaderAround
 from headrace.wire.answer_shape import Shape, asked_shape
 from headrace.wire.answer_text import answer_text
 
@@ -21,43 +22,17 @@ def shaped(reader: Reader, call: Call, dialect: Dialect) -> Reader:
     return reader if shape is None else ShapedReader(reader, shape, dialect)
 
 
-class ShapedReader:
+class ShapedReader(ReaderAround):
     """Passes everything on; the end of an answer whose text has another form is a failure.
 
     What was given out of a stream cannot be taken back: there the failure takes the place of the terminator.
     """
 
     def __init__(self, inner: Reader, shape: Shape, dialect: Dialect) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._shape = shape
         self._text = answer_text(dialect)
-        self._failure: HeadraceError | None = None
         self._is_judged = False
-
-    @property
-    def meaningful(self) -> bool:
-        """Whether content was read."""
-        return self._inner.meaningful
-
-    @property
-    def ended(self) -> bool:
-        """Whether the upstream's terminator was read."""
-        return self._inner.ended
-
-    @property
-    def failure(self) -> HeadraceError | None:
-        """What is wrong with the answer so far."""
-        return self._failure or self._inner.failure
-
-    @property
-    def usage(self) -> Usage | None:
-        """The upstream's usage."""
-        return self._inner.usage
-
-    @property
-    def output_tokens_seen(self) -> int:
-        """Content events so far."""
-        return self._inner.output_tokens_seen
 
     def feed(self, block: bytes) -> bytes:
         """Take a block and return what may leave."""
@@ -68,7 +43,7 @@ class ShapedReader:
 
     def close(self) -> None:
         """Say that the upstream's body has ended."""
-        self._inner.close()
+        super().close()
         self._judge()
 
     def finish(self, usage: Usage, money: Mapping[str, int | str]) -> bytes:

@@ -14,6 +14,7 @@ from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Deadlines, Endpoint, Target
 from headrace.domain.usage import Usage
 from headrace.ports.upstream import Adapter, Exchange, Prepared, PromptCounter, Reader, Transport
+from headrace.services.reader_around import ReaderAround
 from headrace.services.shaped import shaped
 from headrace.wire.dialect_headers import untranslated_headers
 from headrace.wire.json_strict import decode_trusted, encode, is_object
@@ -102,44 +103,7 @@ def _counts(adapter: Adapter) -> TypeGuard[PromptCounter]:
     return isinstance(adapter, PromptCounter)
 
 
-class _Around:
-    """What both readers pass on unchanged."""
-
-    def __init__(self, inner: Reader) -> None:
-        self._inner = inner
-        self._failure: HeadraceError | None = None
-
-    @property
-    def meaningful(self) -> bool:
-        """Whether content was read."""
-        return self._inner.meaningful
-
-    @property
-    def ended(self) -> bool:
-        """Whether the upstream's terminator was read."""
-        return self._inner.ended
-
-    @property
-    def failure(self) -> HeadraceError | None:
-        """What is wrong with the answer so far."""
-        return self._failure or self._inner.failure
-
-    @property
-    def usage(self) -> Usage | None:
-        """The upstream's usage."""
-        return self._inner.usage
-
-    @property
-    def output_tokens_seen(self) -> int:
-        """Content events so far."""
-        return self._inner.output_tokens_seen
-
-    def close(self) -> None:
-        """Say that the upstream's body has ended."""
-        self._inner.close()
-
-
-class TranslatedStream(_Around):
+class TranslatedStream(ReaderAround):
     """Reads a stream in the upstream's dialect and gives it out in the caller's, event by event."""
 
     def __init__(self, inner: Reader, translator: StreamTranslator) -> None:
@@ -173,7 +137,7 @@ class TranslatedStream(_Around):
         return b"".join(out)
 
 
-class TranslatedReply(_Around):
+class TranslatedReply(ReaderAround):
     """Reads a whole answer in the upstream's dialect and gives it out in the caller's."""
 
     def __init__(self, inner: Reader, translate: Callable[[JsonObject], JsonObject]) -> None:
