@@ -9,14 +9,15 @@ from collections.abc import Collection
 
 from headrace.http.edge import Message, Receive, Scope, Send, headers_named
 from headrace.http.gateway import AsgiApp
+from headrace.services.reply_headers import ROUTING_HEADERS
 from headrace.wire.rate_headers import ANTHROPIC_NAMES, NAMES
 
 PREFLIGHT_SECONDS = b"600"
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 EXPOSED = (
-    b"x-request-id, retry-after, x-should-retry, etag, x-headrace-model, x-headrace-attempts, x-headrace-dropped, "
-    b"x-headrace-cost-usd, x-headrace-cost-nano-usd, x-headrace-clamped, idempotency-replayed, "
-) + ", ".join((*NAMES, *ANTHROPIC_NAMES)).encode()
+    b"x-request-id, retry-after, x-should-retry, etag, x-headrace-model, x-headrace-provider, x-headrace-attempts, "
+    b"x-headrace-dropped, x-headrace-cost-usd, x-headrace-cost-nano-usd, x-headrace-clamped, idempotency-replayed, "
+) + ", ".join((*sorted(ROUTING_HEADERS), *NAMES, *ANTHROPIC_NAMES)).encode()
 
 
 class CrossOrigin:

@@ -4,6 +4,7 @@ import pytest
 
 from headrace.http.cors import CrossOrigin
 from headrace.http.edge import Message, Receive, Scope, Send
+from headrace.services.reply_headers import ROUTING_HEADERS
 
 pytestmark = pytest.mark.anyio
 HERE, THERE = b"https://console.example", b"https://evil.example"
@@ -43,7 +44,8 @@ async def test_a_request_of_no_browser_passes_untouched() -> None:
 async def test_an_allowed_origin_may_read_the_reply() -> None:
     status, headers = await Browser(HERE.decode()).ask("POST", (b"origin", HERE))
     assert (status, headers[b"access-control-allow-origin"], headers[b"vary"]) == (200, HERE, b"origin")
-    assert b"x-request-id" in headers[b"access-control-expose-headers"]
+    exposed = headers[b"access-control-expose-headers"].decode().split(", ")
+    assert {"x-request-id", "x-headrace-model", "x-headrace-provider", *ROUTING_HEADERS} <= set(exposed)
     assert b"access-control-allow-credentials" not in headers
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from headrace.cli.client import open_client
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.progress import Waiting
 from headrace.cli.routing_text import explained
 from headrace.cli.session import Session
 from headrace.domain.errors import ConfigInvalid
@@ -16,6 +17,7 @@ from headrace.domain.json_value import JsonObject
 from headrace.wire.json_strict import decode_object
 
 PATH = "/v1/routing/decisions"
+WAITING = "reading the prompt (the first time the tasks too, which takes some ten seconds)"
 
 
 def explain(
@@ -43,7 +45,7 @@ def explain(
     body: JsonObject = {"messages": [{"role": "user", "content": prompt}]}
     if file is not None:
         body = _read(file)
-    with open_client(session, flags) as client:
+    with open_client(session, flags) as client, Waiting(session.stderr, WAITING):
         reply = client.send("POST", PATH, "either", {**body, "model": router})
     return session.tell(reply, explained(reply), as_json=wants_json(flags.json, session.environment))
 
