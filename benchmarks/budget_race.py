@@ -51,14 +51,14 @@ class Races:
 
 
 async def race_part(
-    folder: Path, seed: int, deadline: float, seeds: int = DEFAULT_SEEDS
+    folder: Path, seed: int, deadline: float, seeds: int = DEFAULT_SEEDS, store: str = ""
 ) -> tuple[float, dict[str, object], tuple[str, ...], bool]:
-    """Run both races for each seed until a time of the monotonic clock.
+    """Run both races for each seed until a time of the monotonic clock, on SQLite or on the database of an address.
 
     Returns the seconds that it took, what was counted, what was wrong, and whether every seed had its turn.
     """
     began, races = time.monotonic(), Races(seeds)
-    async with race_stage(folder / "home") as stage:
+    async with race_stage(folder / "home", store) as stage:
         while races.done < seeds and time.monotonic() < deadline:
             for race in (exact_race, nested_race):
                 found = await race(stage, seed + races.done)

@@ -1,7 +1,8 @@
 """The long form of the kill and cut tests: more kills, every byte of every recording again and again, one verdict.
 
-Prints one JSON object a line while it runs and the verdict as the last one; the exit status is 1 when anything broke,
-2 when the time did not suffice.
+Kills and races run on SQLite and, a quarter as many, on a PostgreSQL server of their own. Prints one JSON object a
+line while it runs and the verdict as the last one; the exit status is 1 when anything broke, 2 when the time did not
+suffice.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ from itertools import chain
 from pathlib import Path
 from random import SystemRandom
 
-from benchmarks.budget_race import race_part
+from benchmarks.budget_race import DEFAULT_SEEDS, race_part
 from benchmarks.mutants import hunt
 from tests.e2e.cut_cases import Outcome, every_byte, translated
 from tests.e2e.cut_play import STREAMS, cut_stage, faults_of, play
 from tests.e2e.kill_rounds import Point, kill_plan, kill_rounds
+from tests.postgres_server import drop_databases, postgres_server
 
 DEFAULT_KILLS = 200
 DEFAULT_MINUTES = 30.0
 EMBEDDED_EVERY = 10
-CUTS_SHARE = 0.5
+CUTS_SHARE = 0.4
+POSTGRES_SHARE = 4
 TRANSLATED_EVERY_BYTES = 7
 EXIT_STATUS = {"failed": 1, "incomplete": 2, "passed": 0}
 
@@ -91,12 +94,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _run(ordered: Ordered) -> tuple[Part, ...]:
     began, seconds = time.monotonic(), ordered.minutes * 60
-    cuts, kills = await _cuts(ordered, began + seconds * CUTS_SHARE), await _kills(ordered, began + seconds)
-    return (
-        cuts,
-        kills,
-        _told(Part("budgets", *await race_part(ordered.folder / "races", ordered.seed, began + seconds))),
-    )
+    parts = [await _cuts(ordered, began + seconds * CUTS_SHARE)]
+    deadline = began + seconds
+    for name, share in (("sqlite", 1), ("postgres", POSTGRES_SHARE)):
+        folder = ordered.folder / name
+        folder.mkdir()
+        parts.append(await _kills(ordered, folder, max(1, ordered.kills // share), deadline))
+        races = folder / "races", ordered.seed, deadline, max(1, DEFAULT_SEEDS // share), _store(folder)
+        parts.append(_told(Part(f"budgets on {name}", *await race_part(*races))))
+        drop_databases()
+    return tuple(parts)
+
+
+def _store(folder: Path) -> str:
+    """Return the address of a new database for the folder that is named after it, nothing for SQLite's."""
+    return postgres_server().empty() if folder.name == "postgres" else ""
 
 
 async def _cuts(ordered: Ordered, deadline: float) -> Part:
@@ -118,11 +130,11 @@ async def _cuts(ordered: Ordered, deadline: float) -> Part:
     return _told(Part("cuts", time.monotonic() - began, counts, tuple(faults), done == len(STREAMS)))
 
 
-async def _kills(ordered: Ordered, deadline: float) -> Part:
+async def _kills(ordered: Ordered, folder: Path, kills: int, deadline: float) -> Part:
     began, plan = time.monotonic(), kill_plan(ordered.seed)
     at: Point | None = None
-    async with kill_rounds(ordered.folder / "home", ordered.seed, ordered.weights) as rounds:
-        while len(rounds.kills) < ordered.kills and time.monotonic() < deadline:
+    async with kill_rounds(folder / "home", ordered.seed, ordered.weights, store=_store(folder)) as rounds:
+        while len(rounds.kills) < kills and time.monotonic() < deadline:
             embedded = ordered.weights is not None and len(rounds.kills) % EMBEDDED_EVERY == 0
             then = next(plan)
             kill = await rounds.round(embedded=embedded, at=at, then=then)
@@ -132,7 +144,8 @@ async def _kills(ordered: Ordered, deadline: float) -> Part:
         verdict = rounds.verdict()
     counts = verdict.as_dict()
     del counts["faults"]
-    return _told(Part("kills", time.monotonic() - began, counts, verdict.faults, verdict.kills == ordered.kills))
+    is_whole = verdict.kills == kills
+    return _told(Part(f"kills on {folder.name}", time.monotonic() - began, counts, verdict.faults, is_whole))
 
 
 def _told(part: Part) -> Part:

@@ -1,13 +1,18 @@
-"""A read-only look into an installation's ledger, past the product: by SQL on its file, or on a copy of it."""
+"""A read-only look into an installation's ledger, past the product: by SQL on its file or a copy, or on PostgreSQL."""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.running import RunningHeadrace, eventually
 
 DATABASE = "headrace.db"
 ENDED = """
@@ -16,7 +21,8 @@ SELECT attempt.request_id, count(*), min(attempt.attempt_id),
     max(resolution.possible_spend), max(resolution.delivered_bytes),
     max(coalesce(input_fresh, 0) + coalesce(input_cache_read, 0)),
     max(coalesce(output_text, 0) + coalesce(output_reasoning, 0)),
-    coalesce(sum(booked.entries), 0), coalesce(sum(booked.cost), 0), coalesce(sum(booked.charge), 0)
+    CAST(coalesce(sum(booked.entries), 0) AS BIGINT), CAST(coalesce(sum(booked.cost), 0) AS BIGINT),
+    CAST(coalesce(sum(booked.charge), 0) AS BIGINT)
 FROM attempt
 LEFT JOIN resolution ON resolution.attempt_id = attempt.attempt_id
 LEFT JOIN (
@@ -27,6 +33,20 @@ LEFT JOIN (
 ) AS booked ON booked.attempt_id = attempt.attempt_id
 GROUP BY attempt.request_id
 """
+CHARGED = """
+SELECT scope.scope, scope.spent_nano, CAST(coalesce(sum(entry.amount_nano), 0) AS BIGINT)
+FROM scope
+LEFT JOIN (SELECT attempt_id, drawn.value AS scope FROM attempt, {each} AS drawn)
+    AS drawn ON drawn.scope = scope.scope
+LEFT JOIN ledger_entry AS entry ON entry.attempt_id = drawn.attempt_id AND entry.kind = 'charge'
+GROUP BY scope.scope, scope.spent_nano
+"""
+BUDGETS = "SELECT scope, limit_nano, held_nano, spent_nano FROM scope WHERE limit_nano IS NOT NULL"
+SESSIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,67 +79,80 @@ class OpenHolds:
 
 
 class LedgerFile:
-    """One connection to a ledger's file that cannot write."""
+    """One connection to a ledger that does not write; `run` returns all rows of a statement."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, run: Callable[[str], Sequence[Row]], each: str = "json_each(attempt.scopes)") -> None:
+        self._run = run
+        self._each = each
 
     def requests(self) -> dict[str, EndedRequest]:
         """Every request in the ledger by its id."""
-        rows = self._connection.execute(ENDED).fetchall()
-        return {row[0]: EndedRequest(*row) for row in rows}
+        return {row[0]: EndedRequest(*row) for row in self._run(ENDED)}
 
     def open_holds(self) -> OpenHolds:
         """What is reserved now."""
-        held, sent = self._connection.execute("SELECT count(*), count(sent_at_micros) FROM hold").fetchone()
-        (nano,) = self._connection.execute("SELECT coalesce(sum(held_nano), 0) FROM scope").fetchone()
+        ((held, sent),) = self._run("SELECT count(*), count(sent_at_micros) FROM hold")
+        ((nano,),) = self._run("SELECT CAST(coalesce(sum(held_nano), 0) AS BIGINT) FROM scope")
         return OpenHolds(held, sent, nano)
 
     def unbalanced_scopes(self) -> list[tuple[str, int, int]]:
         """Scopes whose spending is not the sum of what was charged to them."""
-        return self._connection.execute(
-            """
-            SELECT scope.scope, scope.spent_nano, coalesce(sum(entry.amount_nano), 0) AS charged
-            FROM scope
-            LEFT JOIN (SELECT attempt_id, drawn.value AS scope FROM attempt, json_each(attempt.scopes) AS drawn)
-                AS drawn ON drawn.scope = scope.scope
-            LEFT JOIN ledger_entry AS entry ON entry.attempt_id = drawn.attempt_id AND entry.kind = 'charge'
-            GROUP BY scope.scope HAVING scope.spent_nano <> charged
-            """
-        ).fetchall()
+        rows = self._run(CHARGED.format(each=self._each))
+        return [(scope, spent, charged) for scope, spent, charged in rows if spent != charged]
+
+    def budgets(self) -> list[tuple[str, int, int, int]]:
+        """Every scope with a limit: the limit, what is held and what is spent."""
+        return [(scope, limit, held, spent) for scope, limit, held, spent in self._run(BUDGETS)]
 
     def overdrawn_scopes(self) -> list[tuple[str, int, int, int]]:
         """Scopes that hold and have spent more than their limit."""
-        statement = (
-            "SELECT scope, limit_nano, held_nano, spent_nano FROM scope WHERE held_nano + spent_nano > limit_nano"
-        )
-        return self._connection.execute(statement).fetchall()
+        return [each for each in self.budgets() if each[2] + each[3] > each[1]]
 
     def payments(self) -> dict[str, int]:
         """The amounts that were paid in and are booked, by reference."""
-        statement = "SELECT reference, sum(amount_nano) FROM ledger_entry WHERE kind = 'top_up' GROUP BY reference"
-        return dict(self._connection.execute(statement).fetchall())
+        rows = self._run("SELECT reference, amount_nano FROM ledger_entry WHERE kind = 'top_up'")
+        return dict(rows)
+
+    def sessions(self) -> int:
+        """How many others are connected; PostgreSQL knows."""
+        ((others,),) = self._run(SESSIONS)
+        return int(others)
 
     def limit(self, scope: str) -> int | None:
         """The limit of a scope."""
-        found = self._connection.execute("SELECT limit_nano FROM scope WHERE scope = ?", (scope,)).fetchone()
-        return None if found is None else found[0]
+        return next((limit for name, limit, _, _ in self.budgets() if name == scope), None)
 
 
 @contextmanager
-def ledger_file(home: Path) -> Generator[LedgerFile]:
+def ledger_of(headrace: RunningHeadrace) -> Generator[LedgerFile]:
     """The ledger of a running or stopped installation."""
-    with closing(sqlite3.connect(f"file:{home / DATABASE}?mode=ro", uri=True)) as connection:
-        yield LedgerFile(connection)
+    if headrace.store:
+        with psycopg.connect(headrace.store, autocommit=True) as connection:
+            yield LedgerFile(_rows_of(connection), "json_array_elements_text(CAST(attempt.scopes AS json))")
+    else:
+        with closing(sqlite3.connect(f"file:{headrace.home / DATABASE}?mode=ro", uri=True)) as connection:
+            yield LedgerFile(lambda statement: connection.execute(statement).fetchall())
 
 
 @contextmanager
-def ledger_copy(home: Path, folder: Path) -> Generator[LedgerFile]:
-    """The ledger as a killed process left it, read in a copy, so that looking changes nothing for the restart."""
+def ledger_left_by(headrace: RunningHeadrace, folder: Path) -> Generator[LedgerFile]:
+    """The ledger as a killed process left it: a file is read in a copy, so that looking changes nothing.
+
+    What PostgreSQL was told before the kill it still ends: its sessions are waited for.
+    """
+    if headrace.store:
+        with ledger_of(headrace) as ledger:
+            eventually(lambda: ledger.sessions() == 0, "the killed server's sessions have ended")
+            yield ledger
+        return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in (DATABASE, f"{DATABASE}-wal"):
-        if (home / name).exists():
-            shutil.copy(home / name, folder / name)
+        if (headrace.home / name).exists():
+            shutil.copy(headrace.home / name, folder / name)
     with closing(sqlite3.connect(folder / DATABASE)) as connection:
-        yield LedgerFile(connection)
+        yield LedgerFile(lambda statement: connection.execute(statement).fetchall())
+
+
+def _rows_of(connection: psycopg.Connection[Row]) -> Callable[[str], Sequence[Row]]:
+    return lambda statement: connection.execute(statement.encode()).fetchall()

@@ -59,7 +59,10 @@ def headrace(
 
 @dataclass
 class RunningHeadrace:
-    """One installation: a home and, while it runs, a process; use it as a context manager."""
+    """One installation: a home and, while it runs, a process; use it as a context manager.
+
+    `store` is the address of a PostgreSQL database, empty for SQLite in the home.
+    """
 
     home: Path
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -68,6 +71,7 @@ class RunningHeadrace:
     process: subprocess.Popen[str] | None = None
     base_url: str = ""
     starts: int = 0
+    store: str = ""
 
     def __enter__(self) -> RunningHeadrace:
         self.start()
@@ -101,11 +105,19 @@ class RunningHeadrace:
         with self._file("out").open("w") as out, self._file("log").open("w") as log:
             return subprocess.Popen(
                 [*command, *self.arguments, *arguments],
-                env={**inherited, **self.environment},
+                env={**inherited, **self.environment, **self._where()},
                 stdout=out,
                 stderr=log,
                 text=True,
             )
+
+    def _where(self) -> Mapping[str, str]:
+        """Return the variable that names a file with the store's address, where there is one."""
+        if not self.store:
+            return {}
+        file = self.home.parent / f"{self.home.name}.address"
+        file.write_text(f"{self.store}\n")
+        return {"HEADRACE_STORE": str(file)}
 
     def kill(self) -> None:
         """End the process by SIGKILL."""

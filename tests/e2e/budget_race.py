@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import threading
 from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
@@ -25,7 +24,7 @@ from headrace.testing.openai_replies import Chat
 from headrace.testing.script import Reply, UpstreamRequest
 from headrace.testing.upstream import FakeUpstream
 from tests.e2e.raw_client import RawClient, RawReply
-from tests.ledger_file import DATABASE, EndedRequest, ledger_file
+from tests.ledger_file import EndedRequest, ledger_of
 from tests.running import RunningHeadrace
 
 CHAT = "/v1/chat/completions"
@@ -62,7 +61,6 @@ effective = 2026-01-01
 source = "tests"
 {price}
 """
-BUDGETS = "SELECT scope, limit_nano, held_nano, spent_nano FROM scope WHERE limit_nano IS NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +172,9 @@ class RaceStage:
 
 
 @asynccontextmanager
-async def race_stage(home: Path) -> AsyncGenerator[RaceStage]:
-    """An installation whose provider bills one model by the token and one by the call."""
-    server = RunningHeadrace(home)
+async def race_stage(home: Path, store: str = "") -> AsyncGenerator[RaceStage]:
+    """An installation whose provider bills one model by the token and one by the call; `store` is as it has it."""
+    server = RunningHeadrace(home, store=store)
     async with FakeUpstream(_answer) as upstream:
         folder = home / "catalog"
         folder.mkdir(parents=True)
@@ -205,7 +203,7 @@ async def exact_race(stage: RaceStage, seed: int, calls: int = EXACT_CALLS) -> R
     for scope in wide:
         budgets[await stage.budget(scope, EXACT_LIMIT_NANO + random.randint(1, 10**10))] = scope
     bodies = [_body("each", random, cap=10) for _ in range(calls)]
-    with looking(stage.server.home) as look:
+    with looking(stage.server) as look:
         asked = await _ask_all(stage, [(key, body) for body in bodies], min(calls, EXACT_CONNECTIONS))
     faults = [*look.faults, *await _faults(stage, asked, budgets)]
     accepted = sum(each.status == 200 for each in asked)
@@ -230,7 +228,7 @@ async def nested_race(stage: RaceStage, seed: int, calls: int = NESTED_CALLS) ->
         budgets[
             await stage.budget(scope, random.randint(whole // 32, whole // 4), random.choice(["month", "total"]))
         ] = scope
-    with looking(stage.server.home) as look:
+    with looking(stage.server) as look:
         asked = await _ask_all(stage, wanted, calls)
     faults = [*look.faults, *await _faults(stage, asked, budgets)]
     faults += [fault for key in keys for fault in await _affordable_faults(stage, key)]
@@ -239,14 +237,14 @@ async def nested_race(stage: RaceStage, seed: int, calls: int = NESTED_CALLS) ->
 
 
 @contextmanager
-def looking(home: Path) -> Generator[Look]:
+def looking(server: RunningHeadrace) -> Generator[Look]:
     """Look at every budget of the store again and again, in a thread of its own."""
     look, stop = Look(), threading.Event()
 
     def run() -> None:
-        with closing(sqlite3.connect(f"file:{home / DATABASE}?mode=ro", uri=True)) as connection:
+        with ledger_of(server) as ledger:
             while not stop.wait(LOOK_SECONDS):
-                look.at(connection.execute(BUDGETS).fetchall())
+                look.at(ledger.budgets())
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -295,7 +293,7 @@ def _told_cost(reply: RawReply, *, stream: bool) -> int | None:
 
 
 async def _faults(stage: RaceStage, asked: Sequence[Asked], budgets: Mapping[str, str]) -> list[str]:
-    with ledger_file(stage.server.home) as ledger:
+    with ledger_of(stage.server) as ledger:
         booked = ledger.requests()
         unbalanced, open_holds = ledger.unbalanced_scopes(), ledger.open_holds()
     billed = {end.attempt_id: end for end in stage.upstream.log.ended}

@@ -16,7 +16,7 @@ from headrace.testing.upstream import FakeUpstream
 from tests.e2e.cut_cases import Cut, Outcome, judge_ledger, judge_reply
 from tests.e2e.cut_recordings import DIALECTS, Dialect, cut_streams
 from tests.e2e.raw_client import RawClient, RawReply
-from tests.ledger_file import OpenHolds, ledger_file
+from tests.ledger_file import OpenHolds, ledger_of
 from tests.running import RunningHeadrace
 
 STREAMS = cut_streams()
@@ -82,7 +82,7 @@ def faults_of(stage: Stage, played: Sequence[tuple[Cut, RawReply]], seen: Counte
 
     Nothing may be held any more: the end of a reply leaves only after its books are closed.
     """
-    with ledger_file(stage.headrace.home) as ledger:
+    with ledger_of(stage.headrace) as ledger:
         booked = ledger.requests()
         faults = [f"spending is not the sum of the charges: {scope}" for scope in ledger.unbalanced_scopes()]
         faults += [f"held after the last reply: {held}" for held in [ledger.open_holds()] if held != NOTHING_HELD]

@@ -19,7 +19,7 @@ from tests.e2e.kill_judge import booking_faults, call_faults, money_faults, told
 from tests.e2e.kill_money import BUDGETED, PREPAID, Money, make_money
 from tests.e2e.kill_rounds import CHAT, PACED_MODEL, ROOT, chat_request, paced
 from tests.e2e.raw_client import RawClient, RawReply
-from tests.ledger_file import ledger_file
+from tests.ledger_file import ledger_of
 from tests.running import RunningHeadrace, eventually
 
 CLIENTS = 8
@@ -71,7 +71,7 @@ class FaultRounds:
     async def faults(self) -> list[str]:
         """Wait until nothing is held, and compare what clients, ledger and upstream say."""
         await self.until(lambda: self.headrace.count("hold") == 0, "no hold is open")
-        with ledger_file(self.headrace.home) as ledger:
+        with ledger_of(self.headrace) as ledger:
             booked = ledger.requests()
             by_attempt = {each.attempt_id: each for each in booked.values()}
             billed = {end.attempt_id: end for end in self.upstream.log.ended}

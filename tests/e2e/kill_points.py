@@ -21,6 +21,8 @@ from headrace.domain.plan import Deadlines, Endpoint
 from headrace.drivers.stores import database
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.ledger import SqlLedger
+from headrace.drivers.stores.postgres import database as postgres_database
+from headrace.drivers.stores.postgres.writer import PostgresWriter
 from headrace.drivers.stores.writer import Operation, Writer
 from headrace.drivers.transports.http1_transport import Http1Transport
 from headrace.http.edge import Receive, Scope, Send
@@ -79,7 +81,19 @@ class KillingLedger(SqlLedger):
 
 
 class KillingWriter(Writer):
-    """The writer, with points before a batch is begun and when it is durable but nobody has been told."""
+    """SQLite's writer, with points before a batch is begun and when it is durable but nobody has been told."""
+
+    trigger: Trigger
+
+    def _transact(self, batch: list[Operation]) -> list[object]:
+        self.trigger.passed("before commit")
+        outcomes = super()._transact(batch)
+        self.trigger.passed("after commit")
+        return outcomes
+
+
+class KillingPostgresWriter(PostgresWriter):
+    """PostgreSQL's writer, with the same points."""
 
     trigger: Trigger
 
@@ -141,6 +155,10 @@ def compose(trigger: Trigger) -> None:
         KillingWriter.trigger = trigger
         return KillingWriter(*parts)
 
+    def postgres_writer(*parts: Any) -> PostgresWriter:
+        KillingPostgresWriter.trigger = trigger
+        return KillingPostgresWriter(*parts)
+
     def server(gateway: AsgiApp, *parts: Any) -> object:
         trigger.is_armed = True
         return make_server(KillingEdge(gateway, trigger), *parts)
@@ -153,6 +171,7 @@ def compose(trigger: Trigger) -> None:
 
     replaced: tuple[tuple[object, str, Callable[..., object]], ...] = (
         (database, "Writer", writer),
+        (postgres_database, "PostgresWriter", postgres_writer),
         (foundation, "SqlLedger", ledger),
         (platform, "Http1Transport", transport),
         (serving, "make_server", server),

@@ -20,7 +20,7 @@ from tests.e2e.kill_judge import Books, Kill, Told, Verdict, judge, told_by
 from tests.e2e.kill_money import BUDGETED, PREPAID, Money, make_money
 from tests.e2e.kill_points import POINTS
 from tests.e2e.raw_client import RawClient
-from tests.ledger_file import ledger_copy, ledger_file
+from tests.ledger_file import ledger_left_by, ledger_of
 from tests.running import RunningHeadrace
 
 CHAT = "/v1/chat/completions"
@@ -82,7 +82,7 @@ class KillRounds:
         children = [] if at else self._children()
         self.headrace.kill()
         await asyncio.gather(*clients)
-        with ledger_copy(self.headrace.home, self.headrace.home.parent / "killed") as ledger:
+        with ledger_left_by(self.headrace, self.headrace.home.parent / "killed") as ledger:
             open_then, overdrawn = ledger.open_holds(), ledger.overdrawn_scopes()
         _, left = await asyncio.to_thread(psutil.wait_procs, children, timeout=ENGINE_GONE_SECONDS)
         self.headrace.module = ("headrace",) if then is None else then.module
@@ -90,7 +90,7 @@ class KillRounds:
         await asyncio.to_thread(self.headrace.start)
         wall_seconds = time.monotonic() - began
         ready_seconds = wall_seconds - self._waited_for_a_core()
-        with ledger_file(self.headrace.home) as ledger:
+        with ledger_of(self.headrace) as ledger:
             open_after, overdrawn = ledger.open_holds(), overdrawn + ledger.overdrawn_scopes()
         point = "at random" if at is None else at.name
         kill = Kill(
@@ -110,7 +110,7 @@ class KillRounds:
     def verdict(self) -> Verdict:
         """Stop the server, which must end well, and judge."""
         status = self.headrace.stop()
-        with ledger_file(self.headrace.home) as ledger:
+        with ledger_of(self.headrace) as ledger:
             found = judge(self.kills, self.told, self.upstream.log, Books(ledger, self.money))
         if status == 0:
             return found
@@ -176,10 +176,13 @@ class KillRounds:
 
 @asynccontextmanager
 async def kill_rounds(
-    home: Path, seed: int, weights: Path | None = None, first: Point | None = None
+    home: Path, seed: int, weights: Path | None = None, first: Point | None = None, store: str = ""
 ) -> AsyncGenerator[KillRounds]:
-    """An installation with a paced upstream and money to spend, and with an embedded model where weights are given."""
-    headrace = RunningHeadrace(home, environment={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"})
+    """An installation with a paced upstream and money to spend, and with an embedded model where weights are given.
+
+    It keeps its books in the PostgreSQL database of this address, where there is one.
+    """
+    headrace = RunningHeadrace(home, environment={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}, store=store)
     if weights is not None:
         headrace.take_weights(weights)
     async with FakeUpstream(paced(seed)) as upstream:

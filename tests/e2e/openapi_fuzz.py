@@ -35,7 +35,7 @@ from headrace.testing.script import Frame, Reply, UpstreamRequest, json_reply
 from headrace.testing.upstream import FakeUpstream, running_upstream
 from tests.e2e.openapi_shapes import KINDS, ODD_ALWAYS, ODD_EXTRAS, ODD_PATHS, Names, localised, odd
 from tests.e2e.test_passthrough import answer as passed_answer
-from tests.ledger_file import ledger_file
+from tests.ledger_file import ledger_of
 from tests.running import RunningHeadrace
 from tools.openapi_document import route_table
 
@@ -335,7 +335,7 @@ def faults_of(world: Fuzzed) -> list[str]:
     faults: list[str] = []
     if world.server.stop() != 0:
         faults.append("the server did not stop cleanly")
-    with ledger_file(world.server.home) as ledger:
+    with ledger_of(world.server) as ledger:
         holds = ledger.open_holds()
         if holds.held or holds.scope_nano:
             faults.append(f"open: {holds}")

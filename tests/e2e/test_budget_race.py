@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.e2e.budget_race import RaceStage, exact_race, nested_race, race_stage
+from tests.postgres_server import drop_databases, postgres_server
 
 pytestmark = pytest.mark.anyio
 
@@ -18,10 +19,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RaceStage]:
-    async with race_stage(tmp_path_factory.mktemp("race") / "home") as stage:
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+async def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RaceStage]:
+    store = postgres_server().empty() if request.param == "postgres" else ""
+    async with race_stage(tmp_path_factory.mktemp("race") / "home", store) as stage:
         yield stage
+    drop_databases()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

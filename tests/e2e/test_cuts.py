@@ -20,7 +20,7 @@ from tests.e2e.cut_dialects import SPOKEN
 from tests.e2e.cut_play import STREAMS, Stage, cut_stage, faults_of, play
 from tests.e2e.cut_recordings import DIALECTS, CutStream, Dialect
 from tests.e2e.raw_client import RawReply
-from tests.ledger_file import OpenHolds, ledger_file
+from tests.ledger_file import OpenHolds, ledger_of
 
 RECEIPT_EVERY = 97
 AT_EVERY_BYTE = ("messages-vendor",)
@@ -128,7 +128,7 @@ async def test_a_whole_body_cut_anywhere_is_an_error_and_free(stage: Stage, dial
         asked = spoken.request(f"cut-{dialect}-text", "go", False)
         got.append(await client.post(spoken.path, {**asked, "stream": False}))
     client.close()
-    with ledger_file(stage.headrace.home) as ledger:
+    with ledger_of(stage.headrace) as ledger:
         booked = ledger.requests()
         assert ledger.open_holds() == OpenHolds(0, 0, 0)
     for reply in got:
