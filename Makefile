@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-routing fmt generate lock e2e compat torture fuzz
+.PHONY: help run test check bench bench-routing fmt generate lock e2e compat ray torture fuzz
 
 help: ## show this list
 	@echo "Headrace"
@@ -42,6 +42,9 @@ e2e: $(VENV)/.dev-installed #: the end-to-end tests only
 compat: $(VENV)/.dev-installed #: run foreign clients, installed into build/, and write docs/compatibility.md (needs node)
 	@$(BIN)/python -m tests.compatibility.run $(ARGS)
 
+ray: $(VENV)/.dev-installed #: run deployments on two real Ray nodes, installed into build/, and kill one
+	@$(BIN)/python -m pytest -s tests/ray/two_nodes.py tests/ray/contract.py $(ARGS)
+
 torture: $(VENV)/.dev-installed #: kill, cut and overload until it breaks (MUTANTS=1: seed faults into the ledger)
 	@$(BIN)/python -m benchmarks.torture $(if $(MUTANTS),--mutants) $(ARGS)
 
@@ -56,6 +59,7 @@ lock: $(VENV)/.dev-installed #: pin the requirement files again (LOCK_ARGS="--up
 	@$(LOCK) $(LOCK_ARGS) pyproject.toml --extra postgres --group build --group dev -c requirements/run.txt -o requirements/dev.txt
 	@for each in anthropic langchain litellm openai pydo; do \
 		$(LOCK) $(LOCK_ARGS) tests/compatibility/requirements-$$each.in -o tests/compatibility/requirements-$$each.txt || exit 1; done
+	@$(LOCK) $(LOCK_ARGS) pyproject.toml tests/ray/requirements-ray.in -c requirements/run.txt -o tests/ray/requirements-ray.txt
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from headrace.domain.access import AccessKey, Role
 from headrace.domain.alias import Alias
 from headrace.domain.catalog import Provider, WeightsFile
 from headrace.domain.credential import Credential
+from headrace.domain.dedicated import Standing
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
 from headrace.domain.errors import Conflict, EngineFailed, StoreUnusable
 from headrace.domain.json_value import JsonObject
@@ -29,7 +30,7 @@ from headrace.http.door import DoorParts
 from headrace.http.edge import EdgeLimits
 from headrace.http.gateway import AsgiApp
 from headrace.ports.catalogs import WrittenAliases
-from headrace.ports.fleet import Lease, Progress
+from headrace.ports.fleet import Lease, Progress, ReadyReplica
 from headrace.ports.observer import AttemptEnd, RequestEnd
 from headrace.ports.stores import SealedCredential
 from headrace.services.affinity import Affinity
@@ -38,6 +39,10 @@ from headrace.services.aliases import Aliases
 from headrace.services.breakeven import Breakeven
 from headrace.services.budget_book import BudgetBook
 from headrace.services.corrections import Corrections
+from headrace.services.deployment_costs import DeploymentCostReader
+from headrace.services.deployment_tokens import DeploymentTokens
+from headrace.services.deployments import DeploymentParts, Deployments
+from headrace.services.fit_questions import FitQuestions
 from headrace.services.health import TargetHealth
 from headrace.services.identity import Identity, NewKey
 from headrace.services.keys import Keys
@@ -66,7 +71,9 @@ from tests.fakes.alerts import MemoryAlerting, MemoryAlertStore, MemorySender, M
 from tests.fakes.bills import MemoryBookedUsage, MemoryReconciliations
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.breakeven import InPlace, MemoryAccelerators, MemoryUsageHours
+from tests.fakes.hardware import Hardware, MemoryDeploymentStore, NothingServed
 from tests.fakes.money import MemoryAccounts, MemoryBudgetStore, MemoryMoney, MemoryTeamStore
+from tests.fakes.replicas import MemoryRuns
 from tests.fakes.routed import MemoryDecisions
 from tests.fakes.routers import GivenPresets, MemoryRouters
 from tests.fakes.scorer import NamingScorer
@@ -74,6 +81,7 @@ from tests.fakes.shadows import MemoryShadows
 from tests.fakes.usage import MemoryUsageReports
 
 NOON_MICROS = 1_795_521_600_000_000  # 2026-11-24 12:00 UTC
+RECEIPTS = (("own", "key"), ("foreign", "foreign"))
 KEPT_RESPONSE = b'{"response":{"id":"resp_own","output":[]},"input":[],"requested_model":"tiny"}'
 SHA = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CLOUD = """
@@ -277,13 +285,38 @@ class StagedWeights:
 
 
 class OneReplica:
-    """A compute driver that observes one replica and starts nothing."""
+    """A compute driver that observes one replica, or those that a test gives, and starts nothing."""
+
+    scales_itself = False
+
+    def __init__(self) -> None:
+        self.replicas = [Replica("tiny-1", "tiny", ReplicaState.READY, "http://127.0.0.1:1", 4242, NOON_MICROS)]
+        self.standings: dict[str, Standing] = {}
+        self.lines: dict[str, list[str]] = {}
 
     async def apply(self, spec: DeploymentSpec) -> None:
         raise EngineFailed(f"{spec.id} is not started here")
 
+    async def scale(self, deployment: str, replicas: int) -> None:
+        raise EngineFailed(f"{deployment} is not scaled to {replicas} here")
+
     def observe(self) -> Sequence[Replica]:
-        return [Replica("tiny-1", "tiny", ReplicaState.READY, "http://127.0.0.1:1", 4242, NOON_MICROS)]
+        return self.replicas
+
+    def standing(self, deployment: str) -> Standing | None:
+        return self.standings.get(deployment)
+
+    def ready(self, deployment: str) -> Sequence[ReadyReplica]:
+        return [ReadyReplica(each.id, 0) for each in self.replicas if each.deployment == deployment]
+
+    def lease(self, deployment: str, replica: str) -> Lease | None:
+        return None
+
+    def report(self, deployment: str, replica: str, *, is_well: bool) -> None:
+        return None
+
+    async def logs(self, deployment: str, replica: str | None, lines: int) -> Mapping[str, Sequence[str]]:
+        return {name: kept[-lines:] for name, kept in self.lines.items() if replica in (None, name)}
 
     async def acquire(self, deployment: str, wait_seconds: float) -> Lease:
         raise EngineFailed(f"{deployment} did not start in {wait_seconds} s")
@@ -321,6 +354,12 @@ class World:
     written_aliases: WrittenAliases | None = None
     limits: MemoryLimits = field(default_factory=MemoryLimits)
     routers: MemoryRouters = field(default_factory=MemoryRouters)
+    deployments: MemoryDeploymentStore = field(default_factory=MemoryDeploymentStore)
+    runs: MemoryRuns = field(default_factory=MemoryRuns)
+    hardware: Hardware = field(default_factory=Hardware)
+    compute: OneReplica = field(default_factory=OneReplica)
+    authority: bytes | None = None
+    woken: list[int] = field(default_factory=list[int])
     decisions: MemoryDecisions = field(default_factory=MemoryDecisions)
     blobs: MemoryBlobs | None = None
     shadows: MemoryShadows = field(default_factory=MemoryShadows)
@@ -349,10 +388,7 @@ class World:
         """Mint the credentials, read the first snapshot and return the parts."""
         identity = Identity(Secret("p" * 32), FakeRandom())
         await self._mint(identity)
-        self.receipts.receipts += [
-            make_receipt("req_own", self.ids["key"]),
-            make_receipt("req_foreign", self.ids["foreign"]),
-        ]
+        self.receipts.receipts += [make_receipt(f"req_{who}", self.ids[owner]) for who, owner in RECEIPTS]
         blobs = self.blobs = MemoryBlobs(self.clock)
         blobs.kept[self.ids["key"], "response", "resp_own"] = (KEPT_RESPONSE, NOON_MICROS + 1_000_000)
         secrets, budgets, accounts = ContextSecrets(), MemoryBudgetStore(self.money), MemoryAccounts(self.money)
@@ -368,6 +404,9 @@ class World:
             credentials=ProviderCredentials(self.credentials, secrets, snapshots, self.clock, self.health),
             aliases=Aliases(self.aliases, snapshots, self.clock, names),
             routers=Routers(self.routers, snapshots, self.clock, FakeIds(), names),
+            deployments=self._deployments(identity, snapshots, secrets, names),
+            deployment_costs=DeploymentCostReader(self.runs, NothingServed(), snapshots, self.clock),
+            fit=FitQuestions(snapshots, self.hardware.fitting(), InPlace()),
             corrections=Corrections(self.decisions, self.routers, snapshots, self.clock, names),
             replays=Replays(ReplayParts(self.decisions, self.scorer, RouteFigures(), snapshots, InPlace())),
             savings=SavingsReader(self.decisions, self.shadows, snapshots, InPlace()),
@@ -382,18 +421,37 @@ class World:
             responses=Responses(blobs, self.clock, 30),
             pulls=Pulls(self.weights, snapshots, tasks),
             receipts=ReceiptReader(self.receipts),
-            reconciliations=Reconciliations(
-                self.reconciled, self.booked, snapshots, (self.clock, FakeIds(), InPlace())
-            ),
+            reconciliations=self._reconciliations(snapshots),
             usage=UsageReader(self.reports),
             breakeven=Breakeven(snapshots, self.accelerators, self.usage, self.clock, InPlace()),
             weights=self.weights,
-            compute=OneReplica(),
+            compute=self.compute,
             about=About("0.1.0", "abc1234", "3.11.9", "0001", "full", "3.53.0"),
             reload=snapshots.reload,
             checks=self.checks,
             render_metrics=lambda: ("text/plain; version=0.0.4", b"headrace_up 1\n"),
             metrics_public=metrics_public,
+            authority=lambda: self.authority,
+        )
+
+    def _reconciliations(self, snapshots: Snapshots) -> Reconciliations:
+        return Reconciliations(self.reconciled, self.booked, snapshots, (self.clock, FakeIds(), InPlace()))
+
+    def _deployments(
+        self, identity: Identity, snapshots: Snapshots, secrets: ContextSecrets, names: asyncio.Lock
+    ) -> Deployments:
+        return Deployments(
+            DeploymentParts(
+                store=self.deployments,
+                snapshots=snapshots,
+                trial=self.hardware.trial(self.clock),
+                tokens=DeploymentTokens(self.keys, identity, snapshots, self.clock),
+                secrets=secrets,
+                clock=self.clock,
+                ids=FakeIds(),
+                turn=names,
+                wake=lambda: self.woken.append(self.clock.unix_micros()),
+            )
         )
 
     def _planner(self) -> Planner:
@@ -422,6 +480,7 @@ class World:
                 teams=self.teams,
                 limits=self.limits,
                 routers=self.routers,
+                deployments=self.deployments,
                 presets=self.presets,
             )
         )

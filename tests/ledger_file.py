@@ -41,6 +41,14 @@ LEFT JOIN (SELECT attempt_id, drawn.value AS scope FROM attempt, {each} AS drawn
 LEFT JOIN ledger_entry AS entry ON entry.attempt_id = drawn.attempt_id AND entry.kind = 'charge'
 GROUP BY scope.scope, scope.spent_nano
 """
+RUNS = """
+SELECT run.started_at_micros, run.ready_at_micros, run.gone_at_micros, run.nano_per_hour,
+    CAST(coalesce(sum(entry.quantity), 0) AS BIGINT), CAST(coalesce(sum(entry.amount_nano), 0) AS BIGINT)
+FROM replica_run AS run
+LEFT JOIN ledger_entry AS entry ON entry.run_id = run.run_id AND entry.kind = 'charge' AND entry.reverses IS NULL
+GROUP BY run.run_id, run.started_at_micros, run.ready_at_micros, run.gone_at_micros, run.nano_per_hour
+ORDER BY run.started_at_micros
+"""
 BUDGETS = "SELECT scope, limit_nano, held_nano, spent_nano FROM scope WHERE limit_nano IS NOT NULL"
 SESSIONS = """
 SELECT count(*) FROM pg_stat_activity
@@ -78,6 +86,18 @@ class OpenHolds:
     scope_nano: int
 
 
+@dataclass(frozen=True, slots=True)
+class BookedRun:
+    """One run of a replica and what its lines add up to: microseconds that are paid, and nano-dollars."""
+
+    started_at_micros: int
+    ready_at_micros: int | None
+    gone_at_micros: int | None
+    nano_per_hour: int
+    paid_micros: int
+    amount_nano: int
+
+
 class LedgerFile:
     """One connection to a ledger that does not write; `run` returns all rows of a statement."""
 
@@ -107,6 +127,10 @@ class LedgerFile:
     def overdrawn_scopes(self) -> list[tuple[str, int, int, int]]:
         """Scopes that hold and have spent more than their limit."""
         return [each for each in self.budgets() if each[2] + each[3] > each[1]]
+
+    def replica_runs(self) -> list[BookedRun]:
+        """Every run of a replica, oldest first."""
+        return [BookedRun(*row) for row in self._run(RUNS)]
 
     def payments(self) -> dict[str, int]:
         """The amounts that were paid in and are booked, by reference."""

@@ -15,10 +15,12 @@ from headrace.drivers.stores.accounts import SqlAccounts
 from headrace.drivers.stores.budgets import SqlBudgetStore
 from headrace.drivers.stores.database import Database, open_database
 from headrace.drivers.stores.ledger import SqlLedger
+from headrace.drivers.stores.replica_runs import SqlReplicaRuns
 from headrace.services.price_versions import rates_digest
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import RATES, START_MICROS, OpenStore
 from tests.fakes.decisions import a_decision
+from tests.fakes.replicas import a_run
 
 NOW_MICROS = START_MICROS + 3 * 3_600_000_000
 VARIED_RATES: Rates = {**RATES, TokenClass.INPUT_AUDIO: 640_001, UnitClass.CALL: 5_000_000_001}
@@ -61,7 +63,7 @@ class Traffic:
 
 
 async def make_store(home: Path, traffic: Traffic | None = None, open_store: OpenStore = open_database) -> None:
-    """Fill a home's store with settled, voided, recovered and open attempts, budgets, balances and tags."""
+    """Fill a home's store with settled, voided, recovered and open attempts, replicas, budgets, balances and tags."""
     clock = FakeClock(START_MICROS)
     database = open_store(home, clock)
     try:
@@ -90,6 +92,25 @@ async def _fill(database: Database, clock: FakeClock, traffic: Traffic) -> None:
         opening = make_opening(chance, number, clock.unix_micros())
         await ledger.hold(opening)
         await _end(ledger, chance, opening)
+    for number in range(3):
+        await _run_replica(SqlReplicaRuns(database), chance, number)
+
+
+async def _run_replica(runs: SqlReplicaRuns, chance: random.Random, number: int) -> None:
+    """One that was never ready, one that runs, and one that was gone before what was booked last."""
+    run = replace(a_run(f"run_{number}", chance.randrange(10**9, 10**10)), account="shop")
+    await runs.begin(run)
+    if number == 0:
+        return
+    run = replace(run, ready_at_micros=START_MICROS + chance.randrange(60_000_000))
+    for minutes in (5, 14, 15):
+        until = START_MICROS + minutes * 60_000_000
+        scopes = ("balance:shop", *(each.span_at(until).scope for each in BUDGETS), "platform")
+        run = replace(run, metered_to_micros=until, seen_at_micros=until)
+        await runs.meter(run, scopes)
+    if number == 2:
+        gone = START_MICROS + 7 * 60_000_000
+        await runs.meter(replace(run, gone_at_micros=gone, metered_to_micros=gone), ("platform",))
 
 
 async def _end(ledger: SqlLedger, chance: random.Random, opening: Opening) -> None:

@@ -23,7 +23,7 @@ from tests.contract.audited_store import NOW_MICROS, Traffic, make_store
 
 AUDITED = (
     *("scope", "hold", "attempt", "resolution", "ledger_entry"),
-    *("usage_hour", "tag_hour", "price_version", "budget", "decision"),
+    *("usage_hour", "tag_hour", "price_version", "budget", "decision", "replica_run"),
 )
 # Nothing follows from these: they are facts of their own, which the store refuses to change.
 FACTS = frozenset(
@@ -44,11 +44,17 @@ FACTS = frozenset(
         "resolution.upstream_status",
         "resolution.request_status",
         "resolution.possible_spend",
+        "resolution.share_micros",
+        "resolution.share_nano",
         "ledger_entry.entry_id",
         "ledger_entry.at_micros",
         "ledger_entry.reverses",
         "budget.created_at_micros",
         "budget.changed_at_micros",
+        "replica_run.started_at_micros",
+        "replica_run.seen_at_micros",
+        "replica_run.pid",
+        "replica_run.gpus",
     }
 )
 # Where a row matters only in some state, the rows that are changed.
@@ -84,6 +90,10 @@ WORDS = {
     "tag_hour.tag": "1",
     "tag_hour.status": "1",
     "decision.router": "1",
+    "replica_run.account": "lines > 0",
+    "replica_run.driver": "lines > 0",
+    "replica_run.deployment": "lines > 0",
+    "replica_run.deployment_id": "lines > 0",
 }
 NEW_WORDS = {
     "attempt.scopes": """'["platform"]'""",
@@ -92,7 +102,7 @@ NEW_WORDS = {
     "ledger_entry.kind": "'adjustment'",
     "request.tags": """'["other"]'""",
 }
-ROWS = ("hold", "resolution", "ledger_entry", "scope", "usage_hour", "tag_hour")
+ROWS = ("hold", "resolution", "ledger_entry", "scope", "usage_hour", "tag_hour", "replica_run")
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +154,7 @@ def test_books_that_nobody_touched_agree(tmp_path: Path, seed: int) -> None:
     assert all(report.checked[what] for what in ("entries", "open holds", "scopes", "transfers", "price versions"))
     assert report.checked["usage_hour rows"]
     assert report.checked["tag_hour rows"]
+    assert report.checked["replica runs"] == 3
 
 
 @pytest.mark.parametrize("step", [1, -1])
@@ -157,10 +168,41 @@ def test_a_number_that_was_changed_by_one_is_found(home: Path, place: str, step:
     assert not look(home).agrees
 
 
-@pytest.mark.parametrize("kind", ["cost", "charge", "top_up", "adjustment"])
-def test_an_entry_of_any_kind_that_was_changed_by_one_is_found(home: Path, kind: str) -> None:
-    row = chosen("ledger_entry", "amount_nano", f"kind = '{kind}'")
+@pytest.mark.parametrize(
+    "which",
+    [
+        "kind = 'top_up'",
+        "kind = 'adjustment'",
+        *(
+            f"kind = '{kind}' AND {whose} IS NOT NULL"
+            for kind in ("cost", "charge")
+            for whose in ("attempt_id", "run_id")
+        ),
+    ],
+)
+def test_an_entry_of_any_kind_that_was_changed_by_one_is_found(home: Path, which: str) -> None:
+    row = chosen("ledger_entry", "amount_nano", which)
     assert spoil(home, f"UPDATE ledger_entry SET amount_nano = amount_nano + 1 WHERE {row}") == 1
+    assert not look(home).agrees
+
+
+@pytest.mark.parametrize("whose", ["attempt_id IS NOT NULL", "reverses IS NULL", "reverses IS NOT NULL"])
+@pytest.mark.parametrize("column", ["line", "quantity", "price_pico"])
+def test_a_line_that_was_changed_by_fifty_is_found(home: Path, column: str, whose: str) -> None:
+    row = chosen("ledger_entry", column, whose)
+    assert spoil(home, f"UPDATE ledger_entry SET {column} = {column} + 50 WHERE {row}") == 1
+    assert not look(home).agrees
+
+
+@pytest.mark.parametrize("reverses", ["IS NULL", "IS NOT NULL"])
+@pytest.mark.parametrize("column", ["line_kind", "debit", "credit", "run_id", "at_micros", "reverses", "scopes"])
+def test_a_line_of_a_replica_that_was_changed_is_found(home: Path, column: str, reverses: str) -> None:
+    row = chosen("ledger_entry", "scopes", f"run_id IS NOT NULL AND reverses {reverses}")
+    change = {"at_micros": "at_micros + 1", "reverses": "coalesce(reverses, 1) + 1", "scopes": """'["platform"]'"""}
+    value = change.get(column, f"{column} || 'x'")
+    if (column, reverses) == ("scopes", "IS NULL"):
+        row = chosen("ledger_entry", "scopes", "run_id = 'run_1' AND reverses IS NULL")
+    assert spoil(home, f"UPDATE ledger_entry SET {column} = {value} WHERE {row}") == 1
     assert not look(home).agrees
 
 
@@ -207,13 +249,17 @@ def test_a_row_that_is_gone_is_found(home: Path, table: str) -> None:
         "INSERT INTO usage_hour SELECT hour_start_micros + 3600000000000, account, key_id, model_id, provider,"
         " deployment, route, status, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM usage_hour LIMIT 1",
         "INSERT INTO ledger_entry SELECT NULL, attempt_id, 90, kind, line_kind, debit, credit, 0, 0, 0, 0, NULL, NULL,"
-        " NULL FROM ledger_entry WHERE attempt_id IS NOT NULL LIMIT 1",
+        " NULL, NULL, NULL FROM ledger_entry WHERE attempt_id IS NOT NULL LIMIT 1",
         "INSERT INTO ledger_entry SELECT NULL, 'att_none', 0, kind, line_kind, debit, credit, 0, 0, 0, 0, NULL, NULL,"
-        " NULL FROM ledger_entry LIMIT 1",
+        " NULL, NULL, NULL FROM ledger_entry LIMIT 1",
         "INSERT INTO ledger_entry SELECT NULL, NULL, 0, 'charge', line_kind, debit, credit, 1, 0, 1, 0, NULL, NULL,"
-        " NULL FROM ledger_entry WHERE kind = 'charge' LIMIT 1",
+        " NULL, NULL, NULL FROM ledger_entry WHERE kind = 'charge' LIMIT 1",
         "INSERT INTO ledger_entry SELECT NULL, attempt_id, 91, kind, line_kind, credit, debit, 1, 0, amount_nano + 1,"
-        " 0, entry_id, NULL, NULL FROM ledger_entry WHERE kind = 'cost' LIMIT 1",
+        " 0, entry_id, NULL, NULL, NULL, NULL FROM ledger_entry WHERE kind = 'cost' LIMIT 1",
+        "INSERT INTO ledger_entry SELECT NULL, NULL, 90, kind, line_kind, debit, credit, 0, 0, 0, 0, NULL, NULL, NULL,"
+        " run_id, NULL FROM ledger_entry WHERE run_id IS NOT NULL LIMIT 1",
+        "INSERT INTO ledger_entry SELECT NULL, NULL, 0, kind, line_kind, debit, credit, 0, 0, 0, 0, NULL, NULL, NULL,"
+        " 'none', NULL FROM ledger_entry WHERE run_id IS NOT NULL LIMIT 1",
         "INSERT INTO decision SELECT 'req_none', router, received_at_micros, body, features FROM decision LIMIT 1",
     ],
 )

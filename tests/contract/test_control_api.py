@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from headrace.domain.access import OPERATOR_ACCOUNT
+from headrace.domain.access import OPERATOR_ACCOUNT, AccessKey, Role
 from headrace.domain.alert import Alert, Metric, Standing
 from headrace.domain.alias import Alias
 from headrace.domain.budget import Budget, BudgetMode, Window
+from headrace.domain.deployment import Replica, ReplicaState
 from headrace.domain.errors import UpstreamUnavailable
 from headrace.domain.json_value import JsonObject
 from headrace.domain.rate_limit import RateLimits, ScopedLimits
@@ -25,6 +26,7 @@ from headrace.ports.fleet import Progress
 from headrace.ports.reconciliation import KeptReconciliation
 from headrace.ports.stores import SealedCredential
 from tests.control_world import SHA, Plane, World, body_of, client_of, open_plane, open_world
+from tests.fakes.deployed import a_deployment, a_wanted
 from tests.fakes.routers import SUPPORT
 
 KEYS = "/v2/gen-ai/models/api_keys"
@@ -40,6 +42,7 @@ BODILESS = frozenset(
         "/v2/webhooks/{id}/test",
     }
 )
+PROD = a_deployment(a_wanted(model="tiny", engine="e"))
 LOCKED_OUT = frozenset({"none", "malformed", "revoked"})
 
 
@@ -79,6 +82,9 @@ def concrete(spec: RouteSpec, world: World) -> str:
         "/v2/webhooks/{id}/test": "whk_1",
         "/v2/reconciliations/{id}": "rec_1",
     }
+    if "/{id}" in spec.path and spec.path.startswith(("/v2/dedicated-inferences", "/dedicated")):
+        path = spec.path.replace("{id}", PROD.id).replace("{token}", "tok").replace("{accelerator}", "prod-0")
+        return path.replace("{model:path}", PROD.name)
     if spec.path.startswith(f"{MODELS}/routers/{{"):
         return spec.path.replace("{uuid}", SUPPORT.uuid)
     named = {
@@ -95,6 +101,15 @@ def concrete(spec: RouteSpec, world: World) -> str:
     return path
 
 
+def is_hidden(spec: RouteSpec, caller: str) -> bool:
+    """Whether there is nothing of that path that the caller could see."""
+    if caller == "foreign" and (spec.path == "/v2/requests/{id}" or spec.path.startswith("/dedicated/")):
+        return True
+    if spec.path.startswith("/v1/responses/{id}"):
+        return caller != "key"
+    return (spec.method, spec.path) == ("DELETE", "/v2/requests/{id}/route")
+
+
 def expected_status(spec: RouteSpec, caller: str) -> int:
     if spec.audience is Audience.PUBLIC:
         return 200
@@ -102,12 +117,10 @@ def expected_status(spec: RouteSpec, caller: str) -> int:
         return 401
     if spec.audience is Audience.ADMIN and caller != "admin":
         return 403
-    if spec.path == "/v2/requests/{id}" and caller == "foreign":
+    if is_hidden(spec, caller):
         return 404
-    if spec.path.startswith("/v1/responses/{id}") and caller != "key":
-        return 404
-    if (spec.method, spec.path) == ("DELETE", "/v2/requests/{id}/route"):
-        return 404
+    if spec.method == "DELETE" and spec.path.startswith("/v2/dedicated-inferences"):
+        return 204 if spec.path.endswith("{token}") else 202
     if spec.path in ("/v1/responses/{id}/cancel", "/v1/responses/compact"):
         return 400
     if spec.method in ("POST", "PUT", "PATCH") and spec.path not in BODILESS:
@@ -128,6 +141,10 @@ async def test_every_route_keeps_out_whom_it_must(caller: str) -> None:
         world.money.budgets["bud_1"] = Budget("bud_1", "team:shop", Window.DAY, "UTC", 9, BudgetMode.REJECT, 1, 1)
         alert = Alert("alr_1", "dear", Metric.COST_PER_HOUR, "platform", 1, 0, 0, (), None, 1, 1)
         world.alerting.alerts["alr_1"] = Standing(alert)
+        world.deployments.stored[PROD.id], world.authority = PROD, b"PEM"
+        token = AccessKey("tok", "t", Role.KEY, "shop", b"d", frozenset({PROD.name}), 1, deployment=PROD.id)
+        world.keys.keys["tok"] = token
+        world.compute.replicas.append(Replica("prod-0", PROD.id, ReplicaState.READY, None, 7, 1))
         world.reconciled.kept.append(KeptReconciliation("rec_1", "acme", "d", 1, "{}", "{}"))
         sealed = b"webhook/whk_1|" + b"k" * 32
         world.alerting.webhooks["whk_1"] = Webhook("whk_1", "https://a.example/", sealed, 1, 1, 1)

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -21,17 +22,21 @@ def plan(replica: str, *options: str, policy: OwnerLoss = OwnerLoss.STOP) -> Lau
 
 
 def spec(name: str, **changes: int) -> DeploymentSpec:
-    sizes = {"memory_bytes": 100, "slots": 2, "min_replicas": 0, "max_replicas": 1, "idle_seconds": 60} | changes
-    return DeploymentSpec(
+    plain = DeploymentSpec(
         id=name,
         model_id=name,
         engine="toy",
         driver="local",
         weights=(),
+        memory_bytes=100,
         context_length=512,
+        slots=2,
+        min_replicas=0,
+        max_replicas=1,
+        idle_seconds=60,
         on_owner_loss=OwnerLoss.STOP,
-        **sizes,
     )
+    return replace(plain, **changes)
 
 
 async def ask(endpoint: Endpoint, path: str = "/", *, secret: str | None = None) -> tuple[int, dict[str, object]]:

@@ -83,7 +83,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.timeout(240)
 def test_every_block_runs_as_it_stands(reader: Reader) -> None:
-    chat, first_request, router, receipt = blocks("")
+    chat, first_request, router, deployment, receipt = blocks("")
     (program,) = blocks("python")
 
     said = reader.run(chat)
@@ -101,6 +101,10 @@ def test_every_block_runs_as_it_stands(reader: Reader) -> None:
     assert "router:support is live." in routed
     assert "→ smollm2-135m" in routed
     assert "nothing was called" in routed
+
+    deployed = reader.run(deployment)
+    for part in ("prod-llm is active.", "headrace receipt req_", "prod-llm"):
+        assert part in deployed
 
     account = reader.run(receipt.replace("REQUEST_ID", found[1]))
     for part in ("attempt 1", "tokens", "embedded/smollm2-135m@", "cost", "sha256"):

@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 import pytest
 
-from headrace.cli.config import ConfigTables, LimitsTable, ServerTable
+from headrace.cli.config import ConfigTables, DriversTable, LimitsTable, ServerTable
 from headrace.cli.environment import VARIABLES
 from headrace.domain import errors
 from headrace.domain.settings import Limits
@@ -129,6 +129,7 @@ def test_every_setting_of_the_file_is_documented_with_its_default() -> None:
     documented = dict(ROW.findall(PLACE.sub("", text)))
     defaults = msgspec.structs.asdict(LimitsTable())
     assert defaults == {name: getattr(Limits(), name) for name in defaults}
+    defaults |= msgspec.structs.asdict(DriversTable())
     assert documented == {
         name: "none" if value is None else f"{value:g}" if isinstance(value, float) else f"{value:,}"
         for name, value in defaults.items()

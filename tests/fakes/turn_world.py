@@ -143,9 +143,13 @@ class FakeFleet:
         self.leases = 0
         self.ready: asyncio.Event | None = None
         self.failures: list[HeadraceError | None] = []
+        self.prefixes: list[bytes] = []
+        self.reports: list[bool] = []
+        self.share_micros = 0
 
-    async def acquire(self, target: Target, wait_seconds: float) -> Lease:
+    async def acquire(self, target: Target, wait_seconds: float, prefix: bytes = b"") -> Lease:
         self._events.append(f"acquire {target.model.id}")
+        self.prefixes.append(prefix)
         await asyncio.sleep(0)
         if self.ready is not None:
             await self.ready.wait()
@@ -153,7 +157,13 @@ class FakeFleet:
         if failure is not None:
             raise failure
         self.leases += 1
-        return Lease(Endpoint(target.provider.base_url), self._release)
+        deployment = None if target.model.deployment is None else target.deployment
+        endpoint = Endpoint(target.provider.base_url, replica=deployment and f"{deployment}-{self.leases}")
+        return Lease(endpoint, self._release, lambda: self.share_micros, deployment)
+
+    def report(self, lease: Lease, *, is_well: bool) -> None:
+        assert lease.deployment is not None
+        self.reports.append(is_well)
 
     def _release(self) -> None:
         self._events.append("release")

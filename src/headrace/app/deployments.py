@@ -36,7 +36,7 @@ class EmbeddedDeployments:
 
     def _spec(self, model: Model) -> DeploymentSpec | None:
         local = model.local
-        if local is None or local.engine not in self._engines:
+        if local is None or not local.weights or model.deployment is not None or local.engine not in self._engines:
             return None
         paths = [self._weights.path(file) for file in local.weights]
         present = tuple(path for path in paths if path is not None)

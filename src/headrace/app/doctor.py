@@ -127,7 +127,12 @@ def _engine() -> DoctorFinding:
 def _weights(home: Path) -> DoctorFinding:
     clock, offload = SystemClock(), ThreadOffload(1)
     store = WeightsStore(home, (), clock, offload)
-    local = [model for each in _load(home).models.values() for model in each if model.local is not None]
+    local = [
+        model
+        for each in _load(home).models.values()
+        for model in each
+        if model.local is not None and model.local.weights
+    ]
     here = sorted(m.id for m in local if m.local and all(store.path(file) is not None for file in m.local.weights))
     offload.close()
     if not here:

@@ -20,6 +20,8 @@ from headrace.drivers.stores.budgets import SqlBudgetStore
 from headrace.drivers.stores.credentials import SqlCredentialStore
 from headrace.drivers.stores.database import Database, open_database
 from headrace.drivers.stores.decisions import SqlDecisions
+from headrace.drivers.stores.deployment_use import SqlDeploymentUse
+from headrace.drivers.stores.deployments import SqlDeploymentStore
 from headrace.drivers.stores.home import open_home
 from headrace.drivers.stores.keys import SqlKeyStore
 from headrace.drivers.stores.ledger import SqlLedger
@@ -27,6 +29,7 @@ from headrace.drivers.stores.outcomes import SqlOutcomes
 from headrace.drivers.stores.rate_limits import SqlLimitStore
 from headrace.drivers.stores.receipts import SqlReceipts
 from headrace.drivers.stores.reconciliations import SqlBookedUsage, SqlReconciliations
+from headrace.drivers.stores.replica_runs import SqlReplicaRuns
 from headrace.drivers.stores.routers import SqlRouterStore
 from headrace.drivers.stores.shadows import SqlShadows
 from headrace.drivers.stores.teams import SqlTeamStore
@@ -68,6 +71,9 @@ class Foundation:
     routers: SqlRouterStore
     shadows: SqlShadows
     decisions: SqlDecisions
+    deployments: SqlDeploymentStore
+    replica_runs: SqlReplicaRuns
+    deployment_use: SqlDeploymentUse
 
 
 @contextmanager
@@ -108,6 +114,9 @@ def open_foundation(home: Path, store: Secret | None = None) -> Generator[Founda
                 routers=SqlRouterStore(database),
                 shadows=SqlShadows(database),
                 decisions=SqlDecisions(database),
+                deployments=SqlDeploymentStore(database),
+                replica_runs=SqlReplicaRuns(database),
+                deployment_use=SqlDeploymentUse(database),
             )
         finally:
             database.close()

@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from headrace.app.foundation import Foundation
-from headrace.drivers.compute.local import LocalCompute
+from headrace.domain.dedicated import Standing
 from headrace.drivers.observability.gauges import GaugeSources
 from headrace.http.gateway import InFlight
 from headrace.ports.ambient import Clock
+from headrace.ports.fleet import Compute
 from headrace.services.affinity import Affinity
 from headrace.services.health import TargetHealth
 from headrace.services.limits import Limits
@@ -34,7 +35,7 @@ class Counters:
 
 def gauge_sources(
     ground: Foundation,
-    compute: LocalCompute,
+    compute: Compute,
     watch: LoopWatch,
     counters: Counters,
 ) -> GaugeSources:
@@ -56,7 +57,13 @@ def gauge_sources(
         cache_outcomes=lambda: counters.cache.outcomes,
         router_sessions=lambda: counters.affinity.count,
         switch_verdicts=lambda: counters.affinity.verdicts,
+        deployments=lambda: _standings(counters.snapshots, compute),
     )
+
+
+def _standings(snapshots: Snapshots, compute: Compute) -> dict[str, Standing]:
+    found = {each.name: compute.standing(each.id) for each in snapshots.current().deployments.values()}
+    return {name: standing for name, standing in found.items() if standing is not None}
 
 
 def _credentials(counters: Counters, clock: Clock) -> list[tuple[str, str, str]]:

@@ -21,8 +21,10 @@ from headrace.domain.settings import ServeOptions
 from headrace.domain.strength import Strength
 
 if TYPE_CHECKING:
+    from headrace.app.model_files import ModelAdder
     from headrace.app.price_files import PriceFiles
     from headrace.ports.fleet import Progress
+    from headrace.services.model_adding import Addition, AddWishes
     from headrace.services.price_proposals import Comparison
     from headrace.wire.price_sources import Format
 
@@ -81,6 +83,20 @@ class InstalledVerbs:
         from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
 
         return PriceFiles(folder, SystemClock())
+
+    def model_look(self, home: Path, path: Path, wishes: AddWishes) -> Addition:
+        """Return the catalogue model that a file or folder would become."""
+        return self._model_adder(home).look(path, wishes)
+
+    def model_add(self, home: Path, added: Addition, watch: Callable[[Progress], None]) -> Path:
+        """Write a model into the home's catalogue."""
+        return self._model_adder(home).add(added, watch)
+
+    def _model_adder(self, home: Path) -> ModelAdder:
+        from headrace.app.model_files import ModelAdder  # noqa: PLC0415 - as above
+        from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
+
+        return ModelAdder(home, SystemClock())
 
     def checkable(self) -> tuple[str, Sequence[Checkable]]:
         """Return today's date and the checkable prompts that ship."""

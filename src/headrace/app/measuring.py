@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headrace.app.foundation import Foundation
-from headrace.drivers.ambient import ThreadOffload
+from headrace.ports.ambient import Offload
 from headrace.services.planning import Knowledge
 from headrace.services.replays import ReplayParts, Replays
 from headrace.services.savings import SavingsReader
@@ -26,7 +26,7 @@ class Measuring:
 
 
 def make_measuring(
-    ground: Foundation, knowledge: Knowledge, snapshots: Snapshots, offload: ThreadOffload, keep_days: int
+    ground: Foundation, knowledge: Knowledge, snapshots: Snapshots, offload: Offload, keep_days: int
 ) -> Measuring:
     """Build them; what was decided is kept for so many days."""
     return Measuring(

@@ -70,6 +70,14 @@ class ApiClient:
         """Send a change and return the reply's object."""
         return self._call(self._request(method, path, who, body=body))
 
+    def remove(self, path: str, who: Who) -> None:
+        """Delete what is at a path, where the reply has no body."""
+        request = self._request("DELETE", path, who)
+        with self._failures():
+            response = self._http.send(request)
+        if response.status_code >= FIRST_REFUSAL:
+            raise refusal(response.status_code, response.content, self.access.url)
+
     @contextlib.contextmanager
     def events(self, path: str, who: Who, body: JsonObject | None = None) -> Generator[Events]:
         """Post and yield the events of the reply as they come."""

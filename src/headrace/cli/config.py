@@ -20,7 +20,7 @@ from headrace.domain.alias import WrittenAlias
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.names import did_you_mean
-from headrace.domain.settings import Limits
+from headrace.domain.settings import DriverSettings, Limits
 from headrace.wire.toml_lines import KeyPath, key_lines, line_of, show
 
 FILE_NAME = "headrace.toml"
@@ -73,6 +73,16 @@ class LimitsTable(Struct, frozen=True, forbid_unknown_fields=True):
     keep_decisions_days: Annotated[int, Meta(ge=1, le=3650)] = _DEFAULT.keep_decisions_days
 
 
+class DriversTable(Struct, frozen=True, forbid_unknown_fields=True):
+    """The table `[drivers]`: where deployments may run beside this machine's processor."""
+
+    local_devices: tuple[Annotated[int, Meta(ge=0, le=1023)], ...] | None = None
+    ray_address: Annotated[str, Meta(pattern="^https?://")] | None = None
+    ray_token_file: str | None = None
+    cloud_address: Annotated[str, Meta(pattern="^https?://")] | None = None
+    cloud_token_file: str | None = None
+
+
 class AliasTable(Struct, frozen=True, forbid_unknown_fields=True):
     """One table below `[aliases]`."""
 
@@ -88,6 +98,7 @@ class ConfigTables(Struct, frozen=True, forbid_unknown_fields=True):
 
     server: ServerTable = ServerTable()
     limits: LimitsTable = LimitsTable()
+    drivers: DriversTable = DriversTable()
     credentials: dict[str, str] = {}
     aliases: dict[str, AliasTable] = {}
 
@@ -107,6 +118,18 @@ class ConfigFile:
     def limits(self) -> Limits:
         """The limits, defaults filled in."""
         return Limits(**msgspec.structs.asdict(self.tables.limits))
+
+    @property
+    def drivers(self) -> DriverSettings:
+        """What compute drivers are told."""
+        table = self.tables.drivers
+        return DriverSettings(
+            local_devices=table.local_devices,
+            ray_address=table.ray_address,
+            ray_token_file=self.resolve(table.ray_token_file),
+            cloud_address=table.cloud_address,
+            cloud_token_file=self.resolve(table.cloud_token_file),
+        )
 
     @property
     def credential_files(self) -> Mapping[str, Path]:
@@ -181,7 +204,7 @@ def decode_config(file: str, data: bytes) -> ConfigTables:
     return msgspec.convert(raw, ConfigTables)
 
 
-_TABLES: Mapping[str, type[Struct]] = {"server": ServerTable, "limits": LimitsTable}
+_TABLES: Mapping[str, type[Struct]] = {"server": ServerTable, "limits": LimitsTable, "drivers": DriversTable}
 
 
 def _problems(raw: Mapping[str, object]) -> list[tuple[KeyPath, tuple[str, str]]]:

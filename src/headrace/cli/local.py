@@ -18,6 +18,7 @@ from headrace.domain.strength import Strength
 
 if TYPE_CHECKING:
     from headrace.ports.fleet import Progress
+    from headrace.services.model_adding import Addition, AddWishes
     from headrace.services.price_proposals import Comparison
     from headrace.wire.price_sources import Format
 
@@ -70,6 +71,14 @@ class LocalVerbs(Protocol):
 
     def save_strengths(self, folder: Path, strengths: Sequence[Strength]) -> Path:
         """Write strengths of models below the catalog folder, beside those that are there; returns the file."""
+        ...
+
+    def model_look(self, home: Path, path: Path, wishes: AddWishes) -> Addition:
+        """Return the catalogue model that a file or folder would become; writes nothing."""
+        ...
+
+    def model_add(self, home: Path, added: Addition, watch: Callable[[Progress], None]) -> Path:
+        """Write the model into the home's catalogue, whose file is returned; `watch` hears how far hashing has come."""
         ...
 
     def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:

@@ -14,7 +14,7 @@ from headrace.cli.environment import Environment, split_names
 from headrace.cli.store_address import read_store_address
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.secret import Secret
-from headrace.domain.settings import Limits, LogFormat, ServeOptions
+from headrace.domain.settings import DriverSettings, Limits, LogFormat, ServeOptions
 
 T = TypeVar("T")
 DEFAULT_HOME = "~/.headrace"
@@ -154,6 +154,7 @@ def serve_options(flags: ServeFlags, environment: Environment) -> ServeOptions:
         pull=_first(flags.pull, environment.switch("pull"), table and table.pull, False),
         log_format=cast("LogFormat", log),
         limits=file.limits if file is not None else Limits(),
+        drivers=file.drivers if file is not None else DriverSettings(),
         credential_files=file.credential_files if file is not None else {},
     )
     _check(options)

@@ -146,7 +146,18 @@ def _account(attempt: JsonObject) -> list[str]:
         price_of_one = f"${each} each" if each else f"${per_million}/M"
         what = f"{number(line, 'quantity'):,} {CLASS_WORDS.get(kind, kind)} at {price_of_one}"
         lines.append(_row("", f"{what.ljust(LEFT)}  {dollars(number(line, 'charge_nano_usd'))}"))
-    return lines
+    return lines + _replica(part(attempt, "replica"))
+
+
+def _replica(share: JsonObject) -> list[str]:
+    seconds = share.get("seconds")
+    if not isinstance(seconds, int | float):
+        return []
+    what = f"{seconds:,.3f} s of its time".ljust(LEFT)
+    return [
+        _row("replica", f"{what}  {dollars(number(share, 'share_nano_usd'))}"),
+        _row("", "paid with the deployment's hours, not charged here"),
+    ]
 
 
 def _tokens(usage: JsonObject) -> str:

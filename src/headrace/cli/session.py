@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
@@ -37,6 +38,7 @@ class Session:
     stderr: TextIO = field(default_factory=lambda: sys.stderr)
     ask_secret: Callable[[str], str] = ask_secret
     connect: Callable[[Access], ApiClient] | None = None
+    sleep: Callable[[float], None] = time.sleep
 
     def say(self, text: str) -> None:
         """Write lines of a result."""

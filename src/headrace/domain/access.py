@@ -27,7 +27,8 @@ class AccessKey:
 
     `models` is None when every model is allowed. Times are microseconds since 1970 UTC. `cache_seconds` is how long
     replies are kept for the same request again, None when they are not. `first_id` is the public id of the first key of
-    those that this one replaces, one after the other; None when it replaces none.
+    those that this one replaces, one after the other; None when it replaces none. `deployment` is the id of the one
+    that this is a token of, None for every other credential.
     """
 
     public_id: str
@@ -40,6 +41,7 @@ class AccessKey:
     revoked_at_micros: int | None = None
     cache_seconds: int | None = None
     first_id: str | None = None
+    deployment: str | None = None
 
     @property
     def budget_scope(self) -> str:
@@ -49,7 +51,7 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The identified owner of a request; every call carries one. `first_id` is as in AccessKey."""
+    """The identified owner of a request; every call carries one. `first_id` and `deployment` are as in AccessKey."""
 
     key_id: str
     key_name: str
@@ -58,6 +60,7 @@ class Caller:
     models: frozenset[str] | None
     cache_seconds: int | None = None
     first_id: str | None = None
+    deployment: str | None = None
 
     @property
     def budget_scope(self) -> str:

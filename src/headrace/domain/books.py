@@ -109,7 +109,9 @@ class Settlement:
 
     `ending` is one of: complete, client_closed, slow_reader, upstream_truncated, upstream_stalled, upstream_error,
     metering_unavailable (an answer that was withheld), recovered.
-    `request_status` is the HTTP status the caller saw when this attempt ends the request, else None.
+    `request_status` is the HTTP status the caller saw when this attempt ends the request, else None. `share_micros` is
+    the attempt's share of its replica's time, `share_nano` that share at the replica's price: it is paid with the
+    replica's seconds, never twice.
     """
 
     attempt_id: str
@@ -122,6 +124,8 @@ class Settlement:
     upstream_status: int | None = None
     upstream_request_id: str | None = None
     request_status: int | None = None
+    share_micros: int = 0
+    share_nano: int = 0
 
     def withheld(self) -> Settlement:
         """Return what is owed when the store could not take this in time: nothing, if the caller got no byte of it."""

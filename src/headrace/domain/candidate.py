@@ -32,7 +32,8 @@ class Candidate:
     """A target that can serve a request; `siblings` are it and those that differ from it in the credential only.
 
     `name` is how the pool spells it. `cost_nano` and `seconds` are expected of this one request; seconds are None where
-    nothing was measured. `fits` is False when our guess of prompt and answer is over the model's context.
+    nothing was measured. `fits` is False when our guess of prompt and answer is over the model's context. `paid` says
+    of a deployment what of it is paid already and so costs nothing, empty for what is paid by the token.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Candidate:
     cost_nano: int
     seconds: float | None
     fits: bool = True
+    paid: str = ""
+
+    @property
+    def is_unpaid(self) -> bool:
+        """Whether it is a deployment that costs something more: it is busy or asleep."""
+        return bool(self.paid and self.cost_nano)
 
     @property
     def place(self) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from headrace.domain.credential import Credential
+from headrace.domain.dedicated import Deployment
 from headrace.domain.intervals import Interval
 from headrace.domain.price import PriceVersion
 
@@ -63,13 +64,18 @@ class WeightsFile:
 
 @dataclass(frozen=True, slots=True)
 class LocalRunning:
-    """How an embedded model runs: engine, weights and the sizes that its launch plan needs."""
+    """How a model runs on this machine: engine, weights and the sizes that its launch plan needs.
+
+    An embedded model has `weights`. One of a folder has none but `source`, the folder, which its engine reads by
+    itself: it runs as a deployment only.
+    """
 
     engine: str
     weights: tuple[WeightsFile, ...]
     memory_bytes: int
     slots: int = 1
     idle_seconds: int = 600
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,8 @@ class Model:
     in `best_effort` works without being reliable, and is not in `capabilities`. It is gone from `retired_on` on.
     `refused_fields` are request fields that it takes only with their default value. `max_image_tokens` and so on are
     the most input tokens that one image, one piece of audio or one file makes; None stands for the whole context.
-    `strength` is how well it answers, in logits, None where no dated evaluation is known.
+    `strength` is how well it answers, in logits, None where no dated evaluation is known. `deployment` is set where
+    this is a deployment under its name: `local` then says by which engine, where that has an adapter of its own.
     """
 
     id: str
@@ -163,6 +170,7 @@ class Model:
     max_audio_tokens: int | None = None
     max_file_tokens: int | None = None
     strength: Interval | None = None
+    deployment: Deployment | None = None
 
     def price_on(self, day: str) -> PriceVersion | None:
         """Return the price in force on an ISO date, or None when there is none yet."""

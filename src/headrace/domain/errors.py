@@ -20,7 +20,8 @@ HeadraceError
 └── PlatformError          Headrace itself
     ├── MeteringUnavailable    503   ├── EngineFailed       503
     ├── ShuttingDown           503   ├── InternalError      500
-    ├── Overloaded             503
+    ├── Overloaded             503   ├── DriverUnusable     503
+    ├── DeploymentAsleep       503
     └── OperatorError          (the command line: exit status, no HTTP)
         ├── ConfigInvalid      ├── HomeUnusable
         ├── StoreUnusable      └── AddressInUse
@@ -279,6 +280,21 @@ class EngineFailed(PlatformError):
     status = 503
     default_code = "engine_unavailable"
     retryable = True
+
+
+class DeploymentAsleep(PlatformError):
+    """The deployment has no replica now, and its requests do not wait for one."""
+
+    status = 503
+    default_code = "deployment_asleep"
+    retryable = True
+
+
+class DriverUnusable(PlatformError):
+    """A compute driver lacks what it needs; the message says what to install or set."""
+
+    status = 503
+    default_code = "driver_unusable"
 
 
 class ShuttingDown(PlatformError):

@@ -15,6 +15,8 @@ class AttemptRecord:
     """One attempt of a request; `state` is held, sent, settled or voided.
 
     `rates_pico` are the price's own, `variants` its tiers, windows and batch price as JSON; lines say what held.
+    `share_micros` is its share of a deployment's replica, `share_nano` that time at the replica's price: paid with the
+    replica's seconds, and so neither cost nor charge of its own. None where no replica was kept for it.
     """
 
     attempt_id: str
@@ -43,6 +45,8 @@ class AttemptRecord:
     scopes: tuple[str, ...]
     parent_attempt_id: str | None
     variants: str | None = None
+    share_micros: int | None = None
+    share_nano: int | None = None
 
     @property
     def cost_nano(self) -> int:

@@ -39,6 +39,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class DriverSettings:
+    """What compute drivers are told; a cluster or a cloud without an address is not there.
+
+    `local_devices` are the numbers of this machine's accelerators that deployments may have, None for those that are
+    found. `ray_address` is that of the Ray head's dashboard, `cloud_address` that of a control plane which speaks the
+    public contract of dedicated inferences. Tokens are read from their files.
+    """
+
+    local_devices: tuple[int, ...] | None = None
+    ray_address: str | None = None
+    ray_token_file: Path | None = None
+    cloud_address: str | None = None
+    cloud_token_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServeOptions:
     """Everything that `headrace serve` was asked for.
 
@@ -64,6 +80,7 @@ class ServeOptions:
     pull: bool = False
     log_format: LogFormat = "pretty"
     limits: Limits = field(default_factory=Limits)
+    drivers: DriverSettings = field(default_factory=DriverSettings)
     credential_files: Mapping[str, Path] = field(default_factory=dict[str, Path])
 
     @property

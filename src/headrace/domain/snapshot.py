@@ -9,6 +9,7 @@ from headrace.domain.access import AccessKey
 from headrace.domain.alias import Alias
 from headrace.domain.budget import Budget
 from headrace.domain.catalog import Listed, Provider
+from headrace.domain.dedicated import Deployment
 from headrace.domain.rate_limit import ScopedLimits
 from headrace.domain.router import Presets, Router
 from headrace.domain.routing import TaskSet
@@ -22,7 +23,8 @@ class Snapshot:
     `models` maps a model id to its entries in order of preference (one per provider that serves it); `keys` maps
     the public id of a credential to its stored form. A name in `aliases` that is a model's id too means the model.
     `routers` are by name, the catalog's presets among them, and `task_sets` what their prompts are matched against.
-    `presets` are the catalog's routers and tasks as it describes them.
+    `presets` are the catalog's routers and tasks as it describes them. `deployments` are by id; each is among `models`
+    too, under its name, where it stands for no other model.
     """
 
     version: int
@@ -36,3 +38,4 @@ class Snapshot:
     routers: Mapping[str, Router] = field(default_factory=dict[str, Router])
     task_sets: Mapping[str, TaskSet] = field(default_factory=dict[str, TaskSet])
     presets: Presets = field(default_factory=Presets)
+    deployments: Mapping[str, Deployment] = field(default_factory=dict[str, Deployment])

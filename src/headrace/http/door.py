@@ -14,11 +14,11 @@ from headrace.domain.access import Caller
 from headrace.domain.call import Dialect
 from headrace.domain.errors import HeadraceError, MethodNotAllowed, NotFound
 from headrace.domain.names import did_you_mean
-from headrace.http.edge import EdgeLimits, Receive, Scope, Send, check_host, identify, speaks_messages
+from headrace.http.edge import EdgeLimits, Receive, Scope, Send, check_host, data_path, identify, speaks_messages
 from headrace.http.outcome import failure_of
 from headrace.http.replies import error_headers
 from headrace.http.routing import Audience, Reply, Request, RouteSpec, Stream, is_known_to_caller
-from headrace.http.sink import AsgiSink
+from headrace.http.sink import AsgiSink, Headers
 from headrace.ports.ambient import Clock, Ids
 from headrace.ports.observer import Observer, RequestEnd
 from headrace.services.identity import Identity, require_admin
@@ -28,6 +28,7 @@ from headrace.wire.errors import control_error_body
 
 UNKNOWN_ROUTE = "(unknown)"
 DATA_PLANE = "/v1"
+NO_CONTENT = 204
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,9 @@ class _Visit:
             await self._reply(answer)
 
     async def _reply(self, reply: Reply) -> None:
-        headers = (*reply.headers, ("content-length", str(len(reply.body))))
-        await self._sink.start(reply.status, headers)
+        # Of a reply that never has a body, no length is told: RFC 9110, section 8.6.
+        length: Headers = () if reply.status == NO_CONTENT else (("content-length", str(len(reply.body))),)
+        await self._sink.start(reply.status, (*reply.headers, *length))
         await self._sink.end(b"" if self._scope["method"] == "HEAD" else reply.body)
 
     async def _stream(self, stream: Stream) -> None:
@@ -159,7 +161,7 @@ class _Visit:
         await self._reply(Reply(error.status, headers, self._error_body(error)))
 
     def _error_body(self, error: HeadraceError) -> bytes:
-        path, request_id = str(self._scope["path"]), self._sink.request_id
+        path, request_id = data_path(str(self._scope["path"])), self._sink.request_id
         if path != DATA_PLANE and not path.startswith(f"{DATA_PLANE}/"):
             return control_error_body(error, request_id)
         dialect = Dialect.MESSAGES if speaks_messages(self._scope) else Dialect.CHAT

@@ -27,6 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 GROUPED = "headrace.headers"
 OFFLOAD_BYTES = 256 * 1024
 MESSAGES_PATH = "/v1/messages"
+DEDICATED = "/dedicated/"
 CONNECTION_EXTENSION = "headrace.connection"
 
 
@@ -54,10 +55,18 @@ def headers_named(scope: Scope, name: bytes) -> list[bytes]:
 
 def speaks_messages(scope: Scope) -> bool:
     """Whether a request of the data plane is one of Anthropic's clients: by its path, or by the version it sends."""
-    path = str(scope["path"])
+    path = data_path(str(scope["path"]))
     if path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/"):
         return True
     return path.startswith("/v1/") and bool(headers_named(scope, b"anthropic-version"))
+
+
+def data_path(path: str) -> str:
+    """Return the path of the shared endpoint that a path of a deployment's own stands for; every other one as it is."""
+    if not path.startswith(DEDICATED):
+        return path
+    _, slash, rest = path.removeprefix(DEDICATED).partition("/")
+    return slash + rest
 
 
 def link_of(scope: Scope) -> CallerLink | None:

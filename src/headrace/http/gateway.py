@@ -8,6 +8,7 @@ from typing import TypeAlias
 from headrace.http.edge import Receive, Scope, Send
 
 AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Find: TypeAlias = Callable[[str], AsgiApp | None]
 
 
 class InFlight:
@@ -18,10 +19,13 @@ class InFlight:
 
 
 class Gateway:
-    """Dispatches requests and counts those in flight."""
+    """Dispatches requests and counts those in flight; `own` finds the hot routes whose paths name a deployment."""
 
-    def __init__(self, hot: Mapping[str, AsgiApp], others: AsgiApp, in_flight: InFlight) -> None:
+    def __init__(
+        self, hot: Mapping[str, AsgiApp], others: AsgiApp, in_flight: InFlight, own: Find | None = None
+    ) -> None:
         self._hot = hot
+        self._own = own
         self._others = others
         self._in_flight = in_flight
 
@@ -30,12 +34,16 @@ class Gateway:
         if scope["type"] != "http":
             await _refuse(scope, receive, send)
             return
-        endpoint = self._hot.get(scope["path"]) if scope["method"] == "POST" else None
+        endpoint = self._endpoint(scope["path"]) if scope["method"] == "POST" else None
         self._in_flight.count += 1
         try:
             await (endpoint or self._others)(scope, receive, send)
         finally:
             self._in_flight.count -= 1
+
+    def _endpoint(self, path: str) -> AsgiApp | None:
+        found = self._hot.get(path)
+        return self._own(path) if found is None and self._own is not None else found
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from headrace.domain.access import Caller
 from headrace.domain.call import Call, Dialect, Operation
 from headrace.domain.errors import HeadraceError
+from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Plan
 from headrace.domain.snapshot import Snapshot
 from headrace.http.edge import (
@@ -53,6 +57,8 @@ from headrace.wire.routing_preference import take_preference
 from headrace.wire.tags import HEADER as TAGS_HEADER
 from headrace.wire.tags import tags_of
 
+Pin: TypeAlias = Callable[[Scope, Snapshot, Caller, JsonObject], None]
+
 
 @dataclass(frozen=True, slots=True)
 class InferenceParts:
@@ -72,23 +78,30 @@ class InferenceParts:
 
 
 class InferenceEndpoint:
-    """Serves one hot route; every request gets one reply: a turn's, or one error."""
+    """Serves one hot route; every request gets one reply: a turn's, or one error.
 
-    def __init__(self, parts: InferenceParts, route: HotRoute) -> None:
+    `pin` decides the model of each request in the place of its body.
+    """
+
+    def __init__(self, parts: InferenceParts, route: HotRoute, pin: Pin | None = None) -> None:
         self._parts = parts
         self._route = route
+        self._pin = pin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         sink = AsgiSink(receive, send, self._parts.turn.ids.new("req"), link_of(scope))
-        request = _Request(self._parts, self._route, scope, sink)
+        request = _Request(self._parts, self._route, scope, sink, self._pin)
         await request.serve(receive)
 
 
 class _Request:
-    def __init__(self, parts: InferenceParts, route: HotRoute, scope: Scope, sink: AsgiSink) -> None:
+    def __init__(
+        self, parts: InferenceParts, route: HotRoute, scope: Scope, sink: AsgiSink, pin: Pin | None = None
+    ) -> None:
         self._parts = parts
         self._route = route
+        self._pin = pin
         self._scope = scope
         self._sink = sink
         self._out: Sink = sink
@@ -121,7 +134,9 @@ class _Request:
         fields = await parts.offload.run(decode_object, body) if is_large else decode_object(body)
         if name is not None:
             digest = await parts.offload.run(_digest, body) if is_large else _digest(body)
-            self._asked = Asked(caller.key_id, self._route.path, name, digest, self._sink.request_id)
+            self._asked = Asked(caller.key_id, str(scope["path"]), name, digest, self._sink.request_id)
+        if self._pin is not None:
+            self._pin(scope, snapshot, caller, fields)
         fallbacks, preference = take_fallbacks(fields), take_preference(fields)
         return Call(
             request_id=self._sink.request_id,

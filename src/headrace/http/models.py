@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from headrace.domain.access import Caller
 from headrace.domain.alias import Alias
 from headrace.domain.catalog import Capability, Listed
+from headrace.domain.dedicated import Deployment
 from headrace.domain.errors import NotFound
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.names import did_you_mean
@@ -78,7 +79,7 @@ def pointing(alias: Alias) -> JsonObject:
 
 
 def model_object(entry: Listed) -> JsonObject:
-    """Return OpenAI's model object with type, limits, capabilities, prices and availability."""
+    """Return OpenAI's model object with type, limits, capabilities, prices, availability, and how a deployment runs."""
     model, price = entry.model, entry.price
     prices: JsonObject = {} if price is None else shown_rates(price.rates_pico)
     return {
@@ -89,7 +90,7 @@ def model_object(entry: Listed) -> JsonObject:
         "type": model.kind.value,
         "name": model.display_name,
         "provider": model.provider,
-        "runs_here": model.local is not None,
+        "runs_here": model.local is not None and bool(model.local.weights),
         "context_length": model.context_length,
         "max_output_tokens": model.max_output_tokens,
         "capabilities": _names(model.capabilities),
@@ -101,6 +102,20 @@ def model_object(entry: Listed) -> JsonObject:
         "available": entry.availability.available,
         "unavailable_reason": entry.availability.reason or None,
         "unavailable_fix": entry.availability.fix or None,
+        **({} if model.deployment is None else {"deployment": _running(model.deployment)}),
+    }
+
+
+def _running(deployment: Deployment) -> JsonObject:
+    wanted = deployment.wanted
+    return {
+        "id": deployment.id,
+        "model": wanted.model,
+        "status": deployment.status.value,
+        "min_scale": wanted.min_scale,
+        "max_scale": wanted.max_scale,
+        "when_asleep": wanted.when_asleep.value,
+        "overflow": None if wanted.overflow is None else wanted.overflow.model,
     }
 
 

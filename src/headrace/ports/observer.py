@@ -13,7 +13,8 @@ class AttemptEnd:
     """How one attempt ended; durations in seconds, amounts in nano-dollars.
 
     `ending` is a Settlement's ending, or "voided". `credential` is the label of the provider's that was used, if any.
-    `stream` says that the answer came event by event; a whole one has its first event at its end.
+    `stream` says that the answer came event by event; a whole one has its first event at its end. `deployment` is the
+    id of the one that answered, None for a provider.
     """
 
     request_id: str
@@ -30,6 +31,7 @@ class AttemptEnd:
     charge_nano: int
     credential: str | None = None
     stream: bool = True
+    deployment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

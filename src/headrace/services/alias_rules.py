@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from headrace.domain.alias import MAX_FALLBACKS, WrittenAlias, is_alias_name
+from headrace.domain.dedicated import Deployment
 from headrace.domain.errors import Conflict, HeadraceError, InvalidRequest
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.names import did_you_mean
 from headrace.domain.router import MANAGED_ROUTER, PREFIX, Router, names_router
 from headrace.domain.snapshot import Snapshot
+from headrace.services.deployment_rules import leads_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ def check_wanted(wanted: WantedAlias, snapshot: Snapshot) -> None:
             f" or digit, not {wanted.name[:80]!r}.",
             param="name",
         )
+    check_no_deployment(wanted.name, snapshot, "name")
     if wanted.name in snapshot.models:
         raise Conflict(
             f'"{wanted.name}" is the id of a model; choose another name.', code="alias_is_model", param="name"
@@ -44,6 +47,7 @@ def check_wanted(wanted: WantedAlias, snapshot: Snapshot) -> None:
         _check_model(wanted.points_to, "points_to", snapshot)
     for name in wanted.fallbacks:
         _check_model(name, "fallbacks", snapshot)
+    _check_overflows(wanted, snapshot)
     chain = (wanted.points_to, *wanted.fallbacks)
     if len(wanted.fallbacks) > MAX_FALLBACKS or len(set(chain)) != len(chain):
         raise InvalidRequest(
@@ -60,7 +64,14 @@ def check_written(written: Iterable[WrittenAlias], stored: frozenset[str], snaps
 
 
 def check_unused(name: str, snapshot: Snapshot) -> None:
-    """Raise Conflict when a router sends requests to an alias, naming the routers."""
+    """Raise Conflict when a router or a deployment sends requests to an alias, naming them."""
+    overflowing = _overflowing_to(name, snapshot)
+    if overflowing:
+        raise Conflict(
+            f'The alias "{name}" is the overflow of {", ".join(each.name for each in overflowing)}: name another one'
+            " there first.",
+            code="alias_in_use",
+        )
     routers = _routers_with(name, snapshot)
     if routers:
         raise Conflict(
@@ -68,6 +79,12 @@ def check_unused(name: str, snapshot: Snapshot) -> None:
             " first.",
             code="alias_in_use",
         )
+
+
+def check_no_deployment(name: str, snapshot: Snapshot, param: str) -> None:
+    """Raise Conflict when a deployment has the name."""
+    if any(each.name == name for each in snapshot.deployments.values()):
+        raise Conflict(f'"{name}" is the name of a deployment; choose another name.', code="name_taken", param=param)
 
 
 def _findings(written: WrittenAlias, stored: frozenset[str], snapshot: Snapshot) -> Iterator[Finding]:
@@ -102,6 +119,23 @@ def _check_router(wanted: WantedAlias, snapshot: Snapshot) -> None:
             code="router_in_router",
             param="points_to",
         )
+
+
+def _check_overflows(wanted: WantedAlias, snapshot: Snapshot) -> None:
+    """What a deployment cannot take must not come back to it."""
+    for each in _overflowing_to(wanted.name, snapshot):
+        if leads_to(wanted.points_to, each.name, snapshot):
+            raise InvalidRequest(
+                f'"{wanted.name}" is the overflow of the deployment "{each.name}", and "{wanted.points_to[:128]}" leads'
+                " back to it: point it elsewhere.",
+                code="overflow_to_itself",
+                param="points_to",
+            )
+
+
+def _overflowing_to(alias: str, snapshot: Snapshot) -> list[Deployment]:
+    overflows = [(each, each.goal.overflow) for each in snapshot.deployments.values()]
+    return [each for each, overflow in overflows if overflow is not None and overflow.model == alias]
 
 
 def _routers_with(alias: str, snapshot: Snapshot) -> list[Router]:

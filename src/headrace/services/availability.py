@@ -9,6 +9,7 @@ from headrace.domain.catalog import AVAILABLE, Availability, Listed, Model, Prov
 from headrace.domain.price import PriceVersion
 
 RETIRED, NO_PRICE, NO_CREDENTIAL, NO_WEIGHTS = "retired", "no_price", "no_credential", "no_weights"
+NOT_DEPLOYED = "not_deployed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ def availability(model: Model, provider: Provider, price: PriceVersion | None, a
             RETIRED,
             f"It was retired on {model.retired_on}.",
             "Call another model; `headrace models` lists those that can be called.",
+        )
+    if model.local is not None and not model.local.weights:
+        return Availability(
+            False,
+            NOT_DEPLOYED,
+            "It runs as a deployment only, on accelerators of yours.",
+            f"Run `headrace fit {model.id}`, then `headrace deploy {model.id}`.",
         )
     if price is None:
         return _no_price(model, around)

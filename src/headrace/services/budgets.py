@@ -78,6 +78,14 @@ class Budgets:
             self._drawn[place] = drawn
         return drawn.scopes
 
+    def paying(self, account: str, model_id: str, at_micros: int) -> tuple[str, ...]:
+        """Return every scope that pays for what runs whether or not it is called: a deployment's replicas, no key."""
+        concerned = (PLATFORM_SCOPE, f"team:{account}", f"model:{model_id}")
+        names = {each.span_at(at_micros).scope for scope in concerned for each in self._by_scope.get(scope, ())}
+        if account in self._prepaid:
+            names.add(balance_scope(account))
+        return tuple(sorted({PLATFORM_SCOPE, *names}))
+
     def refusal(self, call: Call, target: Target, bound: Bound, refused: Refused) -> PaymentRequired:
         """Return the error for a bound that a scope does not allow, with the output cap that it would allow.
 

@@ -190,7 +190,8 @@ def _check_adapters(merged: _Merged, adapters: frozenset[str]) -> Iterator[Findi
         yield merged.finding("adapter", f'no adapter is named "{adapter}"', fix)
     for entry in merged.entries.values():
         local = entry.table.local
-        if local is not UNSET and local.engine not in adapters:
+        # What runs from a folder is reached as a deployment, whatever its engine: operators name those in files.
+        if local is not UNSET and local.source is UNSET and local.engine not in adapters:
             fix = f"{did_you_mean(local.engine, adapters)} {one_of}".strip()
             yield entry.finding("local", f'no engine is named "{local.engine}"', fix)
 
@@ -227,6 +228,9 @@ def _check_model(entry: _Entry, on_this_machine: bool) -> Iterator[Finding]:
     elif table.local is not UNSET and not on_this_machine:
         fix = f'Write base_url = "{LOCAL_URL}" in [provider], or leave [models.local] out.'
         yield entry.finding("local", f'"{table.id}" runs on this machine, but its provider has an address', fix)
+    if table.local is not UNSET and bool(table.local.weights) == (table.local.source is not UNSET):
+        fix = "Write [[models.local.weights]] tables, or source = with a folder."
+        yield entry.finding("local", f'"{table.id}" has no weights, or has them twice', fix)
 
 
 def _check_chat(entry: _Entry) -> Iterator[Finding]:
@@ -353,7 +357,8 @@ def _local(table: LocalTable) -> LocalRunning:
     weights = tuple(
         WeightsFile(each.name, each.sha256, each.size_bytes, each.licence, each.sources) for each in table.weights
     )
-    return LocalRunning(table.engine, weights, table.memory_mib * 1024 * 1024, table.slots, table.idle_seconds)
+    memory = table.memory_mib * 1024 * 1024
+    return LocalRunning(table.engine, weights, memory, table.slots, table.idle_seconds, _or(table.source, ""))
 
 
 def _kind(table: ModelTable) -> ModelKind:

@@ -6,12 +6,13 @@ What was measured and what an answer is predicted to need are given; reading the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
 from headrace.domain.call import Call
 from headrace.domain.candidate import NO_HABITS, Candidate, Habits, Ranked
+from headrace.domain.dedicated import Deployment, Standing
 from headrace.domain.errors import CallerError, InvalidRequest, NotFound, PaymentRequired
 from headrace.domain.money import PICO_PER_NANO, divide_half_even, format_nano
 from headrace.domain.plan import Excluded, Target
@@ -19,8 +20,10 @@ from headrace.domain.price import PriceVersion, rates_at
 from headrace.domain.router import Preference
 from headrace.domain.snapshot import Snapshot
 from headrace.domain.usage import TokenClass, UnitClass, Usage
-from headrace.services.fitness import forbidden, problem_of, targets_of
+from headrace.services.deployment_cost import UNMEASURED_TOKENS_PER_SECOND, marginal
+from headrace.services.fitness import forbidden, models_of, problem_of, targets_of
 from headrace.services.metering import output_cap, prompt_estimate
+from headrace.services.overflowing import unknown
 
 MOST_EXPLAINED = 8
 _PRICED = (
@@ -47,7 +50,7 @@ class Asked:
 
     `output_tokens` is how long one answer of an average model is predicted to be. `warm_tokens` says how much of the
     prompt the caller's session is believed to have cached at a target. `max_cost_nano` is the most that a candidate may
-    be expected to cost, None for any amount.
+    be expected to cost, None for any amount. `standing` says how a deployment stands now.
     """
 
     call: Call
@@ -55,6 +58,7 @@ class Asked:
     habits: Callable[[Target, int], Habits]
     warm_tokens: Callable[[Target], int]
     max_cost_nano: int | None = None
+    standing: Callable[[str], Standing | None] = unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def sift(names: Iterable[str], asked: Asked, snapshot: Snapshot, but: frozenset[
     sifted = Sifted()
     seen = set(but)
     for name in names:
-        for model_id in _models_of(name, snapshot):
+        for model_id in models_of(name, snapshot):
             if model_id not in seen:
                 seen.add(model_id)
                 _sift_model(name, model_id, asked, snapshot, sifted)
@@ -172,7 +176,7 @@ def _ranked(candidate: Candidate, prefer: Preference) -> Ranked:
     if cramped is not None:
         return cramped
     if prefer is Preference.CHEAPEST:
-        return Ranked(candidate, "cheapest", f"expected to cost ${format_nano(candidate.cost_nano)}")
+        return Ranked(candidate, "cheapest", f"expected to cost ${format_nano(candidate.cost_nano)}{_paid(candidate)}")
     if prefer is Preference.NONE:
         return Ranked(candidate, "as_written", "in the order in which the pool is written")
     if candidate.seconds is None:
@@ -180,17 +184,15 @@ def _ranked(candidate: Candidate, prefer: Preference) -> Ranked:
     return Ranked(candidate, "fastest", f"expected to take {candidate.seconds:.2f} s")
 
 
+def _paid(candidate: Candidate) -> str:
+    return f" ({candidate.paid})" if candidate.paid else ""
+
+
 def _cramped(candidate: Candidate) -> Ranked | None:
     if candidate.fits:
         return None
     most = candidate.target.model.context_length
     return Ranked(candidate, "may_not_fit", f"prompt and answer may be over its {most:,} tokens")
-
-
-def _models_of(name: str, snapshot: Snapshot) -> tuple[str, ...]:
-    if name in snapshot.models or name not in snapshot.aliases:
-        return (name,)
-    return snapshot.aliases[name].chain
 
 
 def _sift_model(name: str, model_id: str, asked: Asked, snapshot: Snapshot, sifted: Sifted) -> None:
@@ -217,7 +219,7 @@ def _candidate(name: str, siblings: Sequence[Target], asked: Asked) -> Candidate
     prompt = prompt_estimate(asked.call, target.model)
     habits = asked.habits(target, prompt)
     usage = expected_usage(asked, target, habits, prompt)
-    return Candidate(
+    candidate = Candidate(
         name=name,
         target=target,
         siblings=tuple(siblings),
@@ -225,6 +227,17 @@ def _candidate(name: str, siblings: Sequence[Target], asked: Asked) -> Candidate
         seconds=None if habits is NO_HABITS else expected_seconds(asked, habits, usage),
         fits=(prompt + usage.output_total) // asked.call.envelope.choices <= target.model.context_length,
     )
+    deployment = target.model.deployment
+    return candidate if deployment is None else _at_the_margin(candidate, deployment, asked, usage)
+
+
+def _at_the_margin(candidate: Candidate, deployment: Deployment, asked: Asked, usage: Usage) -> Candidate:
+    """Return a deployment's candidate at what one more request costs there, and with the time that waking it takes."""
+    seconds = candidate.seconds
+    service = usage.output_total / UNMEASURED_TOKENS_PER_SECOND if seconds is None else seconds
+    more = marginal(deployment, asked.standing(deployment.id), service)
+    waited = None if seconds is None else seconds + more.wait_seconds
+    return replace(candidate, cost_nano=candidate.cost_nano + more.cost_nano, seconds=waited, paid=more.reason)
 
 
 def _too_dear(candidate: Candidate, most_nano: int | None) -> PaymentRequired | None:

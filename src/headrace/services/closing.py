@@ -11,21 +11,36 @@ from dataclasses import dataclass
 
 from headrace.domain.books import Settlement, Timing, Void
 from headrace.domain.call import Call
-from headrace.domain.errors import EngineFailed, HeadraceError, UpstreamError
+from headrace.domain.dedicated import Deployment
+from headrace.domain.errors import (
+    DeploymentAsleep,
+    EngineFailed,
+    HeadraceError,
+    UpstreamError,
+    UpstreamNonconforming,
+    UpstreamQuota,
+    UpstreamRateLimited,
+    UpstreamRefused,
+)
+from headrace.domain.money import divide_half_even
 from headrace.domain.plan import Target
 from headrace.domain.price import price_lines
+from headrace.domain.replica_run import MICROS_PER_HOUR
 from headrace.domain.usage import Usage
 from headrace.ports.observer import AttemptEnd
 from headrace.services.metering import completed_usage, estimated_usage
 
 CALLER_LEFT_STATUS = 499
 SHUT_DOWN_STATUS = 503
+CONNECTION_REUSED = "conn_reused_retry"
 UNREACHED = frozenset({"upstream_unreachable", "upstream_tls"})
+# Whoever answered did its part: what was asked, or how much, is the reason.
+ANSWERED = (UpstreamRefused, UpstreamNonconforming, UpstreamRateLimited, UpstreamQuota)
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptState:
-    """What is known of an attempt at the moment it ends."""
+    """What is known of an attempt at the moment it ends; `share_micros` is its share of its replica's time."""
 
     attempt_id: str
     call: Call
@@ -42,6 +57,7 @@ class AttemptState:
     held_at_micros: int
     first_event_at_micros: int | None
     ended_at_micros: int
+    share_micros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +72,12 @@ class Cause:
 
 def may_go_on(error: BaseException) -> bool:
     """Whether the next target may be tried after this failure: not when the books or the process are the reason."""
-    return isinstance(error, UpstreamError | EngineFailed) and error.retryable
+    return isinstance(error, UpstreamError | EngineFailed | DeploymentAsleep) and error.retryable
+
+
+def blames_replica(error: BaseException) -> bool:
+    """Whether a failure speaks against the replica that was asked, so that another one of its deployment may do."""
+    return isinstance(error, UpstreamError | EngineFailed) and not isinstance(error, ANSWERED)
 
 
 def settlement_at_end(state: AttemptState) -> Settlement:
@@ -101,6 +122,7 @@ def attempt_end(state: AttemptState, closing: Settlement | Void) -> AttemptEnd:
         charge_nano=0 if settled is None else sum(line.charge_nano for line in settled.lines),
         credential=None if state.target.credential is None else state.target.credential.label,
         stream=state.call.envelope.stream,
+        deployment=state.target.deployment,
     )
 
 
@@ -125,7 +147,7 @@ def _request_status(state: AttemptState, cause: Cause, error: BaseException) -> 
 def _settlement(
     state: AttemptState, ending: str, code: str | None, *, charged: bool, request_status: int | None
 ) -> Settlement:
-    usage = state.usage
+    usage, deployment = state.usage, state.target.model.deployment
     if usage is None:
         usage = estimated_usage(state.call, state.target, state.output_tokens_seen)
     elif state.call.envelope.units:
@@ -141,4 +163,10 @@ def _settlement(
         upstream_status=state.upstream_status,
         upstream_request_id=state.upstream_request_id,
         request_status=request_status,
+        share_micros=0 if deployment is None else state.share_micros,
+        share_nano=0 if deployment is None else _share_nano(deployment, state.share_micros),
     )
+
+
+def _share_nano(deployment: Deployment, share_micros: int) -> int:
+    return divide_half_even(share_micros * deployment.nano_per_hour, MICROS_PER_HOUR)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from headrace.domain.candidate import Ranked
+from headrace.domain.dedicated import DEDICATED
 from headrace.domain.health import Resting
 from headrace.domain.money import format_nano
 from headrace.domain.plan import Target
@@ -54,7 +55,9 @@ def decided(reading: Reading, weighed: Weighed, choice: Choice, rests: Rests) ->
     """Return the decision, but for its session and how long it took; `rests` says why a target gets no request now."""
     match = reading.match
     targets = (*_in_order(weighed, choice, rests), *map(_left_out, weighed.left_out))
-    costs = [each.expected_cost_nano for each in targets if each.rank and each.expected_cost_nano is not None]
+    # A saving is measured against a price by the token: what waking a deployment would cost is nobody's bill.
+    priced = [each for each in targets if each.rank and each.provider != DEDICATED]
+    costs = [each.expected_cost_nano for each in priced if each.expected_cost_nano is not None]
     return Decision(
         router=weighed.router,
         route=reading.route,

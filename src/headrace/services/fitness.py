@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from headrace.domain.call import Call, Operation
-from headrace.domain.catalog import Capability, Listed, ModelKind
+from headrace.domain.catalog import Capability, Listed, Model, ModelKind
 from headrace.domain.errors import CallerError, Forbidden, InvalidRequest, NotFound, PaymentRequired
 from headrace.domain.plan import Target
 from headrace.domain.price import PriceVersion
@@ -29,9 +29,23 @@ def targets_of(entry: Listed, snapshot: Snapshot, reason: str) -> list[Target]:
     """Return the targets of a model that can serve: one for each credential of its provider, or one that needs none."""
     model = entry.model
     price = cast("PriceVersion", entry.price)
-    deployment = model.id if model.local is not None else None
+    deployment = _deployment_id(model)
     provider = snapshot.providers[model.provider]
     return [Target(model, provider, price, deployment, reason, each) for each in provider.credentials or (None,)]
+
+
+def _deployment_id(model: Model) -> str | None:
+    """Return the id of what runs it on our own hardware: an embedded model is a deployment under its own name."""
+    if model.deployment is not None:
+        return model.deployment.id
+    return model.id if model.local is not None else None
+
+
+def models_of(name: str, snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the models that a name stands for: itself, or the chain of an alias."""
+    if name in snapshot.models or name not in snapshot.aliases:
+        return (name,)
+    return snapshot.aliases[name].chain
 
 
 def problem_of(entry: Listed, call: Call) -> CallerError | None:

@@ -63,6 +63,10 @@ class Trial:
 
     def _failed(self, error: HeadraceError, status: int | None, now: float) -> None:
         record = self._record
+        if self._target.model.deployment is not None:
+            # One replica's failure says nothing of the others: the fleet leaves that one out.
+            record.breaker = record.breaker.abandoned(self._round)
+            return
         if isinstance(error, CREDENTIAL_ERRORS):
             record.breaker = record.breaker.abandoned(self._round)
             self._credentials.refused(self._target, error, status, now)
@@ -76,7 +80,8 @@ class Trial:
 class TargetHealth:
     """Keeps the health of the targets that were used lately; targets are known by provider and model.
 
-    Deployments of our own have no breaker: their supervisor starts them again at its own pace.
+    Deployments of our own have no breaker: their supervisor starts them again at its own pace, and where a deployment
+    has several replicas the fleet knows which of them failed.
     """
 
     def __init__(self, rules: BreakerRules | None = None, max_targets: int = MAX_TARGETS) -> None:

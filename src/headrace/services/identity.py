@@ -35,7 +35,7 @@ class Minted:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What the operator decides about a new credential; `first_id` is as in AccessKey."""
+    """What the operator decides about a new credential; `first_id` and `deployment` are as in AccessKey."""
 
     name: str
     role: Role
@@ -43,6 +43,7 @@ class NewKey:
     models: frozenset[str] | None
     cache_seconds: int | None = None
     first_id: str | None = None
+    deployment: str | None = None
 
 
 class Identity:
@@ -70,6 +71,7 @@ class Identity:
             created_at_micros=at_micros,
             cache_seconds=wanted.cache_seconds,
             first_id=wanted.first_id,
+            deployment=wanted.deployment,
         )
         return Minted(key, Secret(text))
 
@@ -88,7 +90,16 @@ class Identity:
             raise Unauthenticated("The API key is not known here.", code="invalid_api_key")
         if key.revoked_at_micros is not None:
             raise Unauthenticated("The API key was revoked.", code="invalid_api_key")
-        return Caller(key.public_id, key.name, key.account, key.role, key.models, key.cache_seconds, key.first_id)
+        return Caller(
+            key_id=key.public_id,
+            key_name=key.name,
+            account=key.account,
+            role=key.role,
+            models=key.models,
+            cache_seconds=key.cache_seconds,
+            first_id=key.first_id,
+            deployment=key.deployment,
+        )
 
     def fingerprint(self, content: bytes) -> str:
         """Return a keyed digest of anything, in hexadecimal: who has no pepper cannot check a guess by it."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 from headrace.domain.access import OPERATOR_ACCOUNT, AccessKey, Role
 from headrace.domain.errors import Conflict, InvalidRequest, NotFound
 from headrace.domain.names import did_you_mean
+from headrace.domain.snapshot import Snapshot
 from headrace.domain.team import DEFAULT_TEAM
 from headrace.ports.ambient import Clock
 from headrace.ports.stores import KeyStore
@@ -55,12 +56,12 @@ class Keys:
             return minted
 
     async def list(self) -> tuple[AccessKey, ...]:
-        """Return every key, revoked ones included, oldest first."""
-        return await self._store.list()
+        """Return every key, revoked ones included, oldest first; tokens of deployments are no keys of their own."""
+        return tuple(each for each in await self._store.list() if each.deployment is None)
 
     async def find(self, public_id: str) -> AccessKey:
         """Return one key; raises NotFound."""
-        for key in await self._store.list():
+        for key in await self.list():
             if key.public_id == public_id:
                 return key
         raise NotFound(
@@ -116,13 +117,9 @@ class Keys:
     def _check_wanted(self, wanted: NewKey) -> None:
         check_label(wanted.name, "name")
         check_cache(wanted.cache_seconds)
-        if wanted.role is Role.KEY and wanted.account == OPERATOR_ACCOUNT:
-            raise InvalidRequest(
-                f'The team "{OPERATOR_ACCOUNT}" belongs to the admin token; choose another.', param="team"
-            )
         snapshot = self._snapshots.current()
         if wanted.role is Role.KEY:
-            _check_team(wanted.account, {*snapshot.teams, DEFAULT_TEAM})
+            check_payer(wanted.account, snapshot)
         known = snapshot.models
         for model in sorted(wanted.models or ()):
             if model not in known:
@@ -144,7 +141,11 @@ class Keys:
             )
 
 
-def _check_team(name: str, known: Collection[str]) -> None:
+def check_payer(name: str, snapshot: Snapshot) -> None:
+    """Raise InvalidRequest unless a team of that name can be billed."""
+    if name == OPERATOR_ACCOUNT:
+        raise InvalidRequest(f'The team "{OPERATOR_ACCOUNT}" belongs to the admin token; choose another.', param="team")
+    known = {*snapshot.teams, DEFAULT_TEAM}
     if name not in known:
         hint = did_you_mean(name, known)
         raise InvalidRequest(

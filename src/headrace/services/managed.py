@@ -76,6 +76,7 @@ def _weighed(candidates: Sequence[Candidate], difficulty: float, preference: Rou
 def _by_worth(weighed: Sequence[_Weighed], number: int, preference: RoutingPreference) -> Ranked:
     mine = weighed[number]
     expected = f"a good answer is {mine.quality:.0%} likely for ${format_nano(mine.candidate.cost_nano)}"
+    expected += f" ({mine.candidate.paid})" if mine.candidate.paid else ""
     if number > 0:
         reason = f"{expected}, worth {weighed[0].worth - mine.worth:.3f} less"
         return Ranked(mine.candidate, "worth_less", reason, mine.strength)
@@ -91,6 +92,7 @@ def _by_worth(weighed: Sequence[_Weighed], number: int, preference: RoutingPrefe
 
 def _by_price(candidate: Candidate) -> Ranked:
     reason = f"nothing is known of its strength; by its price only, ${format_nano(candidate.cost_nano)}"
+    reason += f" ({candidate.paid})" if candidate.paid else ""
     return Ranked(candidate, "price_only", reason)
 
 

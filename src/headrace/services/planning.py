@@ -6,7 +6,7 @@ A call that names no router is resolved without waiting for anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from headrace.domain.call import Call
 from headrace.domain.catalog import Listed, ModelKind
@@ -18,6 +18,7 @@ from headrace.domain.router import MANAGED_ROUTER, PREFIX, Preference, Router, R
 from headrace.domain.routing import TaskSet
 from headrace.domain.session import Choice, Offer, placement_of
 from headrace.domain.snapshot import Snapshot
+from headrace.domain.switching import Placement
 from headrace.ports.ambient import Clock
 from headrace.ports.routing import PromptScorer
 from headrace.services.affinity import Affinity, Held
@@ -26,6 +27,7 @@ from headrace.services.deciding import FALLBACK, Weighed, decided, shortened, ta
 from headrace.services.health import TargetHealth
 from headrace.services.managed import rank_managed
 from headrace.services.metering import prompt_estimate
+from headrace.services.overflowing import Overflowing
 from headrace.services.reading import Reading, read_figures, read_task
 from headrace.services.resolve import plan_call, routers_named
 from headrace.services.route_figures import RouteFigures
@@ -41,13 +43,17 @@ MICROS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What deciding draws on beside the snapshot: all of it lives as long as the process."""
+    """What deciding draws on beside the snapshot: all of it lives as long as the process.
+
+    `overflowing` knows how deployments stand.
+    """
 
     scorer: PromptScorer
     affinity: Affinity
     health: TargetHealth
     figures: RouteFigures
     clock: Clock
+    overflowing: Overflowing = field(default_factory=Overflowing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +100,16 @@ class Planner:
         names = routers_named(call, snapshot)
         check_preference(call, names)
         if not names:
-            return plan_call(call, snapshot)
+            return self._arranged(plan_call(call, snapshot), snapshot)
         if require_room is not None:
             require_room(call)
         routed = {name: await self.route(name, call, snapshot) for name in names}
         plan = plan_call(call, snapshot, {name: each.routing for name, each in routed.items()})
         self._note(call, routed[names[0]])
-        return plan
+        return self._arranged(plan, snapshot)
+
+    def _arranged(self, plan: Plan, snapshot: Snapshot) -> Plan:
+        return self._known.overflowing.arranged(plan, snapshot) if snapshot.deployments else plan
 
     async def route(self, name: str, call: Call, snapshot: Snapshot) -> Routed:
         """Return what a router of the snapshot decides for the call."""
@@ -155,6 +164,7 @@ class Planner:
             habits=lambda target, tokens: figures.habits(target.model.id, target.provider.name, tokens),
             warm_tokens=lambda target: 0 if session is None else session.warm_tokens(placement_of(target), now),
             max_cost_nano=max_cost_nano,
+            standing=self._known.overflowing.standing,
         )
 
     def _decided(self, visit: _Visit, reading: Reading, weighed: Weighed) -> Routed:
@@ -166,7 +176,12 @@ class Planner:
         pool, fallbacks = targets_of(weighed.pool), targets_of(weighed.fallbacks)
         if reading.route is None and not pool:
             pool, fallbacks = fallbacks, ()
-        offer = Offer(reading.route, pool, fallbacks, lambda target: rests(target) is not None)
+        outpriced = _outpriced(weighed)
+
+        def is_left(target: Target) -> bool:
+            return placement_of(target) in outpriced or rests(target) is not None
+
+        offer = Offer(reading.route, pool, fallbacks, is_left)
         choice = shortened(known.affinity.order(visit.held, offer), weighed.most)
         decision = replace(
             decided(reading, weighed, choice, rests),
@@ -188,6 +203,15 @@ class Planner:
             cap = call.envelope.output_cap
             tokens = routed.output_tokens if cap is None else min(routed.output_tokens, float(cap))
             self._known.figures.predicted(call.request_id, tokens * call.envelope.choices)
+
+
+def _outpriced(weighed: Weighed) -> frozenset[Placement]:
+    """Return the deployments whose queue, or whose waking, costs more than whom the policy has first.
+
+    No session stays with them: what a warm cache saves there is not counted in tokens.
+    """
+    behind = (*weighed.pool, *weighed.fallbacks)[1:]
+    return frozenset(Placement(*each.candidate.place) for each in behind if each.candidate.is_unpaid)
 
 
 def check_preference(call: Call, routers: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from headrace.domain.access import OPERATOR_ACCOUNT, Caller, Role
 from headrace.domain.call import Call, Envelope, Operation
 from headrace.domain.candidate import Habits, Ranked
+from headrace.domain.dedicated import Standing
 from headrace.domain.evaluation import Choosable
 from headrace.domain.plan import Target
 from headrace.domain.replay import Redecided
@@ -29,6 +30,7 @@ from headrace.services.route_figures import RouteFigures
 _OF_THE_REQUEST = frozenset(
     {"unsupported_by_model", "context_length_exceeded", "output_cap_too_large", "model_forbidden"}
 )
+_AWAKE = Standing(wanted=1, ready=1)
 _EVERYBODY = Caller("", "replay", OPERATOR_ACCOUNT, Role.ADMIN, None)
 
 
@@ -92,7 +94,10 @@ def _choosable(order: Iterable[Ranked]) -> Mapping[str, Choosable]:
 
 
 def _asked(routed: RoutedRequest, max_cost_nano: int | None, figures: RouteFigures) -> Asked:
-    """The request as if all of it were known beforehand: every model is taken to read and write the same tokens."""
+    """The request as if all of it were known beforehand: every model is taken to read and write the same tokens.
+
+    How deployments stood is not known any more: they are taken to be awake with a free slot.
+    """
     text = max(routed.output_tokens - routed.reasoning_tokens, 1)
     reasoning = routed.reasoning_tokens / text
 
@@ -100,7 +105,7 @@ def _asked(routed: RoutedRequest, max_cost_nano: int | None, figures: RouteFigur
         known = figures.habits(target.model.id, target.provider.name, tokens)
         return Habits(1.0, reasoning, 0.0, known.first_event_seconds, known.tokens_per_second, known.whole_seconds)
 
-    return Asked(_call(routed), float(text), habits, lambda _: routed.cached_tokens, max_cost_nano)
+    return Asked(_call(routed), float(text), habits, lambda _: routed.cached_tokens, max_cost_nano, lambda _: _AWAKE)
 
 
 def _call(routed: RoutedRequest) -> Call:

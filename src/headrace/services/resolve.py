@@ -26,7 +26,7 @@ from headrace.domain.plan import Excluded, Plan, Routing, Target
 from headrace.domain.router import MANAGED_ROUTER, PREFIX, names_router
 from headrace.domain.routing import Decision
 from headrace.domain.snapshot import Snapshot
-from headrace.services.fitness import forbidden, problem_of, targets_of
+from headrace.services.fitness import forbidden, models_of, problem_of, targets_of
 
 NO_ROUTINGS: Mapping[str, Routing] = MappingProxyType({})
 _ROUTED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
@@ -64,7 +64,8 @@ class _Gathered:
 def plan_call(call: Call, snapshot: Snapshot, routings: Mapping[str, Routing] = NO_ROUTINGS) -> Plan:
     """Return where the call may go; raises the error that explains why it can go nowhere.
 
-    The order is: the model (or what the alias points at, then its fallbacks), then each of the call's own fallbacks.
+    The order is: the model (or what the alias points at, then its fallbacks), then each of the call's own fallbacks;
+    behind a deployment stands its overflow.
     In the place of a router stand the targets that it ranked: `routings` has what each router of the call decided.
     A caller who wants no substitute gets the first model only, from whichever provider serves it, or the target that
     the router chose.
@@ -155,9 +156,20 @@ def _of_name(name: str, param: str, call: Call, snapshot: Snapshot) -> list[_Can
     if alias is None:
         if name not in snapshot.models and not names_router(name):
             raise _unknown(name, param, call, snapshot)
-        return [_Candidate(name, "named by the caller", param)]
+        return [_Candidate(name, "named by the caller", param), *_overflow_of(name, param, snapshot)]
     rest = [_Candidate(each, f'a fallback of the alias "{name}"', param) for each in alias.fallbacks]
-    return [_Candidate(alias.points_to, f'the alias "{name}" points at it', param), *rest]
+    first = _Candidate(alias.points_to, f'the alias "{name}" points at it', param)
+    return [first, *_overflow_of(alias.points_to, param, snapshot), *rest]
+
+
+def _overflow_of(name: str, param: str, snapshot: Snapshot) -> list[_Candidate]:
+    """Return what helps a deployment out, behind it; nothing for any other model."""
+    entries = snapshot.models.get(name, ()) if snapshot.deployments else ()
+    deployment = entries[0].model.deployment if entries else None
+    if deployment is None or deployment.wanted.overflow is None:
+        return []
+    reason = f'the overflow of the deployment "{name}"'
+    return [_Candidate(each, reason, param) for each in models_of(deployment.wanted.overflow.model, snapshot)]
 
 
 def _gather(candidate: _Candidate, call: Call, snapshot: Snapshot, gathered: _Gathered) -> None:

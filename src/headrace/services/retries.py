@@ -10,9 +10,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from headrace.domain.errors import HeadraceError, InternalError, InvalidRequest, UpstreamRateLimited, UpstreamRefused
+from headrace.domain.errors import (
+    HeadraceError,
+    InternalError,
+    InvalidRequest,
+    UpstreamRateLimited,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
 from headrace.domain.plan import Plan, Target
-from headrace.services.closing import may_go_on
+from headrace.services.closing import CONNECTION_REUSED, blames_replica, may_go_on
 from headrace.services.credential_health import CREDENTIAL_ERRORS, DEFAULT_COOLDOWN_SECONDS
 from headrace.services.health import TargetHealth
 from headrace.services.resolve import nobody_well, without_resting
@@ -20,7 +27,9 @@ from headrace.services.resolve import nobody_well, without_resting
 SHARE_OF_IN_FLIGHT = 0.2
 FLOOR = 3
 LONGEST_WAIT_SECONDS = 2.0
-CONNECTION_REUSED = "conn_reused_retry"
+# How often a request is tried at one deployment; from the third time on its driver is given a moment to notice.
+MOST_REPLICAS = 4
+NOTICE_SECONDS = 1.0
 _TOO_LONG_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _TOO_LONG_WORDS = ("context length", "context window", "prompt is too long", "maximum context")
 
@@ -80,8 +89,10 @@ class Step:
 class Course:
     """The way of one request through its plan; asked after every failure, it gives one answer for each.
 
-    A target whose dialect cannot express the request is passed over at no one's expense: nothing was sent. Another
-    credential of the same provider is asked when the failure is about the credential, and only then.
+    A target to which nothing was sent, as its dialect cannot express the request or nobody was there, is passed over at
+    no one's expense. Another credential of the same provider is asked when the failure is about the credential, and
+    only then. Where a replica of a deployment failed, its other replicas are asked before anybody else, at no expense
+    either: what one replica loses comes to the others, and the whole load is no more than it was.
     """
 
     def __init__(self, plan: Plan, health: TargetHealth, retries: Retries, began: float, total_seconds: float) -> None:
@@ -97,6 +108,7 @@ class Course:
         self._judged: BaseException | None = None
         self._step: Step | None = None
         self._repeated = False
+        self._replicas_asked = 1
 
     def first(self, now: float) -> Step:
         """Return the first step; when every target rests, raises the error that says when to come back."""
@@ -107,11 +119,13 @@ class Course:
             raise nobody_well([each for each in waits if each is not None])
         return Step(self._target)
 
-    def after(self, error: BaseException, now: float, *, is_delivered: bool) -> Step | None:
+    def after(self, error: BaseException, now: float, *, is_delivered: bool, is_sent: bool = True) -> Step | None:
         """Return the next step after this failure, or None when it is the last word."""
         if error is not self._judged:
             self._judged = error
-            self._step = None if is_delivered or not isinstance(error, HeadraceError) else self._next(error, now)
+            self._step = (
+                None if is_delivered or not isinstance(error, HeadraceError) else self._next(error, now, is_sent)
+            )
         return self._step
 
     def last_word(self, error: HeadraceError, now: float) -> HeadraceError:
@@ -122,15 +136,30 @@ class Course:
             error.retry_after_seconds = min(waits, default=error.retry_after_seconds or DEFAULT_COOLDOWN_SECONDS)
         return error
 
-    def _next(self, error: HeadraceError, now: float) -> Step | None:
-        step = self._other_credential(error, now) or self._same_again(error) or self._elsewhere(error, now)
+    def _next(self, error: HeadraceError, now: float, is_sent: bool) -> Step | None:
+        step = self._other_replica(error) if is_sent else None
+        is_free = step is not None or not is_sent or isinstance(error, InvalidRequest)
+        step = step or self._other_credential(error, now) or self._same_again(error) or self._elsewhere(error, now)
         if step is None or now + step.wait_seconds >= self._ends:
             return None
-        if not isinstance(error, InvalidRequest) and not self._retries.take():
+        if not is_free and not self._retries.take():
             return None
         self._repeated = step.target is self._target
+        if not self._repeated:
+            self._replicas_asked = 1
         self._target = step.target
         return step
+
+    def _other_replica(self, error: HeadraceError) -> Step | None:
+        """Return the same deployment again: once where another target is left, never there for what took its time."""
+        present, asked = self._target, self._replicas_asked
+        if present is None or present.model.deployment is None or not blames_replica(error):
+            return None
+        most = 2 if self._left or isinstance(error, UpstreamTimeout) else MOST_REPLICAS
+        if asked >= most or (self._left and isinstance(error, UpstreamTimeout)):
+            return None
+        self._replicas_asked += 1
+        return Step(present, 0.0 if asked == 1 else NOTICE_SECONDS)
 
     def _other_credential(self, error: HeadraceError, now: float) -> Step | None:
         present = self._target

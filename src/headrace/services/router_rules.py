@@ -11,6 +11,7 @@ from headrace.domain.names import did_you_mean
 from headrace.domain.router import MANAGED_ROUTER, NAME_PATTERN, PREFIX, Policy, Router, Task, names_router
 from headrace.domain.router_draft import PolicyDraft, RouterDraft
 from headrace.domain.snapshot import Snapshot
+from headrace.services.alias_rules import check_no_deployment
 
 MAX_POLICIES = 200
 MAX_POOL = 50
@@ -38,6 +39,7 @@ def check_name(name: str | None, snapshot: Snapshot, present: Router | None = No
         )
     if name == MANAGED_ROUTER or name in {each.router.name for each in snapshot.presets.routers.values()}:
         raise Conflict(f'"{name}" is a router of the catalog; choose another name.', code="router_exists", param="name")
+    check_no_deployment(name, snapshot, "name")
     taken = snapshot.routers.get(name)
     if taken is not None and (present is None or taken.uuid != present.uuid):
         raise Conflict(

@@ -13,13 +13,13 @@ from headrace.domain.names import did_you_mean
 from headrace.domain.router import PresetRouter, PresetTask, Router
 from headrace.domain.router_draft import RouterDraft
 from headrace.domain.snapshot import Snapshot
+from headrace.domain.uuids import uuid_of
 from headrace.ports.ambient import Clock, Ids
 from headrace.ports.routing import RouterStore
 from headrace.services.router_rules import check_draft, router_of
 from headrace.services.snapshots import Snapshots
 
 Check: TypeAlias = Callable[[Router], None]
-ID_DIGITS = 32
 
 
 class Routers:
@@ -71,7 +71,7 @@ class Routers:
         async with self._turn:
             check_draft(draft, self._snapshots.current())
             now = self._clock.unix_micros()
-            return await self._put(router_of(draft, _uuid(self._ids), now, now))
+            return await self._put(router_of(draft, uuid_of(self._ids.new("router")), now, now))
 
     async def replace(self, uuid: str, draft: RouterDraft, check: Check) -> Router:
         """Put another router in the place of one, which keeps its name unless another is given.
@@ -104,13 +104,6 @@ class Routers:
         await self._store.put(router)
         await self._snapshots.publish_named()
         return router
-
-
-def _uuid(ids: Ids) -> str:
-    """An id of ours begins with the time and ends with random bits, as a UUID of version 7 does."""
-    digits = ids.new("router").rpartition("_")[2].rjust(ID_DIGITS, "0")
-    variant = "89ab"[int(digits[16], 16) % 4]
-    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _check_unused(router: Router, snapshot: Snapshot, done: str) -> None:

@@ -14,6 +14,7 @@ from headrace.domain.alias import Alias, WrittenAlias
 from headrace.domain.budget import Budget
 from headrace.domain.catalog import Listed, Provider, WeightsFile
 from headrace.domain.credential import DEFAULT_LABEL, Credential
+from headrace.domain.dedicated import Deployment
 from headrace.domain.errors import StoreUnusable
 from headrace.domain.rate_limit import ScopedLimits
 from headrace.domain.router import Correction, Presets, Router
@@ -22,6 +23,7 @@ from headrace.domain.snapshot import Snapshot
 from headrace.domain.team import Team
 from headrace.ports.ambient import Clock
 from headrace.ports.catalogs import CatalogSource, WrittenAliases
+from headrace.ports.dedicated import DeploymentStore
 from headrace.ports.limits import LimitStore
 from headrace.ports.money import BudgetStore, TeamStore
 from headrace.ports.routing import PresetSource, RouterStore, StrengthSource
@@ -29,6 +31,7 @@ from headrace.ports.stores import AliasStore, CredentialStore, KeyStore, Secrets
 from headrace.services.alias_rules import check_written
 from headrace.services.availability import Surroundings, list_model
 from headrace.services.catalog import Catalog, load_catalog
+from headrace.services.deployed import with_deployments
 from headrace.services.router_tasks import routers_by_name, task_sets
 from headrace.services.strengths import with_strengths
 
@@ -64,8 +67,8 @@ class SnapshotSources:
     """What snapshots are built from; a stored credential goes before a given one of the same label.
 
     `adapters` are the names of adapters and engines that exist; with None they are not checked. Without a store of
-    aliases (of budgets, of teams, of limits, of routers) there are none, and no presets or strengths without
-    their source.
+    aliases (of budgets, of teams, of limits, of routers, of deployments) there are none, and no presets or strengths
+    without their source.
     `written_aliases` are those of the configuration file.
     """
 
@@ -86,6 +89,7 @@ class SnapshotSources:
     routers: RouterStore | None = None
     presets: PresetSource | None = None
     strengths: StrengthSource | None = None
+    deployments: DeploymentStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,13 @@ class _Named:
     limits: tuple[ScopedLimits, ...] = ()
     routers: tuple[Router, ...] = ()
     corrections: tuple[Correction, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
 
     def within(self, snapshot: Snapshot) -> Snapshot:
-        """Return the snapshot with these in place of its own; its presets stay."""
+        """Return the snapshot of a catalog with these; its presets stay."""
         routers = routers_by_name(self.routers, snapshot.presets)
         return replace(
-            snapshot,
+            with_deployments(snapshot, self.deployments),
             aliases=MappingProxyType({each.name: each for each in self.aliases}),
             budgets=self.budgets,
             teams=MappingProxyType({each.name: each for each in self.teams}),
@@ -134,6 +139,7 @@ class Snapshots:
         self._sources = sources
         self._current: Snapshot | None = None
         self._parts: _Parts | None = None
+        self._compiled: Snapshot | None = None
         self._digest: str | None = None
         self._listeners: tuple[Listener, ...] = ()
         self._turn = asyncio.Lock()
@@ -199,13 +205,14 @@ class Snapshots:
             return self._publish(replace(current, version=current.version + 1, keys=_by_id(keys)))
 
     async def publish_named(self) -> Snapshot:
-        """Renew what the operator named only: aliases, budgets, teams, limits, routers."""
+        """Renew what the operator named only: aliases, budgets, teams, limits, routers, deployments."""
         async with self._turn:
             parts = self._known_parts()
             named = await self._read_named(parts.written)
             current = self.current()
+            compiled = self._compiled or current
             self._parts = replace(parts, named=named)
-            return self._publish(named.within(replace(current, version=current.version + 1)))
+            return self._publish(named.within(replace(compiled, version=current.version + 1, keys=current.keys)))
 
     async def refresh_if_day_changed(self, today: str | None = None) -> bool:
         """Put the prices of a new UTC day in force; returns whether the day had changed."""
@@ -247,6 +254,7 @@ class Snapshots:
             limits=() if sources.limits is None else await sources.limits.list(),
             routers=() if sources.routers is None else await sources.routers.list(),
             corrections=() if sources.routers is None else await sources.routers.corrections(),
+            deployments=() if sources.deployments is None else await sources.deployments.list(),
         )
 
     async def _open_credentials(self) -> tuple[Mapping[str, tuple[Credential, ...]], frozenset[str]]:
@@ -272,12 +280,13 @@ class Snapshots:
         version = 1 if self._current is None else self._current.version + 1
         known: Mapping[str, Provider] = {} if anew or self._current is None else self._current.providers
         find = self._find(parts, known)
-        snapshot = compile_snapshot(version, parts.catalog, parts.keys, self._surroundings(parts), find)
-        snapshot = parts.named.within(replace(snapshot, presets=parts.presets))
+        compiled = compile_snapshot(version, parts.catalog, parts.keys, self._surroundings(parts), find)
+        compiled = replace(compiled, presets=parts.presets)
+        snapshot = parts.named.within(compiled)
         if anew:
             stored = frozenset(each.name for each in parts.named.aliases if each.source == "api")
             check_written(parts.written, stored, snapshot)
-        self._parts = parts
+        self._parts, self._compiled = parts, compiled
         return self._publish(snapshot)
 
     def _publish(self, snapshot: Snapshot) -> Snapshot:

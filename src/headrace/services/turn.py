@@ -19,6 +19,7 @@ from headrace.ports.sink import Sink
 from headrace.ports.upstream import Exchange, Prepared, Reader
 from headrace.services.answers import check_status, first_event, upstream_request_id
 from headrace.services.closing import AttemptState, attempt_end, settlement_at_end, settlement_or_void
+from headrace.services.fleet import prefix_of, report_end
 from headrace.services.holding import AttemptPlace, take_hold
 from headrace.services.keepalive import KeepAlive
 from headrace.services.metering import money_fields, money_headers
@@ -70,6 +71,7 @@ class _Attempt:
         self._adapter = parts.adapters[target.adapter]
         self._keepalive = KeepAlive(sink, parts.limits.keepalive_seconds)
         self._prepared: Prepared | None = None
+        self._lease: Lease | None = None
         self._first_event_at: int | None = None
         self._status: int | None = None
         self._upstream_id: str | None = None
@@ -93,11 +95,13 @@ class _Attempt:
             raise
         finally:
             self._trial.ended(ended_by, self._status, self._parts.clock.monotonic())
+            report_end(self._parts.fleet, self._lease, ended_by)
         return None
 
     def next_step(self, error: BaseException) -> Step | None:
         """Return where the request goes after this failure, or None when it is the last word."""
-        return self._course.after(error, self._parts.clock.monotonic(), is_delivered=bool(self._delivered_bytes))
+        now, is_delivered = self._parts.clock.monotonic(), bool(self._delivered_bytes)
+        return self._course.after(error, now, is_delivered=is_delivered, is_sent=self._is_sent)
 
     async def _lease_and_serve(self) -> None:
         authorise(self._call, self._target)
@@ -105,7 +109,8 @@ class _Attempt:
         if self._call.envelope.stream:
             self._keepalive.start(self._headers())
         try:
-            lease = await self._parts.fleet.acquire(self._target, self._parts.limits.engine_wait_seconds)
+            seconds, prefix = self._parts.limits.engine_wait_seconds, prefix_of(self._call, self._target)
+            lease = self._lease = await self._parts.fleet.acquire(self._target, seconds, prefix)
             try:
                 await self._hold_and_serve(lease)
             finally:
@@ -237,6 +242,7 @@ class _Attempt:
             held_at_micros=self._held_at,
             first_event_at_micros=self._first_event_at,
             ended_at_micros=self._parts.clock.unix_micros(),
+            share_micros=0 if self._lease is None else self._lease.share_micros(),
         )
 
     def _headers(self) -> Headers:

@@ -126,7 +126,8 @@ def _check(read: _Read, book: AcceleratorBook) -> Iterator[Finding]:
         if table.slug in seen:
             yield read.finding((*path, "slug"), f'"{table.slug}" stands here a second time', "Put its prices together.")
         seen.add(table.slug)
-        lacking = [name for name in ("name", "maker", "memory_gb") if getattr(table, name) is UNSET]
+        needed = ("name", "maker") if table.is_processor else ("name", "maker", "memory_gb")
+        lacking = [name for name in needed if getattr(table, name) is UNSET]
         if table.slug not in known and lacking:
             yield read.finding(path, f'"{lacking[0]}" is missing', f'"{table.slug}" is not shipped: write it out.')
         yield from _check_prices(read, path, table.prices)
@@ -167,6 +168,8 @@ def _merged(book: AcceleratorBook, tables: AcceleratorTables) -> AcceleratorBook
             name=_given(table.name, known.name),
             maker=_given(table.maker, known.maker),
             memory_gb=known.memory_gb if isinstance(table.memory_gb, UnsetType) else table.memory_gb,
+            memory_mib=known.memory_mib if isinstance(table.memory_mib, UnsetType) else table.memory_mib,
+            is_processor=known.is_processor or table.is_processor,
             prices=(*prices, *known.prices),
             also_known_as=(*known.also_known_as, *table.also_known_as),
         )

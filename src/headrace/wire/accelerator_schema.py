@@ -56,6 +56,14 @@ class AcceleratorTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: Text | UnsetType = UNSET
     maker: Text | UnsetType = UNSET
     memory_gb: Annotated[int, Meta(ge=1, le=10_000, description="Memory of one GPU in GB.")] | UnsetType = UNSET
+    memory_mib: (
+        Annotated[int, Meta(ge=1, le=10_000_000, description="Memory of one GPU in MiB, as its driver reports it.")]
+        | UnsetType
+    ) = UNSET
+    memory_source: Text | UnsetType = UNSET
+    is_processor: Annotated[
+        bool, Meta(description="true for a machine's processor, which has no memory of its own.")
+    ] = False
     also_known_as: Annotated[tuple[Text, ...], Meta(description="Names that a cloud has for it, in a list.")] = ()
     prices: tuple[AcceleratorPriceTable, ...] = ()
 

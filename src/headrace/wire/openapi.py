@@ -17,7 +17,7 @@ from msgspec.json import schema_components
 
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.error_codes import STATUSES
-from headrace.wire.openapi_errors import error_shapes
+from headrace.wire.openapi_errors import OWN_ENDPOINT, error_shapes
 from headrace.wire.openapi_words import (
     ANSWER_HEADERS,
     DESCRIPTION,
@@ -234,7 +234,7 @@ def _reason(status: int) -> str:
 
 
 def _tag(path: str) -> str:
-    first = path.split("/")[1]
+    first = path.removeprefix(OWN_ENDPOINT).split("/")[1]
     return first if first in TAGS else "operations"
 
 

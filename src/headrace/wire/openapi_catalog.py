@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from headrace.domain.catalog import Capability, ModelKind
+from headrace.domain.dedicated import DeploymentStatus, WhenAsleep
 from headrace.wire.openapi_control import ListLinks, ListMeta
 
 Rates = Annotated[
@@ -140,6 +141,21 @@ class CallableModelsQuery(Struct, kw_only=True):
     per_page: Annotated[int, Meta(ge=1, le=200)] = 200
 
 
+class ListedDeployment(Struct, kw_only=True):
+    """How a deployment runs: between how many replicas, and what its requests get while there is none.
+
+    `overflow` is the model that takes what it cannot.
+    """
+
+    id: str
+    model: str
+    status: DeploymentStatus
+    min_scale: int
+    max_scale: int
+    when_asleep: WhenAsleep
+    overflow: str | None
+
+
 class ListedModel(Struct, kw_only=True):
     """A model in OpenAI's form with its limits, capabilities, prices and availability."""
 
@@ -162,6 +178,7 @@ class ListedModel(Struct, kw_only=True):
     available: bool
     unavailable_reason: str | None
     unavailable_fix: str | None
+    deployment: ListedDeployment | UnsetType = UNSET
     points_to: str | UnsetType = UNSET
     fallbacks: list[str] | UnsetType = UNSET
 
@@ -199,6 +216,7 @@ class MessagesModel(Struct, kw_only=True):
     available: bool
     unavailable_reason: str | None
     unavailable_fix: str | None
+    deployment: ListedDeployment | UnsetType = UNSET
     points_to: str | UnsetType = UNSET
     fallbacks: list[str] | UnsetType = UNSET
 

@@ -19,6 +19,7 @@ Code = Annotated[
     ),
 ]
 OF_CONNECTION_ONLY = frozenset({408, 431})
+OWN_ENDPOINT = "/dedicated/{id}"
 OF_CONNECTION_TOO = frozenset({400, 503})
 OwnCode = Annotated[str, Meta(description="A stable code.", extra_json_schema={"enum": sorted(STATUSES)})]
 
@@ -74,6 +75,7 @@ def error_shapes(path: str, status: int) -> tuple[Any, ...]:
 
 
 def _route_shapes(path: str) -> tuple[Any, ...]:
+    path = path.removeprefix(OWN_ENDPOINT)
     if path.startswith("/v1/messages"):
         return (MessagesError,)
     if path.startswith("/v1/models"):

@@ -72,8 +72,16 @@ class ReceiptLine(Struct, kw_only=True):
     charge_usd: Usd
 
 
+class ReceiptReplica(Struct, kw_only=True):
+    """The attempt's share of its replica's time, and that time at the replica's price; paid with its hours."""
+
+    seconds: float
+    share_nano_usd: Nano
+    share_usd: Usd
+
+
 class ReceiptAttempt(Struct, kw_only=True):
-    """One try at one target."""
+    """One try at one target. `replica` is there where a deployment answered; it is in no sum of the receipt."""
 
     id: str
     turn: int
@@ -104,6 +112,7 @@ class ReceiptAttempt(Struct, kw_only=True):
     cost_usd: Usd
     charge_nano_usd: Nano
     charge_usd: Usd
+    replica: ReceiptReplica | UnsetType = UNSET
 
 
 class ReceiptHead(Struct, kw_only=True):

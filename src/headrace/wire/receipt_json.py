@@ -60,6 +60,7 @@ def attempt_object(attempt: AttemptRecord) -> JsonObject:
         "lines": [_line_object(each) for each in attempt.lines],
         **_amount("cost", attempt.cost_nano),
         **_amount("charge", attempt.charge_nano),
+        **_replica(attempt),
     }
 
 
@@ -116,6 +117,14 @@ def _sums(receipt: Receipt) -> JsonObject:
         **_amount("cost", receipt.cost_nano),
         **_amount("charge", sum(each.charge_nano for each in receipt.attempts)),
     }
+
+
+def _replica(attempt: AttemptRecord) -> JsonObject:
+    """The share of a replica: paid with the replica's seconds, so it is in no sum of the receipt."""
+    if attempt.share_micros is None:
+        return {}
+    seconds = attempt.share_micros / MICROS_PER_SECOND
+    return {"replica": {"seconds": seconds, **_amount("share", attempt.share_nano or 0)}}
 
 
 def _price_object(attempt: AttemptRecord) -> JsonObject:

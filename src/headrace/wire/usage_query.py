@@ -35,8 +35,8 @@ MOST_VALUES, LONGEST_VALUE = 50, 512
 MOST_BACK = 100_000
 SHOWN = 60
 MICROS = 1_000_000
-# What an attempt ended with: these, else the code of the error that ended it.
-ENDINGS = ("complete", "voided", "recovered", "client_closed", "slow_reader", "shutting_down")
+# What an attempt ended with: these, else the code of the error that ended it. What replicas cost is no attempt.
+ENDINGS = ("complete", "voided", "recovered", "client_closed", "slow_reader", "shutting_down", "replica")
 _BACK = re.compile(r"([0-9]{1,6})([hd])")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CODES = frozenset(CODES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 from collections.abc import Callable, Mapping
@@ -257,6 +258,82 @@ class Operations:
         tasks = self.client.genai.list_model_router_task_presets()["tasks"]
         assert {"bug-fixing", "summarization"} <= {each["task_slug"] for each in tasks}
 
+    def deployments(self) -> None:
+        """A deployment is made, listed, shown, changed and deleted; another field of it than those is refused."""
+        dedicated, model = self.client.dedicated_inferences, self.job.targets[0].chat
+        group = {"accelerator_slug": "cpu", "scale": 1, "type": "prefill_decode"}
+        deployed: dict[str, Any] = {
+            "model_id": "",
+            "model_slug": model,
+            "model_provider": "hugging_face",
+            "workload_config": {},
+        }
+        spec: dict[str, Any] = {
+            "version": 1,
+            "name": "pydo-dedicated",
+            "region": "atl1",
+            "vpc": {"uuid": "0199ab00-0000-4000-8000-000000000001"},
+            "enable_public_endpoint": True,
+            "model_deployments": [{**deployed, "accelerators": [group]}],
+        }
+        made = dedicated.create(body={"spec": spec, "access_tokens": {"hugging_face_token": "hf_secret"}})
+        shown, token = made["dedicated_inference"], made["token"]
+        assert shown["status"] in {"new", "provisioning"} and token["value"] and "hf_secret" not in json.dumps(made)
+        assert {name: shown["spec"][name] for name in spec if name != "model_deployments"} == {
+            name: value for name, value in spec.items() if name != "model_deployments"
+        }
+        listed = dedicated.list(region="atl1", page=1, per_page=1)
+        assert (listed["meta"]["total"], listed["dedicated_inferences"][0]["id"]) == (1, shown["id"])
+        found = dedicated.get(shown["id"])["dedicated_inference"]
+        assert found["endpoints"]["public_endpoint_fqdn"].endswith(shown["id"])
+        within = found["spec"]["model_deployments"][0]["model_id"]
+        more = {
+            **spec,
+            "model_deployments": [{**deployed, "model_id": within, "accelerators": [{**group, "scale": 2}]}],
+        }
+        changed = dedicated.patch(shown["id"], body={"spec": more})["dedicated_inference"]
+        assert changed["spec"]["model_deployments"][0]["accelerators"][0]["scale"] == 2
+        self.refuses_deployment(shown["id"], {"spec": {**more, "region": "tor1"}}, "cannot change")
+        self.parts_of_deployment(shown["id"])
+        assert dedicated.delete(shown["id"]) is None
+        gone = dedicated.get("0199ab00-0000-4000-8000-00000000dead")
+        assert gone["id"] == "deployment_not_found" and gone["message"] and gone["request_id"]
+
+    def parts_of_deployment(self, deployment_id: str) -> None:
+        """Its accelerators, its tokens and the authority that its clients trust."""
+        dedicated = self.client.dedicated_inferences
+        used = dedicated.list_accelerators(deployment_id, slug="cpu", page=1, per_page=5)
+        assert used["meta"]["total"] == len(used["accelerators"])
+        for each in used["accelerators"]:
+            assert dedicated.get_accelerator(deployment_id, each["id"])["role"] == "prefill_decode"
+        assert dedicated.get_accelerator(deployment_id, "nobody")["id"] == "accelerator_not_found"
+        made = dedicated.create_tokens(deployment_id, body={"name": "web"})["token"]
+        names = [(each["name"], each["is_managed"]) for each in dedicated.list_tokens(deployment_id)["tokens"]]
+        assert names == [("default", True), ("web", False)] and made["value"]
+        assert dedicated.delete_tokens(deployment_id, made["id"]) is None
+        assert dedicated.delete_tokens(deployment_id, made["id"])["id"] == "token_not_found"
+        assert b"BEGIN CERTIFICATE" in base64.b64decode(dedicated.get_ca(deployment_id)["cert"])
+
+    def refuses_deployment(self, deployment_id: str, body: dict[str, Any], said: str) -> None:
+        """A change that cannot be raises the client's error, with the public contract's body."""
+        try:
+            self.client.dedicated_inferences.patch(deployment_id, body=body)
+        except errors.HttpResponseError as raised:
+            told = json.loads(raised.response.text())
+            assert said in told["message"] and told["id"] and told["request_id"], told
+        else:
+            raise AssertionError(f"a deployment was changed by {body}")
+
+    def hardware(self) -> None:
+        """Machines have prices, and models have machines that hold them."""
+        dedicated = self.client.dedicated_inferences
+        sizes = dedicated.list_sizes()
+        h100 = [each for each in sizes["sizes"] if each["gpu_slug"] == "gpu-h100x1-80gb"]
+        assert h100 and all(float(each["price_per_hour"]) > 0 and each["currency"] == "USD" for each in h100)
+        assert {each["region"] for each in h100} <= {*sizes["enabled_regions"], ""}
+        configs = dedicated.get_gpu_model_config()["gpu_model_configs"]
+        assert configs and all(each["gpu_slugs"] and each["model_slug"] for each in configs)
+
     def refuse_unknown(self, answer: Any, expected: str) -> None:
         """The client takes a 404 for an answer; here it is a refusal."""
         if expected not in answer:
@@ -273,6 +350,8 @@ class Operations:
             "api keys: rename": self.rename_key,
             "routers: create, list, get, update, delete": self.routers,
             "routers: presets, task presets": self.router_presets,
+            "dedicated: create, list, get, patch, delete, tokens": self.deployments,
+            "dedicated: sizes, gpu model config": self.hardware,
         }
 
 

@@ -79,7 +79,26 @@ def routed() -> Receipt:
     )
 
 
-@pytest.mark.parametrize("case", [fallen_back, held_only, counted_by_us, by_the_piece, routed])
+def of_a_deployment() -> Receipt:
+    """A deployment answered: nothing is charged for tokens, and a share of the replica's time is told apart."""
+    lines = (Line("input_fresh", 142, 0, 0, 0), Line("output_text", 61, 0, 0, 0))
+    attempt = replace(
+        make_attempt(0),
+        model_id="prod-llm",
+        provider="dedicated",
+        deployment="dep_1",
+        identity="Qwen/Qwen2.5-14B-Instruct",
+        price_version="dedicated/prod-llm@2026-11-01",
+        rates_pico={"input_fresh": 0, "output_text": 0},
+        bound_nano=0,
+        lines=lines,
+        share_micros=353_000,
+        share_nano=253_964,
+    )
+    return replace(make_receipt("req_6", "k1"), requested_model="prod-llm", attempts=(attempt,))
+
+
+@pytest.mark.parametrize("case", [fallen_back, held_only, counted_by_us, by_the_piece, routed, of_a_deployment])
 def test_a_receipt_reads_like_its_file(case: Callable[[], Receipt]) -> None:
     assert receipt_object(case()) == expected(case.__name__)
 

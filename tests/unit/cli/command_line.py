@@ -25,6 +25,7 @@ from headrace.domain.secret import Secret
 from headrace.domain.settings import ServeOptions
 from headrace.domain.strength import Strength
 from headrace.ports.fleet import Progress
+from headrace.services.model_adding import Addition, AddWishes
 from headrace.services.price_proposals import Comparison
 from headrace.wire.price_sources import Format
 
@@ -89,6 +90,7 @@ class FakeLocal:
     moved: Moved = field(default_factory=lambda: Moved("headrace.db", "postgresql://db/books", {}, 0, 0, 0))
     progress: Sequence[Progress] = ()
     prompts: Sequence[Checkable] = ()
+    addition: Addition | None = None
     done: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
 
     def serve(self, options: ServeOptions) -> int:
@@ -127,6 +129,17 @@ class FakeLocal:
     def save_strengths(self, folder: Path, strengths: Sequence[Strength]) -> Path:
         self.done.append(("save strengths", folder, strengths))
         return folder / "routing" / "strengths.toml"
+
+    def model_look(self, home: Path, path: Path, wishes: AddWishes) -> Addition:
+        self.done.append(("model look", home, path, wishes))
+        assert self.addition is not None
+        return self.addition
+
+    def model_add(self, home: Path, added: Addition, watch: Callable[[Progress], None]) -> Path:
+        self.done.append(("model add", home, added.model_id))
+        for each in self.progress:
+            watch(each)
+        return home / "catalog" / "local.toml"
 
     def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
         self.done.append(("audit", home))
@@ -177,6 +190,7 @@ class CommandLine:
     stdout: Stream = field(default_factory=Stream)
     stderr: Stream | None = None
     typed_secret: str = ""
+    slept: list[float] = field(default_factory=list[float])
 
     def __call__(self, *argv: str) -> Ran:
         out, err = self.stdout, Stream() if self.stderr is None else self.stderr
@@ -188,6 +202,7 @@ class CommandLine:
             err,
             lambda prompt: self.typed_secret,
             lambda access: ApiClient(access, httpx2.MockTransport(self.api)),
+            self.slept.append,
         )
         return Ran(run(argv, self.local, session), out.getvalue(), err.getvalue())
 

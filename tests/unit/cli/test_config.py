@@ -19,6 +19,9 @@ from headrace.domain.errors import ConfigInvalid
         ("[server]\nlog = 'xml'\n", ("c.toml:2: server.log:", "'xml'")),
         ("[limits]\n\ntotal_seconds = 0\n", ("c.toml:3: limits.total_seconds:",)),
         ("[limits]\nx_y_z = 0\n", ("no such key", "Known keys: max_body_bytes")),
+        ("[drivers]\nray_address = 'here:8265'\n", ("c.toml:2: drivers.ray_address:", "'here:8265'")),
+        ("[drivers]\nlocal_devices = [-1]\n", ("c.toml:2: drivers.local_devices",)),
+        ("[drivers]\nray_adress = ''\n", ('Did you mean "ray_address"?',)),
         ("server = 1\n", ("c.toml:1: server: expected `object`",)),
         ("[credentials]\nopenai = 5\n", ("c.toml:2: credentials.openai: expected a path, not 5", "never the key")),
         ("[aliases]\ndaily = 'one'\n", ("c.toml:2: aliases.daily: expected a table, not 'one'", '[aliases."daily"]')),
@@ -52,6 +55,15 @@ def test_everything_wrong_is_told_at_once() -> None:
 def test_text_that_is_not_utf8() -> None:
     with pytest.raises(ConfigInvalid, match=r"c\.toml:2: byte 2 is not UTF-8"):
         decode_config("c.toml", b"a\n\xff")
+
+
+def test_drivers_are_told_where_their_clusters_and_tokens_are(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    cloud = "cloud_address = 'https://api.example'\ncloud_token_file = 't'\n"
+    file.write_text(f"[drivers]\nlocal_devices = [0, 2]\n{cloud}")
+    found = read_config(file).drivers
+    assert (found.local_devices, found.cloud_address, found.ray_address) == ((0, 2), "https://api.example", None)
+    assert (found.cloud_token_file, found.ray_token_file) == (tmp_path / "t", None)
 
 
 def test_an_empty_file_is_right() -> None:

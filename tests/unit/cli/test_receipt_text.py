@@ -137,6 +137,17 @@ def test_what_is_priced_by_the_piece_says_so() -> None:
     assert "prompt 9 · completion 1,056" in text
 
 
+def test_a_share_of_a_replica_is_told_apart_from_the_charge() -> None:
+    share: JsonObject = {"seconds": 0.353, "share_nano_usd": 253_964, "share_usd": "0.000253964"}
+    shared: JsonObject = {"replica": share}
+    lines = changed({"attempts": [SETTLED | shared]}).splitlines()
+    [place] = [index for index, line in enumerate(lines) if line.startswith("replica")]
+    assert lines[place] == f"replica      {'0.353 s of its time':38}  $0.000253964"
+    assert lines[place + 1] == "             paid with the deployment's hours, not charged here"
+    assert lines[place + 2].startswith("cost")
+    assert max(map(len, lines)) <= 80
+
+
 def test_the_json_form_is_the_api_reply() -> None:
     assert CommandLine().answers("GET /v2/requests/req_1", RECEIPT)("receipt", "req_1", "--json").json == RECEIPT
 

@@ -39,6 +39,8 @@ STABLE = {
     "InternalError": ("internal_error", 500, "platform", False),
     "MeteringUnavailable": ("metering_unavailable", 503, "platform", True),
     "EngineFailed": ("engine_unavailable", 503, "platform", True),
+    "DeploymentAsleep": ("deployment_asleep", 503, "platform", True),
+    "DriverUnusable": ("driver_unusable", 503, "platform", False),
     "ShuttingDown": ("shutting_down", 503, "platform", True),
     "Overloaded": ("overloaded", 503, "platform", True),
     "OperatorError": ("operator_error", 500, "platform", False),

@@ -10,6 +10,7 @@ from headrace.domain.errors import NotFound
 from headrace.domain.json_value import JsonObject
 from headrace.domain.snapshot import Snapshot
 from headrace.http.models import model_list, model_object, one_model
+from tests.fakes.deployed import a_deployed_snapshot, a_deployment, a_wanted
 from tests.fakes.nouns import CALLER, PROVIDER, a_model, a_price
 
 AWAY = Availability(False, "no_credential", "Its provider has no key.", "Set one.")
@@ -88,3 +89,22 @@ def test_a_model_out_of_scope_does_not_exist() -> None:
     with pytest.raises(NotFound) as caught:
         one_model(SNAPSHOT, SCOPED, "one")
     assert caught.value.message == 'No model named "one".'
+
+
+def test_a_deployment_is_listed_to_whom_it_is_open_with_how_it_runs() -> None:
+    snapshot = a_deployed_snapshot(a_deployment(a_wanted("two")))
+    assert "prod-llm" in ids(model_list(snapshot, CALLER))
+    assert "prod-llm" not in ids(model_list(snapshot, SCOPED))
+    shown = one_model(snapshot, replace(CALLER, models=frozenset({"prod-llm"})), "prod-llm")
+    assert (shown["owned_by"], shown["provider"], shown["type"]) == ("shop", "dedicated", "chat")
+    assert shown["deployment"] == {
+        "id": "dep_1",
+        "model": "one",
+        "status": "active",
+        "min_scale": 0,
+        "max_scale": 2,
+        "when_asleep": "wait",
+        "overflow": "two",
+    }
+    alone = one_model(a_deployed_snapshot(a_deployment()), CALLER, "prod-llm")
+    assert alone["deployment"] == {**cast("JsonObject", shown["deployment"]), "overflow": None}

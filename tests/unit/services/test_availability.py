@@ -18,6 +18,7 @@ MODEL = Model("one", "acme", "one", "One", "acme", ModelKind.CHAT, frozenset(), 
 LIVE = replace(PROVIDER, credentials=(Credential("default", Secret("sk")),))
 NO_KEY_NEEDED = replace(PROVIDER, auth="none")
 LOCAL = replace(MODEL, local=LocalRunning("llamacpp", (WEIGHTS,), 1))
+FOLDER = replace(MODEL, prices=(), local=LocalRunning("any", (), 1, source="/models/one"))
 
 
 def around(today: str = "2026-11-24", weights: bool = True, unreadable: str = "") -> Surroundings:
@@ -43,6 +44,14 @@ def test_a_priced_model_of_a_live_provider_is_available(provider: Provider) -> N
             "no_credential",
             'Its provider "acme" has no key.',
             "Run `headrace providers set-key acme`, or start with ACME_API_KEY set.",
+        ),
+        (
+            FOLDER,
+            NO_KEY_NEEDED,
+            around(),
+            "not_deployed",
+            "It runs as a deployment only, on accelerators of yours.",
+            "Run `headrace fit one`, then `headrace deploy one`.",
         ),
         (
             MODEL,

@@ -194,3 +194,14 @@ def test_a_budget_that_has_nothing_left_clamps_nothing() -> None:
     call, target, budget = a_call(max_tokens=1000), a_target(), a_budget("platform", mode=BudgetMode.CLAMP)
     refused = Refused(budget.span_at(NOON).scope, 5_000, 3)
     assert following(budget).clamped(call, target, bound_of(call, target), refused) is None
+
+
+def test_what_runs_uncalled_is_paid_by_the_platform_the_team_and_the_model_and_by_no_key() -> None:
+    budgets = [a_budget(scope) for scope in ("platform", f"team:{TEAM}", "team:other", "model:prod-llm", "key:key1")]
+    paying = following(*budgets, prepaid=True).paying(TEAM, "prod-llm", NOON)
+    drawn = [each.span_at(NOON).scope for each in (budgets[0], budgets[1], budgets[3])]
+    assert paying == tuple(sorted(["platform", f"balance:{TEAM}", *drawn]))
+    hourly = a_budget("platform", window=Window.HOUR)
+    now, later = (following(hourly).paying(TEAM, "prod-llm", at) for at in (NOON, NOON + HOUR))
+    assert now != later
+    assert following().paying(TEAM, "prod-llm", NOON) == ("platform",)

@@ -12,6 +12,7 @@ from headrace.domain.alias import Alias
 from headrace.domain.call import Call
 from headrace.domain.candidate import NO_HABITS, Candidate, Habits
 from headrace.domain.catalog import AVAILABLE, Availability, Listed, Model
+from headrace.domain.dedicated import Standing
 from headrace.domain.errors import CallerError, Forbidden, InvalidRequest, NotFound, PaymentRequired
 from headrace.domain.plan import Target
 from headrace.domain.price import PriceTier, PriceVersion, PriceWindow, Rates
@@ -28,6 +29,7 @@ from headrace.services.choosing import (
     ranked,
     sift,
 )
+from tests.fakes.deployed import a_deployed_snapshot, a_deployment
 from tests.fakes.nouns import PROVIDER, TOOL, a_call, a_credential, a_model, a_price, a_target
 
 OTHER = replace(PROVIDER, name="other")
@@ -275,3 +277,32 @@ def test_when_nobody_can_the_error_says_of_each_why() -> None:
     nothing = nobody_can("inference-router", [])
     assert (type(nothing), nothing.code) == (NotFound, "no_candidate")
     assert "headrace models --all" in nothing.message
+
+
+def test_a_deployment_costs_what_one_more_request_adds_there() -> None:
+    there = a_deployed_snapshot(a_deployment())
+    standings = {"dep_1": Standing(ready=1, in_flight=1)}
+
+    def costs(**habits: Habits) -> list[tuple[str, int, float | None, str]]:
+        asks = replace(asked(habits=habits), standing=standings.get)
+        pool = ranked(sift(("one", "prod-llm"), asks, there).candidates, Preference.CHEAPEST)
+        return [(each.candidate.name, each.candidate.cost_nano, each.candidate.seconds, each.reason) for each in pool]
+
+    free, tokens = costs()
+    assert free == ("prod-llm", 0, None, "expected to cost $0.000000000 (already paid: 1 of 2 slots free)")
+    assert tokens == ("one", PROMPT + 400, None, "expected to cost $0.000000415")
+    # One hundred tokens at an assumed 30 a second, in one of two slots of a million nano-dollars a second.
+    standings["dep_1"] = Standing(ready=1, in_flight=2)
+    assert costs()[1][:3] == ("prod-llm", 1_666_666, None)
+    measured = {"prod-llm": Habits(first_event_seconds=0.5, tokens_per_second=200.0, whole_seconds=1.0)}
+    assert costs(**measured)[1][:3] == ("prod-llm", 500_000, 1.0)
+    del standings["dep_1"]
+    dear = costs(**measured)[1]
+    assert dear[:3] == ("prod-llm", (30 + 600 + 1) * 1_000_000, 31.0), "and it is waited for"
+    assert dear[3].endswith("(asleep: a replica would be paid for 30 s to wake and 600 s to stay)")
+
+
+def test_a_deployment_that_nobody_watches_is_taken_to_sleep() -> None:
+    there = a_deployed_snapshot(a_deployment())
+    [candidate] = sift(("prod-llm",), asked(), there).candidates
+    assert candidate.paid.startswith("asleep")

@@ -8,6 +8,7 @@ from headrace.domain.access import AccessKey, Role
 from headrace.domain.alias import Alias, WrittenAlias
 from headrace.domain.catalog import Provider, WeightsFile
 from headrace.domain.credential import DEFAULT_LABEL
+from headrace.domain.dedicated import Deployment
 from headrace.domain.errors import ConfigInvalid, StoreUnusable
 from headrace.domain.router import Correction, Presets
 from headrace.domain.snapshot import Snapshot
@@ -16,6 +17,7 @@ from headrace.ports.stores import SealedCredential
 from headrace.services.snapshots import Snapshots, SnapshotSources, credential_context, given_credentials
 from headrace.testing.clock import FakeClock
 from headrace.wire.catalog_file import CatalogText
+from tests.fakes.deployed import a_deployment, a_wanted
 from tests.fakes.routers import GENERAL, PRESETS, SUPPORT, GivenPresets, MemoryRouters
 
 NOON_MICROS = 1_795_521_600_000_000  # 2026-11-24 12:00 UTC
@@ -169,6 +171,22 @@ class AliasRows:
         return tuple(self.rows.values())
 
 
+class DeploymentRows:
+    """A store of deployments in memory."""
+
+    def __init__(self) -> None:
+        self.rows: tuple[Deployment, ...] = ()
+
+    async def put(self, deployment: Deployment) -> None:
+        raise NotImplementedError
+
+    async def remove(self, deployment_id: str) -> bool:
+        raise NotImplementedError
+
+    async def list(self) -> tuple[Deployment, ...]:
+        return self.rows
+
+
 class Seals:
     """Sealing that only marks its context."""
 
@@ -198,6 +216,7 @@ class World:
         self.written = Written()
         self.routers = MemoryRouters()
         self.presets = GivenPresets()
+        self.deployments = DeploymentRows()
         self.strengths = GivenStrengths()
         self.snapshots = Snapshots(
             SnapshotSources(
@@ -212,6 +231,7 @@ class World:
                 written_aliases=self.written,
                 routers=self.routers,
                 presets=self.presets,
+                deployments=self.deployments,
                 strengths=self.strengths,
             )
         )
@@ -511,3 +531,21 @@ async def test_stored_routers_and_corrections_are_in_force_when_they_are_publish
     assert published.task_sets["support"].corrections == (("refund", b"\x00\x01"),)
     del world.routers.routers[SUPPORT.uuid]
     assert set((await world.snapshots.refresh()).routers) == {"general"}
+
+
+async def test_deployments_are_models_when_they_are_published_and_no_longer_when_they_are_gone() -> None:
+    world = World()
+    first = await world.snapshots.reload()
+    world.deployments.rows = (a_deployment(a_wanted(name="two")), a_deployment(a_wanted(name="one"), "dep_2"))
+    published = await world.snapshots.publish_named()
+    assert [each.model.provider for each in (*published.models["two"], *published.models["one"])] == ["dedicated"] * 2
+    assert set(published.deployments) == {"dep_1", "dep_2"}
+    assert published.providers["dedicated"].adapter == "openai"
+    keys = world.keys.stored = (AccessKey("k", "web", Role.KEY, "shop", b"", None, 1),)
+    assert set((await world.snapshots.publish_keys()).deployments) == {"dep_1", "dep_2"}
+    assert set((await world.snapshots.refresh()).deployments) == {"dep_1", "dep_2"}
+    world.deployments.rows = ()
+    last = await world.snapshots.publish_named()
+    assert (last.models, last.providers, last.deployments) == (first.models, first.providers, {})
+    assert set(last.keys) == {each.public_id for each in keys}
+    assert last.version == first.version + 4

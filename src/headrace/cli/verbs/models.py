@@ -1,4 +1,4 @@
-"""`headrace models`: what can be called, what cannot and why, and pulling weights."""
+"""`headrace models`: what can be called, what cannot and why, pulling weights; adding models is models_add's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.progress import PullProgress
 from headrace.cli.replies import number, part, parts, size, text
 from headrace.cli.session import Session, columns
+from headrace.cli.verbs.models_add import add
 from headrace.domain.errors import OperatorError
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import TokenClass
@@ -150,6 +151,7 @@ def _weights(entry: JsonObject) -> str:
     return f"   {size(number(weights, 'size_bytes'))}  {text(weights, 'licence')}".rstrip() if weights else ""
 
 
-APP = App("models", help="List the models that can be called; pull weights.")
+APP = App("models", help="List the models that can be called; pull weights, add models.")
 APP.default(models)
 APP.command(pull, name="pull")
+APP.command(add, name="add")

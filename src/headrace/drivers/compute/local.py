@@ -1,75 +1,53 @@
-"""The `local` compute driver: deployments as child processes of this machine, awake only on demand.
+"""The `local` compute driver: deployments as child processes of this machine.
 
-Decides which replicas run: lazy starts, back-off after crashes, idle sleep and the total memory limit. The
-processes themselves are the supervisor's.
+An embedded model is awake only on demand; a scaled deployment has as many replicas as was asked for. Decides when
+replicas start, drain and are asked whether they live; the processes themselves are the supervisor's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from headrace.domain.dedicated import Standing
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
 from headrace.domain.errors import EngineFailed
+from headrace.drivers.compute.devices import DeviceBook
+from headrace.drivers.compute.leftovers import Leftovers
+from headrace.drivers.compute.local_deployment import Backoff, LocalDeployment
 from headrace.drivers.compute.replica import LiveReplica, Machine, Patience
+from headrace.drivers.compute.replica_log import lowest_name
+from headrace.drivers.compute.room import Room
+from headrace.drivers.compute.supervisor import ProcessSupervisor
 from headrace.ports.ambient import Clock
-from headrace.ports.fleet import Engine, Lease, Running, Supervisor
-
-GIB = 1024**3
+from headrace.ports.fleet import CheckedEngine, Engine, Lease, ReadyReplica
 
 
 @dataclass(frozen=True, slots=True)
 class LocalPolicy:
-    """What this driver may use and how it waits; times in seconds.
+    """What this driver may use and how it waits.
 
-    `memory_bytes` is what all replicas together may be expected to take, None for no limit. After the second
-    failure in a row a start waits `backoff_seconds`, then twice as long each time up to `backoff_max_seconds`;
-    a replica that was ready for `stable_seconds` begins the count anew.
+    `memory_bytes` is what all replicas together may be expected to take, None for no limit. `devices` says which
+    accelerators there are.
     """
 
     memory_bytes: int | None = None
     patience: Patience = field(default_factory=Patience)
-    backoff_seconds: float = 1.0
-    backoff_max_seconds: float = 60.0
-    stable_seconds: float = 60.0
+    backoff: Backoff = field(default_factory=Backoff)
     tick_seconds: float = 1.0
-
-
-@dataclass(slots=True)
-class _Deployment:
-    spec: DeploymentSpec
-    engine: Engine
-    replicas: list[LiveReplica] = field(default_factory=list["LiveReplica"])
-    failures: int = 0
-    retry_at: float = 0.0
-    starting: asyncio.Task[None] | None = None
-
-    @property
-    def live(self) -> list[LiveReplica]:
-        return [each for each in self.replicas if each.state is not ReplicaState.FAILED]
-
-    @property
-    def current(self) -> list[LiveReplica]:
-        """Replicas that run, or will run, as the specification says now."""
-        return [
-            each
-            for each in self.replicas
-            if each.state in (ReplicaState.STARTING, ReplicaState.READY) and not self.is_stale(each)
-        ]
-
-    def is_stale(self, replica: LiveReplica) -> bool:
-        return replica.spec is not self.spec and replica.plan != self.engine.launch(self.spec, replica.name)
+    devices: DeviceBook = field(default_factory=DeviceBook)
 
 
 class LocalCompute:
     """Runs deployments of every given engine on this machine; call `open` once before the first `acquire`."""
 
+    scales_itself = False
+
     def __init__(
         self,
         engines: Mapping[str, Engine],
-        supervisor: Supervisor,
+        supervisor: ProcessSupervisor,
         clock: Clock,
         policy: LocalPolicy,
         on_change: Callable[[Replica], None] | None = None,
@@ -78,62 +56,125 @@ class LocalCompute:
         self._supervisor = supervisor
         self._clock = clock
         self._policy = policy
-        self._machine = Machine(supervisor, clock, policy.patience, on_change or _ignore)
-        self._deployments: dict[str, _Deployment] = {}
-        self._adopted: dict[str, list[Running]] = {}
-        self._room = asyncio.Lock()
+        self._on_change: Callable[[Replica], None] = on_change or (lambda _: None)
+        self._machine = Machine(supervisor, clock, policy.patience, self._hear)
+        self._deployments: dict[str, LocalDeployment] = {}
+        self._leftovers = Leftovers(supervisor, policy.devices, policy.patience.grace_seconds, self._on_change)
+        self._room = Room(policy.memory_bytes, policy.devices, self._deployments.values)
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def open(self) -> None:
-        """Take over replicas of an earlier process and begin the periodic tick."""
-        for running in self._supervisor.adopt():
-            self._adopted.setdefault(running.deployment, []).append(running)
+        """Take over replicas of an earlier process, tell of those that ended since, and begin the periodic tick."""
+        self._leftovers.find()
         self._keep(self._tick_forever(), "compute tick")
 
     async def apply(self, spec: DeploymentSpec) -> None:
-        """Make the deployment known, or change it to this; running replicas of another plan end when idle."""
+        """Make the deployment known, or change it to this; replicas of another plan are replaced or end when idle."""
+        entry = self._deployments.get(spec.id)
+        if entry is not None and entry.spec == spec:
+            return
         engine = self._engines.get(spec.engine)
         if engine is None:
             known = ", ".join(sorted(self._engines)) or "none"
             raise EngineFailed(f'No engine is named "{spec.engine}"; there are: {known}.')
+        # What runs already goes on, whatever has become of the means to start another.
+        if not self._leftovers.has(spec.id):
+            await self._check_means(spec, engine)
         entry = self._deployments.get(spec.id)
         if entry is None:
-            entry = self._deployments[spec.id] = _Deployment(spec, engine)
-        elif entry.spec != spec:
-            entry.spec, entry.engine, entry.failures, entry.retry_at = spec, engine, 0, 0.0
-        for running in self._adopted.pop(spec.id, ()):
-            replica = LiveReplica(running.replica, spec, engine, self._machine, running)
-            entry.replicas.append(replica)
-            replica.begin(self._ended)
+            entry = self._deployments[spec.id] = LocalDeployment(spec, engine, self._clock, self._policy.backoff)
+        else:
+            entry.change(spec, engine)
+        self._take_over(entry)
+        self._settle_soon(entry)
+
+    async def scale(self, deployment: str, replicas: int) -> None:
+        """Ask for so many replicas; more are started as room allows, fewer drain. Embedded models follow demand."""
+        entry = self._known(deployment)
+        if not entry.spec.is_scaled or entry.wanted == replicas:
+            return
+        entry.want(replicas)
+        self._settle_soon(entry)
 
     def observe(self) -> Sequence[Replica]:
         """Return all replicas as last seen; a failed one says when the next start is tried."""
-        return [
-            replace(each.seen(), reason=self._with_retry(entry, each.reason)) if each.reason else each.seen()
-            for entry in self._deployments.values()
-            for each in entry.replicas
-        ]
+        known = (each for entry in self._deployments.values() for each in entry.seen())
+        return [*self._leftovers.lost(), *known]
+
+    def standing(self, deployment: str) -> Standing | None:
+        """Return how a deployment stands now, from memory; None when it is not known."""
+        entry = self._deployments.get(deployment)
+        return entry.standing() if entry is not None else None
+
+    def ready(self, deployment: str) -> Sequence[ReadyReplica]:
+        """Return the replicas that can be sent to now, from memory."""
+        entry = self._open_one(deployment)
+        return () if entry is None else tuple(ReadyReplica(each.name, each.leases) for each in entry.serving)
+
+    def lease(self, deployment: str, replica: str) -> Lease | None:
+        """Return the right to send one request to that replica, None when it cannot take one any more."""
+        entry = self._open_one(deployment)
+        found = entry.find(replica) if entry is not None else None
+        if entry is None or found is None or found not in entry.serving:
+            return None
+        return self._leased(entry, found)
 
     async def acquire(self, deployment: str, wait_seconds: float) -> Lease:
         """Return a ready replica's endpoint, starting one when there is none; raises EngineFailed."""
+        entry = self._known(deployment)
+        if entry.serving:
+            return self._least_used(entry)
         deadline = asyncio.get_running_loop().time() + wait_seconds
+        entry.waiting += 1
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._lease(deployment, deadline)
+                return await self._lease_in_time(deployment, deadline)
         except TimeoutError:
-            raise self._not_in_time(deployment, wait_seconds) from None
+            raise entry.not_in_time(wait_seconds) from None
+        finally:
+            entry.waiting -= 1
+
+    def report(self, deployment: str, replica: str, *, is_well: bool) -> None:
+        """Say whether a replica answered; one that did not gets no requests until it has shown that it lives."""
+        entry = self._open_one(deployment)
+        found = entry.find(replica) if entry is not None else None
+        if entry is None or found is None or found.state is not ReplicaState.READY:
+            return
+        if is_well:
+            found.hear()
+            return
+        found.is_suspect = True
+        self._keep(self._check(entry, found), f"check {replica}")
+
+    async def logs(self, deployment: str, replica: str | None, lines: int) -> Mapping[str, Sequence[str]]:
+        """Return the last lines of each replica's log, of those that ended too, the oldest first."""
+        kept = self._supervisor.logs
+        names = await asyncio.to_thread(kept.names, deployment)
+        return {name: await asyncio.to_thread(kept.tail, name, lines) for name in names if replica in (None, name)}
+
+    async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
+        """Return what the engine of each replica that can be sent to says of its load and its cache."""
+        entry = self._deployments.get(deployment)
+        return {each.name: await each.figures() for each in (entry.serving if entry is not None else ())}
 
     async def remove(self, deployment: str) -> None:
-        """Stop all replicas and forget the deployment."""
+        """Stop all replicas and forget the deployment, with its logs."""
         entry = self._deployments.get(deployment)
-        if entry is None:
-            return
-        if entry.starting is not None:
+        if entry is not None and entry.starting is not None:
             entry.starting.cancel()
-        async with self._room:
+        async with self._room.lock:
             self._deployments.pop(deployment, None)
-            await self._end(entry, leave_kept=False)
+            if entry is not None:
+                entry.pulse()
+                await self._end(entry, leave_kept=False)
+        await self._leftovers.end(deployment)
+        if entry is not None and entry.spec.is_scaled:
+            await asyncio.to_thread(self._supervisor.logs.prune, deployment, (), 0)
+
+    async def end_unknown(self, known: Collection[str]) -> None:
+        """End what an earlier process left running of deployments that are not among these; nothing else is touched."""
+        await self._leftovers.end_unknown(known)
 
     async def close(self) -> None:
         """Stop what must not outlive this process."""
@@ -141,171 +182,202 @@ class LocalCompute:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for entry in self._deployments.values():
+            entry.pulse()
         await asyncio.gather(*(self._end(each, leave_kept=True) for each in self._deployments.values()))
 
     async def tick(self) -> None:
-        """Put idle replicas to sleep, end those of an old plan, and keep the least number running."""
+        """Put idle replicas to sleep, keep the wanted number running, and ask the silent ones whether they live."""
         for entry in tuple(self._deployments.values()):
+            if entry.spec.is_scaled:
+                self._settle(entry)
+                self._ask_silent(entry)
+                continue
             for replica in tuple(entry.replicas):
                 await self._put_to_sleep(entry, replica)
-            if len(entry.current) < entry.spec.min_replicas and self._clock.monotonic() >= entry.retry_at:
+            if len(entry.current) < entry.spec.min_replicas and entry.may_start:
                 self._start(entry)
 
-    async def _put_to_sleep(self, entry: _Deployment, replica: LiveReplica) -> None:
-        async with self._room:
-            if self._may_sleep(entry, replica):
-                await self._stop(replica)
+    async def _check_means(self, spec: DeploymentSpec, engine: Engine) -> None:
+        if isinstance(engine, CheckedEngine):
+            await engine.check()
+        if spec.is_scaled:
+            await self._room.check(spec)
 
-    def _may_sleep(self, entry: _Deployment, replica: LiveReplica) -> bool:
-        if not replica.is_idle:
-            return False
-        if entry.is_stale(replica):
-            return True
-        idle_seconds = self._clock.monotonic() - replica.last_used_at
-        return 0 < entry.spec.idle_seconds <= idle_seconds and len(entry.current) > entry.spec.min_replicas
+    def _open_one(self, deployment: str) -> LocalDeployment | None:
+        return None if self._is_closed else self._deployments.get(deployment)
 
-    async def _lease(self, deployment: str, deadline: float) -> Lease:
-        while True:
-            entry = self._deployments.get(deployment)
-            if entry is None or self._is_closed:
-                raise EngineFailed(f'The deployment "{deployment}" is not known or is being removed.')
-            lease = self._ready_lease(entry)
-            if lease is not None:
-                return lease
-            await self._await_start(entry, deadline)
+    def _known(self, deployment: str) -> LocalDeployment:
+        entry = self._open_one(deployment)
+        if entry is None:
+            raise EngineFailed(f'The deployment "{deployment}" is not known or is being removed.')
+        return entry
 
-    def _ready_lease(self, entry: _Deployment) -> Lease | None:
-        ready = [each for each in entry.current if each.state is ReplicaState.READY]
-        if not ready:
-            return None
-        replica = min(ready, key=lambda each: each.leases)
-        may_grow = len(entry.current) < entry.spec.max_replicas and self._clock.monotonic() >= entry.retry_at
-        if replica.leases >= entry.spec.slots and may_grow:
+    def _take_over(self, entry: LocalDeployment) -> None:
+        running_already, lost = self._leftovers.take(entry.spec.id)
+        entry.lost = [*entry.lost, *lost]
+        if running_already:
+            entry.wanted = min(max(entry.wanted, len(running_already)), entry.spec.max_replicas)
+        for running in running_already:
+            replica = LiveReplica(running.replica, entry.spec, entry.engine, self._machine, running)
+            entry.replicas.append(replica)
+            replica.begin(self._ended)
+
+    def _leased(self, entry: LocalDeployment, replica: LiveReplica) -> Lease:
+        if replica.leases >= entry.spec.slots and entry.grows:
             self._start(entry)
         return replica.lease()
 
-    async def _await_start(self, entry: _Deployment, deadline: float) -> None:
-        starting = next((each for each in entry.current if each.state is ReplicaState.STARTING), None)
-        if starting is None:
+    def _least_used(self, entry: LocalDeployment) -> Lease:
+        return self._leased(entry, min(entry.serving, key=lambda each: each.leases))
+
+    async def _lease_in_time(self, deployment: str, deadline: float) -> Lease:
+        while True:
+            entry = self._known(deployment)
+            if entry.serving:
+                return self._least_used(entry)
+            if entry.spec.is_scaled:
+                await self._await_wake(entry, deadline)
+            else:
+                await self._await_start(entry, deadline)
+
+    async def _await_wake(self, entry: LocalDeployment, deadline: float) -> None:
+        """Wait for any change of a scaled deployment, of which one replica at least is wanted now."""
+        changed = entry.changed
+        if entry.wanted == 0:
+            entry.wanted = 1
+        self._settle(entry)
+        is_started = any(each.state in (ReplicaState.STARTING, ReplicaState.READY) for each in entry.replicas)
+        wait = entry.retry_at - self._clock.monotonic()
+        if not is_started and entry.trouble_reason and wait > deadline - asyncio.get_running_loop().time():
+            raise entry.failed(entry.trouble_reason)
+        await changed.wait()
+
+    async def _await_start(self, entry: LocalDeployment, deadline: float) -> None:
+        current = entry.current
+        starting = next((each for each in current if each.state is ReplicaState.STARTING), None)
+        if starting is not None:
+            await starting.settled.wait()
+            if starting.state is ReplicaState.FAILED:
+                raise entry.failed(starting.reason)
+        elif current:
+            # A replica that is asked whether it lives.
+            await entry.changed.wait()
+        else:
             await self._await_retry(entry, deadline)
             await asyncio.shield(self._start(entry))
-            return
-        await starting.settled.wait()
-        if starting.state is ReplicaState.FAILED:
-            raise self._failed(entry, starting.reason)
 
-    async def _await_retry(self, entry: _Deployment, deadline: float) -> None:
+    async def _await_retry(self, entry: LocalDeployment, deadline: float) -> None:
         wait = entry.retry_at - self._clock.monotonic()
         if wait <= 0:
             return
         if wait > deadline - asyncio.get_running_loop().time():
-            last = next((each.reason for each in entry.replicas if each.reason), "it failed")
-            raise self._failed(entry, last)
+            raise entry.failed(entry.trouble_reason or "it failed")
         await asyncio.sleep(wait)
 
-    def _failed(self, entry: _Deployment, reason: str) -> EngineFailed:
-        wait = max(1.0, entry.retry_at - self._clock.monotonic())
-        return EngineFailed(self._with_retry(entry, reason), retry_after_seconds=wait)
+    def _settle_soon(self, entry: LocalDeployment) -> None:
+        """Settle after whatever changes now has changed."""
+        if entry.spec.is_scaled and not entry.is_due:
+            entry.is_due = True
+            asyncio.get_running_loop().call_soon(self._settle, entry)
 
-    def _with_retry(self, entry: _Deployment, reason: str) -> str:
-        wait = entry.retry_at - self._clock.monotonic()
-        when = f"No new start before {wait:.0f} s." if wait >= 1 else "The next request starts it again."
-        return f"{reason.rstrip('.')}. {when}"
+    def _settle(self, entry: LocalDeployment) -> None:
+        """Begin what brings a scaled deployment nearer to what is wanted."""
+        entry.is_due = False
+        if self._is_closed or self._deployments.get(entry.spec.id) is not entry or not entry.spec.is_scaled:
+            return
+        steps = entry.steps()
+        for replica in steps.drains:
+            replica.begin_drain()
+            self._keep(self._drain(entry, replica), f"drain {replica.name}")
+        if steps.starts and entry.may_start:
+            self._start(entry, steps.starts)
 
-    def _not_in_time(self, deployment: str, wait_seconds: float) -> EngineFailed:
-        entry = self._deployments.get(deployment)
-        unsettled = [each for each in entry.current if not each.settled.is_set()] if entry is not None else []
-        state = "is still starting" if unsettled else "waits for another model to stop"
-        line = f"; its last line: {unsettled[0].last_line}" if unsettled and unsettled[0].last_line else ""
-        return EngineFailed(
-            f'The engine of "{deployment}" {state} after {wait_seconds:g} s{line}. Retry in a moment.',
-            retry_after_seconds=2.0,
-        )
+    def _ask_silent(self, entry: LocalDeployment) -> None:
+        for replica in entry.silent(self._policy.patience.pulse_seconds):
+            self._keep(self._check(entry, replica), f"check {replica.name}")
 
-    def _start(self, entry: _Deployment) -> asyncio.Task[None]:
-        """Begin one start, or return the one that is making room now."""
+    async def _check(self, entry: LocalDeployment, replica: LiveReplica) -> None:
+        await replica.check()
+        entry.pulse()
+
+    async def _drain(self, entry: LocalDeployment, replica: LiveReplica) -> None:
+        await replica.drain()
+        self._room.devices.give_back(replica.name)
+        entry.forget(replica)
+        if entry.trouble is not None:
+            entry.retry_at = 0.0
+        entry.pulse()
+        self._settle_soon(entry)
+
+    async def _put_to_sleep(self, entry: LocalDeployment, replica: LiveReplica) -> None:
+        async with self._room.lock:
+            if entry.may_sleep(replica):
+                await self._room.end(replica)
+
+    def _start(self, entry: LocalDeployment, count: int = 1) -> asyncio.Task[None]:
+        """Begin so many starts, or return those that are making room now."""
         if entry.starting is None or entry.starting.done():
-            entry.starting = self._keep(self._make_replica(entry), f"start {entry.spec.id}")
+            entry.note_start()
+            entry.starting = self._keep(self._make_replicas(entry, count), f"start {entry.spec.id}")
         return entry.starting
 
-    async def _make_replica(self, entry: _Deployment) -> None:
-        async with self._room:
-            await self._make_room(entry)
+    async def _make_replicas(self, entry: LocalDeployment, count: int) -> None:
+        for _ in range(count):
+            try:
+                await self._make_replica(entry)
+            except EngineFailed as failure:
+                if not entry.spec.is_scaled:
+                    raise
+                entry.note_no_room(failure)
+                break
+        entry.pulse()
+        self._settle_soon(entry)
+
+    async def _make_replica(self, entry: LocalDeployment) -> None:
+        async with self._room.lock:
+            name = await self._new_name(entry)
+            devices = await self._room.make(entry.spec, name)
             if self._is_closed or self._deployments.get(entry.spec.id) is not entry:
+                self._room.devices.give_back(name)
                 return
-            entry.replicas = entry.live
-            replica = LiveReplica(self._free_name(entry.spec.id), entry.spec, entry.engine, self._machine)
+            if not entry.spec.is_scaled:
+                entry.replicas = entry.live
+            entry.trouble = None
+            replica = LiveReplica(name, entry.spec, entry.engine, self._machine, devices)
             entry.replicas.append(replica)
             replica.begin(self._ended)
 
-    async def _make_room(self, entry: _Deployment) -> None:
-        limit, need = self._policy.memory_bytes, entry.spec.memory_bytes
-        if limit is None:
-            return
-        if need > limit:
-            raise EngineFailed(
-                f'"{entry.spec.id}" needs {need / GIB:.2f} GiB; all local models together may take'
-                f" {limit / GIB:.2f} GiB. Raise the memory limit."
-            )
-        while self._used_bytes() + need > limit:
-            idle = self._longest_idle()
-            if idle is None:
-                busy = ", ".join(sorted({each.spec.id for each in self._all_live()}))
-                raise EngineFailed(
-                    f'There is no room for "{entry.spec.id}" ({need / GIB:.2f} GiB) within the memory limit'
-                    f" of {limit / GIB:.2f} GiB: {busy} may not be put to sleep now. Retry when idle.",
-                    retry_after_seconds=5.0,
-                )
-            await self._stop(idle)
+    async def _new_name(self, entry: LocalDeployment) -> str:
+        taken = {each.name for other in self._deployments.values() for each in other.replicas} | self._leftovers.names
+        if entry.spec.is_scaled:
+            return await asyncio.to_thread(self._supervisor.logs.new_name, entry.spec.id, taken)
+        taken -= {each.name for each in entry.replicas if each.state is ReplicaState.FAILED}
+        return lowest_name(entry.spec.id, taken)
 
-    def _all_live(self) -> list[LiveReplica]:
-        return [each for entry in self._deployments.values() for each in entry.live]
-
-    def _used_bytes(self) -> int:
-        return sum(each.spec.memory_bytes for each in self._all_live())
-
-    def _free_name(self, deployment: str) -> str:
-        """Return the lowest free replica name, so that logs stay few and are found again after a restart."""
-        taken = {each.name for entry in self._deployments.values() for each in entry.live}
-        taken.update(each.replica for several in self._adopted.values() for each in several)
-        base = re.sub(r"[^A-Za-z0-9._-]", "-", deployment).strip("-.")[:100] or "model"
-        return next(name for number in range(len(taken) + 1) if (name := f"{base}-{number}") not in taken)
-
-    def _longest_idle(self) -> LiveReplica | None:
-        spare = [
-            replica
-            for entry in self._deployments.values()
-            for replica in entry.live
-            if replica.is_idle and len(entry.live) > entry.spec.min_replicas
-        ]
-        return min(spare, key=lambda each: each.last_used_at, default=None)
-
-    async def _stop(self, replica: LiveReplica) -> None:
-        await replica.stop()
-        self._forget(replica)
-
-    async def _end(self, entry: _Deployment, *, leave_kept: bool) -> None:
-        await asyncio.gather(*(each.stop(leave_kept=leave_kept) for each in entry.live))
+    async def _end(self, entry: LocalDeployment, *, leave_kept: bool) -> None:
+        live = entry.live
+        await asyncio.gather(*(each.stop(leave_kept=leave_kept) for each in live))
+        for replica in live:
+            self._room.devices.give_back(replica.name)
         entry.replicas.clear()
 
-    def _forget(self, replica: LiveReplica) -> None:
-        entry = self._deployments.get(replica.spec.id)
-        if entry is not None and replica in entry.replicas:
-            entry.replicas.remove(replica)
-
     def _ended(self, replica: LiveReplica) -> None:
-        """Note a crash or a failed start and when the next one may be tried."""
+        self._room.devices.give_back(replica.name)
         entry = self._deployments.get(replica.spec.id)
-        if entry is None:
+        if entry is not None:
+            entry.note_end(replica)
+
+    def _hear(self, replica: Replica) -> None:
+        """Pass a change on, and act on it."""
+        self._on_change(replica)
+        entry = self._deployments.get(replica.deployment)
+        if entry is None or self._is_closed:
             return
-        now = self._clock.monotonic()
-        if replica.was_ready_at is not None and now - replica.was_ready_at >= self._policy.stable_seconds:
-            entry.failures = 0
-        entry.failures += 1
-        wait = 0.0
-        if entry.failures > 1:
-            wait = self._policy.backoff_seconds * 2.0 ** min(entry.failures - 2, 32)
-        entry.retry_at = now + min(wait, self._policy.backoff_max_seconds)
+        if replica.state is ReplicaState.READY:
+            entry.note_ready()
+        entry.pulse()
+        self._settle_soon(entry)
 
     def _keep(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -325,7 +397,3 @@ class LocalCompute:
         while True:
             await asyncio.sleep(self._policy.tick_seconds)
             await self.tick()
-
-
-def _ignore(_replica: Replica) -> None:
-    return None

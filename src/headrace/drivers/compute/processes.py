@@ -7,15 +7,23 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 POLL_SECONDS = 0.2
+MICROS = 1_000_000
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# In /proc/PID/stat, counted after the name, which may hold anything. Source: proc_pid_stat(5), read 2026-11-28.
+_START_TICKS = 19
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process for good: a pid may be given to another, together with its start time it may not."""
+    """One process for good: a pid may be given to another, together with its start it may not.
+
+    `created` is in seconds, on Linux since the machine's start: unlike the time of day it stays when clocks are set.
+    """
 
     pid: int
     created: float
@@ -24,18 +32,41 @@ class Identity:
     def alive(self) -> bool:
         """Whether exactly this process is there and not a zombie."""
         try:
-            process = psutil.Process(self.pid)
-            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
+            return _created(self.pid) == self.created and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+        except (OSError, psutil.Error):
             return False
 
 
 def identity(pid: int) -> Identity | None:
     """Return who has this pid now, or None when nobody has."""
     try:
-        return Identity(pid, psutil.Process(pid).create_time())
+        return Identity(pid, _created(pid))
+    except (OSError, psutil.Error):
+        return None
+
+
+def started_micros(pid: int) -> int | None:
+    """Return when the process began, in microseconds since 1970, as the operating system says; None when it is gone."""
+    try:
+        return round(psutil.Process(pid).create_time() * MICROS)
     except psutil.Error:
         return None
+
+
+def boot_id() -> str:
+    """Return what tells this start of the machine from every other, an empty text where nothing does."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _created(pid: int) -> float:
+    """Raises OSError or psutil.Error when nobody has this pid."""
+    if not _BOOT_ID.exists():
+        return psutil.Process(pid).create_time()
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    return int(fields[_START_TICKS]) / os.sysconf("SC_CLK_TCK")
 
 
 def send_signal(process: Identity, number: signal.Signals) -> None:

@@ -1,16 +1,17 @@
-"""The files of one replica in the home: its state, its secret and its log; it starts and stops nothing."""
+"""The files of one replica in the home: its state, secret, life and log; it starts and stops nothing."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from headrace.domain.deployment import OwnerLoss
-from headrace.drivers.compute.processes import Identity
+from headrace.domain.deployment import LaunchPlan, OwnerLoss
+from headrace.drivers.compute.processes import MICROS, Identity, boot_id
 
 TAIL_BYTES = 4096
 STARTING = "[warden] starting\n"
@@ -29,6 +30,11 @@ class ReplicaState(msgspec.Struct, frozen=True):
     port: int
     on_owner_loss: OwnerLoss
     started_at_micros: int
+    ready_at_micros: int | None = None
+    plan: str = ""
+    devices: tuple[int, ...] = ()
+    base_path: str = ""
+    boot: str = ""
 
     @property
     def warden(self) -> Identity:
@@ -40,6 +46,23 @@ class ReplicaState(msgspec.Struct, frozen=True):
         """The engine, leader of its own session."""
         return Identity(self.engine_pid, self.engine_created)
 
+    @property
+    def may_run(self) -> bool:
+        """Whether the machine has not been started anew since."""
+        return self.boot in ("", boot_id())
+
+    @property
+    def is_running(self) -> bool:
+        """Whether both processes are there."""
+        return self.may_run and self.warden.alive and self.engine.alive
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """What the life file says once the engine has ended; `how` is empty where nobody saw it."""
+
+    ended_at_micros: int
+    how: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplicaFiles:
@@ -48,10 +71,16 @@ class ReplicaFiles:
     state: Path
     secret: Path
     log: Path
+    life: Path
+    private: Path
 
     def write_secret(self, secret: str) -> None:
         """Write the secret so that only this user can ever read it."""
         _write_private(self.secret, secret.encode())
+
+    def write_text(self, text: str) -> None:
+        """Write what the engine reads of its own file, so that only this user can ever read it."""
+        _write_private(self.private, text.encode())
 
     def write_state(self, state: ReplicaState) -> None:
         """Write the state whole or not at all."""
@@ -63,17 +92,35 @@ class ReplicaFiles:
         """Remove state and secret; the log stays for the operator."""
         self.state.unlink(missing_ok=True)
         self.secret.unlink(missing_ok=True)
+        self.private.unlink(missing_ok=True)
+        self.life.unlink(missing_ok=True)
+
+    def ending(self) -> Ending | None:
+        """Return when and how the engine ended: as its warden wrote it, else when that last saw it alive."""
+        try:
+            seen_at = self.life.stat().st_mtime
+            content = self.life.read_bytes()
+            return msgspec.json.decode(content, type=Ending) if content else Ending(round(seen_at * MICROS))
+        except (OSError, msgspec.DecodeError):
+            return None
 
     def last_lines(self, count: int) -> list[str]:
         """Return the last non-empty lines of the log since the last start."""
-        try:
-            with self.log.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
-                text = log.read().decode("utf-8", "replace")
-        except OSError:
-            return []
-        latest = text.rpartition(STARTING)[2]
+        latest = self.shown(_tail(self.log, TAIL_BYTES)).rpartition(STARTING)[2]
         return [line.strip() for line in latest.splitlines() if line.strip()][-count:]
+
+    def shown(self, text: str) -> str:
+        """Return a text of the engine without its secret: some print it at their start."""
+        try:
+            secret = self.secret.read_text()
+        except OSError:
+            return text
+        return text.replace(secret, "…") if secret else text
+
+
+def plan_mark(plan: LaunchPlan) -> str:
+    """Return what tells a launch plan from another, whatever replica and devices it is for."""
+    return hashlib.sha256(repr(replace(plan, replica="", devices=(), sharers=1)).encode()).hexdigest()
 
 
 def replica_files(home: Path, replica: str) -> ReplicaFiles:
@@ -81,12 +128,27 @@ def replica_files(home: Path, replica: str) -> ReplicaFiles:
     if _NAME.fullmatch(replica) is None:
         raise ValueError(f"{replica!r} is not a usable replica name")
     run = home / "run"
-    return ReplicaFiles(run / f"{replica}.json", run / f"{replica}.secret", home / "logs" / f"{replica}.log")
+    return ReplicaFiles(
+        state=run / f"{replica}.json",
+        secret=run / f"{replica}.secret",
+        log=home / "logs" / f"{replica}.log",
+        life=run / f"{replica}.life",
+        private=run / f"{replica}.private",
+    )
 
 
 def read_states(home: Path) -> list[tuple[Path, ReplicaState | None]]:
     """Return every state file with its content, or None where it cannot be read."""
     return [(path, _read_state(path)) for path in sorted((home / "run").glob("*.json"))]
+
+
+def _tail(path: Path, most_bytes: int) -> str:
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - most_bytes))
+            return log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _read_state(path: Path) -> ReplicaState | None:

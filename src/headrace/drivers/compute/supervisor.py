@@ -17,19 +17,25 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.domain.deployment import LaunchPlan, OwnerLoss
+import msgspec
+
+from headrace.domain.deployment import LaunchPlan, OwnerLoss, Replica
+from headrace.domain.deployment import ReplicaState as Phase
 from headrace.domain.errors import EngineFailed
 from headrace.domain.plan import Endpoint
 from headrace.domain.secret import Secret
 from headrace.drivers.compute.processes import (
     Identity,
+    boot_id,
     identity,
     kill_session,
     readable,
     send_signal,
+    started_micros,
     wait_ended,
 )
-from headrace.drivers.compute.replica_file import ReplicaFiles, ReplicaState, read_states, replica_files
+from headrace.drivers.compute.replica_file import ReplicaFiles, ReplicaState, plan_mark, read_states, replica_files
+from headrace.drivers.compute.replica_log import ReplicaLogs
 from headrace.ports.ambient import Clock, Randomness
 from headrace.ports.fleet import Running
 
@@ -40,6 +46,7 @@ FORCE_SECONDS = 3.0
 SECRET_BYTES = 32
 LAST_LINES = 4
 KEEP = b"k"
+ORIGIN = "http://127.0.0.1:"
 
 
 @dataclass(slots=True)
@@ -67,12 +74,15 @@ class ProcessSupervisor:
         environment: Mapping[str, str] | None = None,
         log_bytes: int = LOG_BYTES,
     ) -> None:
+        self.logs = ReplicaLogs(home)
         self._home = home
         self._clock = clock
         self._randomness = randomness
         self._environment = dict(environment or {})
         self._log_bytes = log_bytes
         self._children: dict[str, _Child] = {}
+        self._endings: dict[str, int] = {}
+        self._lost: list[Replica] = []
 
     async def start(self, plan: LaunchPlan) -> Running:
         """Start the process with a fresh port and secret; raises EngineFailed when it cannot be started."""
@@ -84,7 +94,7 @@ class ProcessSupervisor:
         secret = self._randomness.token_bytes(SECRET_BYTES).hex()
         files.write_secret(secret)
         try:
-            child = await self._spawn(plan, files, _free_port())
+            child = await self._spawn(plan, files, self._free_port())
         except BaseException:
             files.forget()
             raise
@@ -102,14 +112,60 @@ class ProcessSupervisor:
                 continue
             files = replica_files(self._home, state.replica)
             secret = _read_secret(files)
-            if state.on_owner_loss is OwnerLoss.KEEP and secret and state.warden.alive and state.engine.alive:
+            if state.on_owner_loss is OwnerLoss.KEEP and secret and state.is_running:
                 child = self._children[state.replica] = _Child(state, files)
                 adopted.append(_running(child, secret))
                 continue
-            kill_session(state.engine)
-            send_signal(state.warden, signal.SIGKILL)
+            if state.on_owner_loss is OwnerLoss.KEEP:
+                self._lost.append(self._ended_before(state, files))
+            if state.may_run:
+                kill_session(state.engine)
+                send_signal(state.warden, signal.SIGKILL)
             files.forget()
         return adopted
+
+    def lost(self) -> Sequence[Replica]:
+        """Return the replicas to be kept that `adopt` found ended, or ended itself, with when and how; once."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def _ended_before(self, state: ReplicaState, files: ReplicaFiles) -> Replica:
+        now = self._clock.unix_micros()
+        ending = None if state.is_running else files.ending()
+        how = ending.how if ending is not None and ending.how else "nobody saw how"
+        return Replica(
+            id=state.replica,
+            deployment=state.deployment,
+            state=Phase.FAILED,
+            base_url=None,
+            pid=state.warden_pid,
+            started_at_micros=state.started_at_micros,
+            reason=f'The engine of "{state.deployment}" ended while no gateway watched it: {how}.',
+            ready_at_micros=state.ready_at_micros,
+            ended_at_micros=ending.ended_at_micros if ending is not None else now,
+        )
+
+    def note_ready(self, running: Running, at_micros: int) -> None:
+        """Remember in the replica's file when it gave its first real token."""
+        child = self._children.get(running.replica)
+        if child is not None and child.state.warden_pid == running.pid:
+            child.state = msgspec.structs.replace(child.state, ready_at_micros=at_micros)
+            child.files.write_state(child.state)
+
+    def ended_at(self, running: Running) -> int:
+        """Return when the process was gone, in microseconds since 1970, as its warden wrote it, else now; once."""
+        return self._endings.pop(running.replica, self._clock.unix_micros())
+
+    def lost_its_port(self, running: Running) -> bool:
+        """Whether another process listens where this one, which has ended, was to listen."""
+        port = int(running.endpoint.base_url.removeprefix(ORIGIN).partition("/")[0])
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return True
+        return False
 
     async def exited(self, running: Running) -> str:
         """Return, when the process has ended, how it ended, with the last lines that it wrote."""
@@ -165,18 +221,27 @@ class ProcessSupervisor:
         self, plan: LaunchPlan, files: ReplicaFiles, port: int, fds: tuple[int, int]
     ) -> subprocess.Popen[bytes]:
         lifeline, report = fds
-        blanks = {"{port}": str(port), "{secret_file}": str(files.secret)}
+        blanks = {
+            "{port}": str(port),
+            "{secret_file}": str(files.secret),
+            "{private_file}": str(files.private),
+            "{devices}": ",".join(map(str, plan.devices)),
+            "{sharers}": str(plan.sharers),
+        }
+        secret = {"{secret}": files.secret.read_text()}
+        if plan.private_text:
+            files.write_text(_fill(plan.private_text, blanks | secret))
         return subprocess.Popen(  # noqa: S603 - running the launch plan's program is the purpose
             [
                 *(sys.executable, "-I", "-S", str(WARDEN)),
                 *("--owner", str(os.getpid()), "--lifeline", str(lifeline), "--report", str(report)),
-                *("--log", str(files.log), "--log-bytes", str(self._log_bytes), "--"),
+                *("--log", str(files.log), "--log-bytes", str(self._log_bytes), "--life", str(files.life), "--"),
                 *(_fill(part, blanks) for part in plan.argv),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=self._environment | {name: _fill(value, blanks) for name, value in plan.environment},
+            env=self._environment | {name: _fill(value, blanks | secret) for name, value in plan.environment},
             pass_fds=fds,
             start_new_session=True,
         )
@@ -204,13 +269,29 @@ class ProcessSupervisor:
             engine_created=engine.created,
             port=port,
             on_owner_loss=plan.on_owner_loss,
-            started_at_micros=self._clock.unix_micros(),
+            started_at_micros=started_micros(engine.pid) or self._clock.unix_micros(),
+            plan=plan_mark(plan),
+            devices=plan.devices,
+            base_path=plan.base_path,
+            boot=boot_id(),
         )
+
+    def _free_port(self) -> int:
+        taken = {child.state.port for child in self._children.values()}
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in taken:
+                return port
 
     def _bury(self, child: _Child) -> None:
         if self._children.get(child.state.replica) is not child:
             return
         del self._children[child.state.replica]
+        ending = child.files.ending()
+        if ending is not None and ending.how:
+            self._endings[child.state.replica] = ending.ended_at_micros
         # After a warden that was killed, the engine's own children may still be there.
         kill_session(child.state.engine)
         if child.process is not None:
@@ -229,18 +310,22 @@ def _fill(text: str, blanks: Mapping[str, str]) -> str:
 def _running(child: _Child, secret: str) -> Running:
     state = child.state
     endpoint = Endpoint(
-        base_url=f"http://127.0.0.1:{state.port}",
+        base_url=f"{ORIGIN}{state.port}{state.base_path}",
         auth_header="authorization",
         auth_value=Secret(f"Bearer {secret}"),
         replica=state.replica,
     )
-    return Running(state.replica, state.deployment, state.warden_pid, endpoint, state.on_owner_loss)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return Running(
+        replica=state.replica,
+        deployment=state.deployment,
+        pid=state.warden_pid,
+        endpoint=endpoint,
+        on_owner_loss=state.on_owner_loss,
+        started_at_micros=state.started_at_micros,
+        ready_at_micros=state.ready_at_micros,
+        plan=state.plan,
+        devices=state.devices,
+    )
 
 
 def _read_secret(files: ReplicaFiles) -> str:

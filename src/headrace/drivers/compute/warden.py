@@ -4,13 +4,15 @@ Run as a script with nothing but the standard library, so that it starts in mill
 starts the engine as the leader of a session of its own, writes the engine's pid to the report pipe, and holds
 the read end of the lifeline, whose only write end is the gateway's: its end means that the gateway is gone;
 a byte on it means that the engine shall outlive the gateway. A fork of the gateway would hold the lifeline open,
-so on Linux the kernel also signals the gateway's death. It knows no engine and restarts nothing.
+so on Linux the kernel also signals the gateway's death. Its life file is touched while the engine lives and says at the
+end when and how it ended, whether or not a gateway is there. It knows no engine and restarts nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import os
 import selectors
 import signal
@@ -25,6 +27,7 @@ from typing import NoReturn
 READ_BYTES = 65_536
 READS_IN_A_ROW = 16
 ORPHAN_GRACE_SECONDS = 2.0
+TOUCH_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
 OWNER_DIED = signal.SIGUSR1
 MARK = "[warden] "
@@ -57,6 +60,30 @@ class RotatingLog:
         self._size = os.fstat(self._fd).st_size
 
 
+class LifeFile:
+    """A file that is touched while the engine lives, and holds when and how it ended once it has."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._touched_at = 0.0
+
+    def touch(self) -> None:
+        """Say that the engine lives, at most once in so many seconds."""
+        now = time.monotonic()
+        if now - self._touched_at < TOUCH_SECONDS:
+            return
+        self._touched_at = now
+        with suppress(OSError):
+            self._path.touch(mode=0o600)
+
+    def end(self, how: str) -> None:
+        """Write the end, whole or not at all."""
+        partial = self._path.with_name(self._path.name + ".partial")
+        with suppress(OSError):
+            partial.write_text(json.dumps({"ended_at_micros": time.time_ns() // 1000, "how": how}))
+            partial.replace(self._path)
+
+
 class Watch:
     """The one loop: the engine's output, the lifeline and signals, until the engine has ended."""
 
@@ -64,6 +91,7 @@ class Watch:
         self, engine: subprocess.Popen[bytes], output: int, options: argparse.Namespace, log: RotatingLog
     ) -> None:
         self._engine = engine
+        self._life = LifeFile(options.life)
         self._owner: int | None = options.owner
         self._output = output
         self._lifeline: int = options.lifeline
@@ -82,7 +110,10 @@ class Watch:
     def run(self) -> int:
         """Return the engine's return code (negative for a signal) when it and its whole group are gone."""
         while not self._has_ended():
-            timeout = None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
+            self._life.touch()
+            timeout = TOUCH_SECONDS
+            if self._kill_at is not None:
+                timeout = min(timeout, max(0.0, self._kill_at - time.monotonic()))
             ready = {key.fd for key, _ in self._selector.select(timeout)}
             if self._output in ready:
                 self._copy_output()
@@ -98,6 +129,7 @@ class Watch:
         # The leader is not reaped yet, so its group id cannot belong to anybody else.
         self._signal_group(signal.SIGKILL)
         code = self._engine.wait()
+        self._life.end(ending(code))
         self._copy_output()
         return code
 
@@ -192,6 +224,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--report", type=int, required=True)
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--log-bytes", type=int, required=True)
+    parser.add_argument("--life", type=Path, required=True)
     parser.add_argument("argv", nargs="+")
     return parser.parse_args()
 

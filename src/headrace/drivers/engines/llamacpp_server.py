@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
 import psutil
 
 WARNINGS = 2
+# Beside one for each slot: requests that wait hold a thread, and whether it lives is still answered.
+SPARE_HTTP_THREADS = 64
+ALL_LAYERS = 999
 
 
 class ModelParameters(Protocol):
@@ -40,7 +45,9 @@ class Parameters(Protocol):
     cors_origins: str
     ui: bool
     n_parallel: int
+    n_threads_http: int
     n_ctx: int
+    n_gpu_layers: int
     kv_unified: bool
     cont_batching: bool
     endpoint_metrics: bool
@@ -50,7 +57,15 @@ class Parameters(Protocol):
     verbosity: int
 
 
-class Bindings(Protocol):
+class DeviceList(Protocol):
+    """The part of the bindings' module that knows devices."""
+
+    def get_device_info(self) -> Sequence[Mapping[str, object]]:
+        """Return what this build of llama.cpp can compute on."""
+        ...
+
+
+class Bindings(DeviceList, Protocol):
     """The part of the bindings' module that we use."""
 
     def CommonParams(self) -> Parameters:
@@ -71,8 +86,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--secret-file", type=Path, required=True)
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--context", type=int, required=True, help="tokens of each slot")
-    parser.add_argument("--threads", type=int, default=0, help="0: one for each physical core")
+    parser.add_argument("--threads", type=int, default=0, help="0: the physical cores, divided among the sharers")
+    parser.add_argument("--sharers", type=int, default=1, help="how many replicas this machine's cores are for")
     parser.add_argument("--prompt-cache-mib", type=int, default=0)
+    parser.add_argument("--on-gpus", action="store_true", help="put every layer on the accelerators that can be seen")
     return parser.parse_args()
 
 
@@ -87,6 +104,7 @@ def parameters(bindings: Bindings, options: argparse.Namespace) -> Parameters:
     params.cors_origins = ""
     params.ui = False
     params.n_parallel = options.slots
+    params.n_threads_http = options.slots + SPARE_HTTP_THREADS
     params.n_ctx = options.context * options.slots
     params.kv_unified = False
     params.cont_batching = True
@@ -94,15 +112,31 @@ def parameters(bindings: Bindings, options: argparse.Namespace) -> Parameters:
     params.endpoint_slots = True
     params.use_jinja = True
     params.cache_ram_mib = options.prompt_cache_mib
-    params.cpuparams.n_threads = options.threads or psutil.cpu_count(logical=False) or 1
+    params.cpuparams.n_threads = options.threads or cores_of_each(psutil.cpu_count(logical=False) or 1, options.sharers)
     params.verbosity = WARNINGS
+    if options.on_gpus:
+        params.n_gpu_layers = ALL_LAYERS
     return params
+
+
+def check_gpus(bindings: DeviceList) -> None:
+    """End with a sentence when this build would run on the processor instead."""
+    if not any("GPU" in str(each["type"]) for each in bindings.get_device_info()):
+        sys.exit("This build of xllamacpp sees no GPU: install its wheel for CUDA, ROCm or Vulkan, or deploy on cpu.")
+
+
+def cores_of_each(cores: int, sharers: int) -> int:
+    """Return how many cores one replica uses: more threads than cores in all are many times slower than fewer."""
+    return max(1, cores // sharers)
 
 
 def main() -> None:
     """Serve until the process is ended."""
     bindings = cast("Bindings", importlib.import_module("xllamacpp"))
-    server = bindings.Server(parameters(bindings, arguments()))
+    options = arguments()
+    if options.on_gpus:
+        check_gpus(bindings)
+    server = bindings.Server(parameters(bindings, options))
     threading.Event().wait()
     # The server stops when its last reference goes.
     del server

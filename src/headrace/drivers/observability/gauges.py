@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from headrace.domain.dedicated import Standing
+
+
+def no_deployments() -> Mapping[str, Standing]:
+    """Return that no deployment runs."""
+    return {}
+
 
 @dataclass(frozen=True, slots=True)
 class GaugeSources:
@@ -17,7 +24,7 @@ class GaugeSources:
     targets that were used lately, `retries_denied` failures that the retry budget let stand, `limits_refused`
     requests by the kinds of the scope and of the limit that refused them. `credentials` are provider, label and state
     of each credential in force, `cache_outcomes` counts the requests of keys that have a cache, `switch_verdicts` the
-    switches away from a session's warm cache that were weighed.
+    switches away from a session's warm cache that were weighed, `deployments` how each stands, by its name.
     """
 
     ledger_commits: Callable[[], int]
@@ -33,6 +40,7 @@ class GaugeSources:
     cache_outcomes: Callable[[], Mapping[str, int]]
     router_sessions: Callable[[], int]
     switch_verdicts: Callable[[], Mapping[str, int]]
+    deployments: Callable[[], Mapping[str, Standing]] = no_deployments
 
 
 class LiveFigures(Collector):
@@ -43,7 +51,8 @@ class LiveFigures(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """Return the names without reading a source."""
-        return (*_families({}, "", {}, {}), _refusals({}), _credentials(()), _cache({}), _switches({}))
+        empty = (_refusals({}), _credentials(()), _cache({}), _switches({}), *_deployments({}))
+        return (*_families({}, "", {}, {}), *empty)
 
     def collect(self) -> Iterable[Metric]:
         """Return the figures as they are now."""
@@ -63,6 +72,7 @@ class LiveFigures(Collector):
             _credentials(sources.credentials()),
             _cache(sources.cache_outcomes()),
             _switches(sources.switch_verdicts()),
+            *_deployments(sources.deployments()),
         )
         return (*families, _refusals(sources.limits_refused()), *more)
 
@@ -126,6 +136,25 @@ def _switches(counts: Mapping[str, int]) -> Metric:
     for verdict, count in sorted(counts.items()):
         family.add_metric([verdict], count)
     return family
+
+
+def _deployments(standings: Mapping[str, Standing]) -> tuple[Metric, ...]:
+    replicas = GaugeMetricFamily(
+        "headrace_deployment_replicas",
+        "Replicas of a deployment: asked for, ready and starting.",
+        labels=["deployment", "state"],
+    )
+    requests = GaugeMetricFamily(
+        "headrace_deployment_requests",
+        "Requests at a deployment: in flight at its replicas, and waiting for one.",
+        labels=["deployment", "state"],
+    )
+    for name, each in sorted(standings.items()):
+        for state, count in (("wanted", each.wanted), ("ready", each.ready), ("starting", each.starting)):
+            replicas.add_metric([name, state], count)
+        for state, count in (("in_flight", each.in_flight), ("waiting", each.waiting)):
+            requests.add_metric([name, state], count)
+    return replicas, requests
 
 
 def _by_state(name: str, meaning: str, counts: Mapping[str, int]) -> Metric:

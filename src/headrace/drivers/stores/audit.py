@@ -24,8 +24,8 @@ LEFT JOIN (
     SELECT drawn.value AS scope,
         sum(CASE WHEN entry.reverses IS NULL THEN entry.amount_nano ELSE -entry.amount_nano END) AS nano
     FROM ledger_entry AS entry
-    JOIN attempt ON attempt.attempt_id = entry.attempt_id
-    CROSS JOIN json_each(attempt.scopes) AS drawn
+    LEFT JOIN attempt ON attempt.attempt_id = entry.attempt_id
+    CROSS JOIN json_each(coalesce(attempt.scopes, entry.scopes)) AS drawn
     WHERE entry.kind = 'charge' GROUP BY drawn.value
 ) AS charged ON charged.scope = scope.scope
 WHERE scope.spent_nano <> coalesce(charged.nano, 0) ORDER BY scope.scope
@@ -34,10 +34,10 @@ WHERE scope.spent_nano <> coalesce(charged.nano, 0) ORDER BY scope.scope
 USAGE_AGAINST_LEDGER = """
 WITH told AS (
     SELECT hour_start_micros, account, key_id, model_id, provider, deployment, route, status,
-        count(*), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
+        sum(attempts), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
         sum(input_cache_write_1h), sum(output_text), sum(output_reasoning), sum(cost_nano), sum(charge_nano),
         sum(duration_micros), sum(first_event_micros), sum(first_events)
-    FROM resolved GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    FROM used GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 )
 SELECT * FROM (SELECT * FROM told EXCEPT SELECT * FROM usage_hour)
 UNION ALL SELECT * FROM (SELECT * FROM usage_hour EXCEPT SELECT * FROM told)
@@ -46,10 +46,10 @@ ORDER BY 1
 TAGS_AGAINST_LEDGER = """
 WITH told AS (
     SELECT hour_start_micros, tag.value, account, key_id, model_id, provider, deployment, route, status,
-        count(*), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
+        sum(attempts), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
         sum(input_cache_write_1h), sum(output_text), sum(output_reasoning), sum(cost_nano), sum(charge_nano),
         sum(duration_micros), sum(first_event_micros), sum(first_events)
-    FROM resolved CROSS JOIN json_each(resolved.tags) AS tag GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    FROM used CROSS JOIN json_each(used.tags) AS tag GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 )
 SELECT * FROM (SELECT * FROM told EXCEPT SELECT * FROM tag_hour)
 UNION ALL SELECT * FROM (SELECT * FROM tag_hour EXCEPT SELECT * FROM told)

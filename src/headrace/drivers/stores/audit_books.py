@@ -1,4 +1,4 @@
-"""Owns deriving receipts, holds, balances and limits from the append-only rows; the hourly sums are audit_usage.py's.
+"""Owns deriving receipts, holds, balances and limits from the append-only rows; sums by the hour are audit_usage.py's.
 
 Everything is read row by row in the order of the primary keys, so memory grows with scopes and prices only.
 """
@@ -15,6 +15,7 @@ from headrace.domain.budget import BALANCE_PREFIX, Budget, BudgetMode, Window, b
 from headrace.domain.price import PriceVersion, price_lines
 from headrace.domain.transfer import ADJUSTMENTS, CASH, TransferKind
 from headrace.domain.usage import Usage
+from headrace.drivers.stores.audit_replicas import audit_replicas
 from headrace.drivers.stores.recovery import read_price
 from headrace.services.price_versions import rates_digest
 from headrace.wire.usage_json import read_quantities
@@ -51,7 +52,7 @@ SELECT price_version, provider, model_id, effective, source, rates_pico, markup_
 """
 TRANSFERS = """
 SELECT entry_id, kind, debit, credit, quantity, price_pico, amount_nano, reverses
-FROM ledger_entry WHERE attempt_id IS NULL ORDER BY entry_id
+FROM ledger_entry WHERE attempt_id IS NULL AND run_id IS NULL ORDER BY entry_id
 """
 REVERSALS = """
 SELECT again.entry_id, again.amount_nano,
@@ -91,6 +92,7 @@ class BooksAudit:
         self._read_prices()
         self._check_attempts(report)
         self._check_transfers()
+        audit_replicas(self._rows, self._findings, lambda scopes, amount: _add(self._spent, scopes, amount))
         self._check_scopes(now_micros)
 
     def _read_prices(self) -> None:

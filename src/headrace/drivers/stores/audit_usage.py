@@ -31,10 +31,10 @@ COUNTERS = (
     "first_events",
 )
 LEDGER = """
-SELECT hour_start_micros, account, key_id, model_id, provider, deployment, route, status, tags,
+SELECT hour_start_micros, account, key_id, model_id, provider, deployment, route, status, tags, attempts,
     requests, input_fresh, input_cache_read, input_cache_write_5m, input_cache_write_1h, output_text, output_reasoning,
     cost_nano, charge_nano, duration_micros, first_event_micros, first_events
-FROM resolved ORDER BY hour_start_micros
+FROM used ORDER BY hour_start_micros
 """
 USAGE = """
 SELECT hour_start_micros, account, key_id, model_id, provider, deployment, route, status, attempts,
@@ -48,7 +48,7 @@ SELECT hour_start_micros, tag, account, key_id, model_id, provider, deployment, 
     cost_nano, charge_nano, duration_micros, first_event_micros, first_events
 FROM tag_hour ORDER BY hour_start_micros
 """
-# In a row of the ledger: hour, seven places, tags, counters without the first.
+# In a row of the ledger: hour, seven places, tags, counters.
 PLACE, TAGS, COUNTS = slice(1, 8), 8, slice(9, None)
 TAG_LIST = msgspec.json.Decoder(tuple[str, ...])
 
@@ -84,7 +84,7 @@ def _hour_of(found: tuple[str, Row]) -> int:
 
 
 def _sum_up(derived: dict[str, Sums], row: Row) -> None:
-    counts = (1, *row[COUNTS])
+    counts = row[COUNTS]
     _add(derived["usage_hour"], row[PLACE], counts)
     if row[TAGS] is not None:
         for tag in TAG_LIST.decode(row[TAGS]):

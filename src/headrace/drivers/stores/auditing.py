@@ -26,7 +26,10 @@ from headrace.ports.fleet import Progress
 Watch: TypeAlias = Callable[[Progress], None]
 
 FETCHED_AT_ONCE = 1_000
-COUNTS = "SELECT (SELECT count(*) FROM attempt), (SELECT count(*) FROM resolution), (SELECT count(*) FROM request)"
+COUNTS = """
+SELECT (SELECT count(*) FROM attempt), (SELECT count(*) FROM resolution)
+    + (SELECT count(*) FROM ledger_entry WHERE run_id IS NOT NULL), (SELECT count(*) FROM request)
+"""
 
 
 def audit_home(home: Path, now_micros: int, watch: Watch) -> AuditReport:
@@ -81,12 +84,12 @@ def audit(connection: Connection, now_micros: int, watch: Watch) -> AuditReport:
 def audit_rows(rows: Rows, now_micros: int, watch: Watch) -> AuditReport:
     """Audit what a reader of rows gives, of one consistent state; raises StoreUnusable for a mangled row."""
     try:
-        attempts, resolved, requests = next(rows(COUNTS, ()))
+        attempts, used, requests = next(rows(COUNTS, ()))
         findings = Findings()
         findings.count("receipts", requests)
         BooksAudit(rows, findings).run(now_micros, lambda done: watch(Progress("attempts", done, attempts, "rows")))
         audit_decisions(rows, findings)
-        audit_usage_hours(rows, findings, lambda done: watch(Progress("hours of usage", done, resolved, "rows")))
+        audit_usage_hours(rows, findings, lambda done: watch(Progress("hours of usage", done, used, "rows")))
         return findings.report()
     except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
         raise StoreUnusable(

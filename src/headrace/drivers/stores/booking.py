@@ -25,7 +25,7 @@ ANOMALY = "usage_anomaly"
 POSSIBLE_SPEND = "possible_spend"
 SCOPES = msgspec.json.Decoder(tuple[str, ...])
 ENTRY_COLUMNS = 10
-RESOLUTION_COLUMNS = 24
+RESOLUTION_COLUMNS = 26
 
 Value: TypeAlias = "str | int"
 Closed: TypeAlias = "tuple[str, str, str, int, str, int]"
@@ -97,6 +97,8 @@ def settled_row(settlement: Settlement, booking: Booking, closed: Closed, charge
         int(booking.possible_spend),
         reconcile,
         quantities_text(usage.more) if usage.more else "",
+        settlement.share_micros or -1,
+        settlement.share_nano if settlement.share_micros else -1,
     )
 
 
@@ -108,7 +110,7 @@ def voided_row(void: Void, booking: Booking, closed: Closed) -> tuple[Value, ...
         *(void.attempt_id, "voided", booking.epoch, booking.at_micros, closed[5], -1, void.ended_at_micros),
         *(*no_usage, 0, "", void.error_code, or_nothing(void.upstream_status), ""),
         *(or_nothing(void.request_status), int(spend), booking.reconcile or (POSSIBLE_SPEND if spend else "")),
-        "",
+        *("", -1, -1),
     )
 
 

@@ -10,14 +10,16 @@ from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.sqlite import Cursor
 
 ADD = """
-INSERT INTO access_key
-    (public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros, cache_seconds, first_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (public_id) DO NOTHING
+INSERT INTO access_key (
+    public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros, cache_seconds, first_id,
+    deployment
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (public_id) DO NOTHING
 """
 CHANGE = "UPDATE access_key SET name = ?, cache_seconds = ? WHERE public_id = ? AND revoked_at_micros IS NULL"
 REVOKE = "UPDATE access_key SET revoked_at_micros = ? WHERE public_id = ? AND revoked_at_micros IS NULL"
 LIST = """
-SELECT public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros, cache_seconds, first_id
+SELECT public_id, name, role, account, digest, models, created_at_micros, revoked_at_micros, cache_seconds, first_id,
+    deployment
 FROM access_key ORDER BY created_at_micros, public_id
 """
 
@@ -62,6 +64,7 @@ def _add(cursor: Cursor, key: AccessKey) -> bool:
             key.revoked_at_micros,
             key.cache_seconds,
             key.first_id,
+            key.deployment,
         ),
     )
     return cursor.rowcount == 1
@@ -80,6 +83,7 @@ def _list(cursor: Cursor) -> tuple[AccessKey, ...]:
             revoked_at_micros=revoked_at_micros,
             cache_seconds=cache_seconds,
             first_id=first_id,
+            deployment=deployment,
         )
         for (
             public_id,
@@ -92,5 +96,6 @@ def _list(cursor: Cursor) -> tuple[AccessKey, ...]:
             revoked_at_micros,
             cache_seconds,
             first_id,
+            deployment,
         ) in cursor.execute(LIST).fetchall()
     )

@@ -28,7 +28,8 @@ SELECT attempt.*, price.source AS price_source, price.rates_pico, price.variants
     resolution.usage_more,
     coalesce(resolution.delivered_bytes, hold.checkpoint_bytes, 0) AS delivered_bytes, resolution.ending,
     resolution.error_code, resolution.upstream_status, resolution.upstream_request_id,
-    coalesce(resolution.possible_spend, 0) AS possible_spend, resolution.request_status
+    coalesce(resolution.possible_spend, 0) AS possible_spend, resolution.request_status, resolution.share_micros,
+    resolution.share_nano
 FROM attempt
 JOIN price_version AS price ON price.price_version = attempt.price_version
 LEFT JOIN hold ON hold.attempt_id = attempt.attempt_id
@@ -158,6 +159,8 @@ def _attempt(row: Row, lines: tuple[Line, ...]) -> AttemptRecord:
         ended_at_micros=row["ended_at_micros"],
         scopes=SCOPES.decode(row["scopes"]),
         parent_attempt_id=row["parent_attempt_id"],
+        share_micros=row["share_micros"],
+        share_nano=row["share_nano"],
     )
 
 

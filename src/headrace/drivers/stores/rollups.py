@@ -1,7 +1,7 @@
 """Owns the hourly sums of usage: what every resolution adds to them, in the commit that writes it, and the rebuild.
 
-A sum belongs to the hour in which the attempt ended. The sums hold nothing that the ledger does not: `rebuild` makes
-them anew from its rows, and the audit compares the two.
+A sum belongs to the hour in which the attempt ended, or that a replica's line is for. The sums hold nothing that the
+ledger does not: `rebuild` makes them anew from its rows, and the audit compares the two.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TypeAlias
 import msgspec
 
 from headrace.domain.books import Opening, Settlement, Void
+from headrace.domain.dedicated import DEDICATED
+from headrace.domain.replica_run import REPLICA_STATUS, ReplicaRun
 from headrace.drivers.stores import sql
 from headrace.drivers.stores.rowsets import run_rows
 from headrace.drivers.stores.sqlite import Cursor
@@ -33,18 +35,18 @@ FROM attempt JOIN request ON request.request_id = attempt.request_id WHERE attem
 FROM_LEDGER = """
 INSERT INTO usage_hour
 SELECT hour_start_micros, account, key_id, model_id, provider, deployment, route, status,
-    count(*), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
+    sum(attempts), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
     sum(input_cache_write_1h), sum(output_text), sum(output_reasoning), sum(cost_nano), sum(charge_nano),
     sum(duration_micros), sum(first_event_micros), sum(first_events)
-FROM resolved GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+FROM used GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 TAGS_FROM_LEDGER = """
 INSERT INTO tag_hour
 SELECT hour_start_micros, tag.value, account, key_id, model_id, provider, deployment, route, status,
-    count(*), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
+    sum(attempts), sum(requests), sum(input_fresh), sum(input_cache_read), sum(input_cache_write_5m),
     sum(input_cache_write_1h), sum(output_text), sum(output_reasoning), sum(cost_nano), sum(charge_nano),
     sum(duration_micros), sum(first_event_micros), sum(first_events)
-FROM resolved CROSS JOIN json_each(resolved.tags) AS tag GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+FROM used CROSS JOIN json_each(used.tags) AS tag GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """
 
 
@@ -106,6 +108,12 @@ class Rollups:
         ended_at = void.ended_at_micros
         counts = (1, void.request_status is not None, *(0,) * 8, ended_at - held_at, 0, 0)
         self._add((ended_at - ended_at % HOUR_MICROS, *place, VOIDED), tags, counts)
+
+    def run(self, run: ReplicaRun, until_micros: int, amounts: tuple[int, int]) -> None:
+        """Add a line of a replica that reaches until then: its cost and its charge, and no attempt."""
+        last = until_micros - 1
+        place = (run.account, "", run.deployment, DEDICATED, run.deployment_id, "", REPLICA_STATUS)
+        self._add((last - last % HOUR_MICROS, *place), (), (*(0,) * 8, *amounts, 0, 0, 0))
 
     def write(self, cursor: Cursor) -> None:
         """Write what was added up since the last time."""

@@ -24,9 +24,11 @@ from sqlalchemy import (
 )
 
 from headrace.domain.money import MAX_NANO
-from headrace.drivers.stores.schema_routing import METADATA, NUMBER
+from headrace.drivers.stores.schema_replicas import METADATA, NUMBER
 
 REFERENCED = text("reference IS NOT NULL")
+OF_A_RUN, RUN_PLACE = text("run_id IS NOT NULL"), ("run_id", "line", "kind")
+DEPLOYED = text("deployment IS NOT NULL")
 
 
 def _text(name: str) -> Column[str]:
@@ -139,6 +141,7 @@ attempt = Table(
     _number("held_at_micros"),
     ForeignKeyConstraint(["request_id", "turn_index"], ["turn.request_id", "turn.turn_index"]),
     UniqueConstraint("request_id", "turn_index", "attempt_index", name="attempt_place"),
+    Index("attempt_by_deployment", "deployment", "attempt_id", sqlite_where=DEPLOYED, postgresql_where=DEPLOYED),
     *_within("attempt", "bound_nano", "bound_input_tokens", "bound_output_tokens", "input_estimate"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
@@ -189,6 +192,8 @@ resolution = Table(
     Column("possible_spend", Integer, nullable=False),
     _optional_text("reconcile"),
     _optional_text("usage_more"),
+    _optional_number("share_micros"),
+    _optional_number("share_nano"),
     _one_of("resolution", "outcome", "'settled', 'voided'"),
     CheckConstraint("possible_spend IN (0, 1)", name="resolution_possible_spend_flag"),
     CheckConstraint("(outcome = 'settled') = (usage_source IS NOT NULL)", name="resolution_usage_when_settled"),
@@ -214,8 +219,11 @@ ledger_entry = Table(
     Column("reverses", NUMBER, ForeignKey("ledger_entry.entry_id")),
     _optional_text("note"),
     _optional_text("reference"),
+    _optional_text("run_id"),
+    _optional_text("scopes"),
     UniqueConstraint("attempt_id", "line", "kind", name="ledger_entry_once"),
     Index("ledger_entry_by_reference", "reference", unique=True, sqlite_where=REFERENCED, postgresql_where=REFERENCED),
+    Index("ledger_entry_by_run", *RUN_PLACE, unique=True, sqlite_where=OF_A_RUN, postgresql_where=OF_A_RUN),
     _one_of("ledger_entry", "kind", "'cost', 'charge', 'top_up', 'adjustment'"),
     *_within("ledger_entry", "quantity", "price_pico", "amount_nano", "line"),
     CheckConstraint("debit <> credit", name="ledger_entry_two_accounts"),
@@ -305,6 +313,7 @@ access_key = Table(
     _optional_number("revoked_at_micros"),
     _optional_number("cache_seconds"),
     _optional_text("first_id"),
+    _optional_text("deployment"),
     _one_of("access_key", "role", "'key', 'admin'"),
     sqlite_strict=True,
 )

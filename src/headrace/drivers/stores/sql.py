@@ -51,15 +51,16 @@ ADD_HOLD = "INSERT INTO hold (attempt_id, epoch, account, provider, scopes, amou
 # attempt_id, outcome, epoch, at_micros, sent_at_micros, first_event_at_micros, ended_at_micros,
 # input_fresh, input_cache_read, input_cache_write_5m, input_cache_write_1h, output_text,
 # output_reasoning, usage_source, usage_anomaly, delivered_bytes, ending, error_code,
-# upstream_status, upstream_request_id, request_status, possible_spend, reconcile, usage_more
+# upstream_status, upstream_request_id, request_status, possible_spend, reconcile, usage_more,
+# share_micros, share_nano
 ADD_RESOLUTION = (
     "INSERT INTO resolution (attempt_id, outcome, epoch, at_micros, sent_at_micros, first_event_at_micros, "
     "ended_at_micros, input_fresh, input_cache_read, input_cache_write_5m, input_cache_write_1h, output_text, "
     "output_reasoning, usage_source, usage_anomaly, delivered_bytes, ending, error_code, upstream_status, "
-    "upstream_request_id, request_status, possible_spend, reconcile, usage_more) VALUES (?, ?, ?, ?, nullif(?, -1), "
-    "nullif(?, -1), ?, nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), "
-    "nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), nullif(?, ''), nullif(?, -1), nullif(?, ''), nullif(?, -1), ?, "
-    "nullif(?, ''), nullif(?, ''))"
+    "upstream_request_id, request_status, possible_spend, reconcile, usage_more, share_micros, share_nano) VALUES (?, "
+    "?, ?, ?, nullif(?, -1), nullif(?, -1), ?, nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, "
+    "-1), nullif(?, -1), nullif(?, ''), nullif(?, ''), ?, nullif(?, ''), nullif(?, ''), nullif(?, -1), nullif(?, ''), "
+    "nullif(?, -1), ?, nullif(?, ''), nullif(?, ''), nullif(?, -1), nullif(?, -1))"
 )
 
 # attempt_id, line, kind, line_kind, debit, credit, quantity, price_pico, amount_nano, at_micros

@@ -82,7 +82,7 @@ def inserts() -> Iterator[Statement]:
     ):
         yield Statement(name, new(table).values(_row(table)).on_conflict_do_nothing(index_elements=key))
     begun = ("attempt_id", "epoch", "account", "provider", "scopes", "amount_nano")
-    unbooked = {"entry_id", "reverses", "note", "reference"}
+    unbooked = {"entry_id", "reverses", "note", "reference", "run_id", "scopes"}
     booked = tuple(column.name for column in ledger_entry.c if column.name not in unbooked)
     for name, table, columns in (
         ("ADD_ATTEMPT", attempt, ()),

@@ -1,4 +1,4 @@
-"""Owns reading settled usage by the hour out of the hourly sums; writes nothing."""
+"""Owns reading settled usage by the hour out of the hourly sums, without that of deployments; writes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ SELECT hour_start_micros, model_id, provider, sum(attempts), sum(input_fresh), s
     sum(input_cache_write_5m + input_cache_write_1h), sum(output_text), sum(output_reasoning),
     sum(cost_nano), sum(charge_nano), sum(duration_micros)
 FROM usage_hour
-WHERE hour_start_micros >= ? AND hour_start_micros < ? AND status <> 'voided' AND coalesce(?, model_id) = model_id
+WHERE hour_start_micros >= ? AND hour_start_micros < ? AND status <> 'voided' AND provider <> 'dedicated'
+    AND coalesce(?, model_id) = model_id
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 

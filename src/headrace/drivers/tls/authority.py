@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from headrace.ports.ambient import Clock
 
+FOLDER = "tls"
 AUTHORITY_DAYS = 3650
 SERVER_DAYS = 397
 RENEW_DAYS = 30
@@ -36,11 +37,16 @@ class ServerCertificate:
     key_file: Path
 
 
+def authority_file(home: Path) -> Path:
+    """Return where the certificate of a home's own authority lies, if there is one."""
+    return home / FOLDER / "ca.pem"
+
+
 def ensure_certificate(home: Path, names: Sequence[str], clock: Clock) -> ServerCertificate:
     """Return a certificate of the home's authority that covers all names, making what is missing."""
-    folder = home / "tls"
+    folder = home / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    files = ServerCertificate(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    files = ServerCertificate(authority_file(home), folder / "server.pem", folder / "server.key")
     now = datetime.datetime.fromtimestamp(clock.unix_micros() / 1e6, datetime.UTC)
     authority, authority_key = _authority(folder, files.authority_file, now)
     if not files.key_file.exists() or not _covers(files.certificate_file, authority, names, now):

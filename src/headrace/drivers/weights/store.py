@@ -24,6 +24,7 @@ from headrace.domain.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from headrace.drivers.weights.file_source import link, linkable
 from headrace.drivers.weights.meter import Meter
 from headrace.drivers.weights.partial import BLOCK_BYTES, PartialFile
 from headrace.drivers.weights.source import Source
@@ -44,13 +45,21 @@ class _Pull:
     failure: UpstreamError | HomeUnusable | None = None
 
 
+def verified_place(home: Path, sha256: str) -> Path:
+    """Return where a home keeps the verified file of a hash."""
+    return home / "weights" / "sha256" / sha256[:2] / sha256
+
+
 def free_bytes(folder: Path) -> int:
     """Return the space left on a folder's file system."""
     return shutil.disk_usage(folder).free
 
 
 class WeightsStore:
-    """Weights by their sha256: fetched from the first source that delivers the right bytes, kept for good."""
+    """Weights by their sha256: fetched from the first source that delivers the right bytes, kept for good.
+
+    A file of this machine is not copied: its place here is a link to where it lies.
+    """
 
     def __init__(
         self,
@@ -60,6 +69,7 @@ class WeightsStore:
         offload: Offload,
         free_bytes: Callable[[Path], int] = free_bytes,
     ) -> None:
+        self._home = home
         self._verified = home / "weights" / "sha256"
         self._partial = home / "weights" / "partial"
         self._sources = tuple(sources)
@@ -106,13 +116,25 @@ class WeightsStore:
         try:
             self._prepare_folders()
             async with self._locked(file, meter):
-                return self.path(file) or await self._fetch(file, meter)
+                return self.path(file) or await self._linked(file, meter) or await self._fetch(file, meter)
         except (UpstreamError, HomeUnusable) as error:
             pull.failure = error
             raise
         except OSError as error:
             pull.failure = _unwritable(self._partial, error)
             raise pull.failure from error
+
+    async def _linked(self, file: WeightsFile, meter: Meter) -> Path | None:
+        """Return the file's place after linking it to where its right bytes lie on this machine, if they do."""
+        for path in linkable(file):
+            try:
+                if await self._offload.run(_sha256, path) == file.sha256:
+                    await self._offload.run(link, path, self._place(file))
+                    meter.show(file.size_bytes)
+                    return self._place(file)
+            except (OSError, HomeUnusable):
+                continue
+        return None
 
     async def _fetch(self, file: WeightsFile, meter: Meter) -> Path:
         partial = PartialFile(self._partial / f"{file.sha256}.part", file, meter, self._offload)
@@ -204,7 +226,7 @@ class WeightsStore:
             )
 
     def _place(self, file: WeightsFile) -> Path:
-        return self._verified / file.sha256[:2] / file.sha256
+        return verified_place(self._home, file.sha256)
 
     def _lock_path(self, file: WeightsFile) -> Path:
         return self._partial / f"{file.sha256}.lock"

@@ -16,6 +16,10 @@ from headrace.http.control import (
     callable_models,
     catalog,
     corrections,
+    dedicated_inferences,
+    deployment_access,
+    deployment_costs,
+    fit,
     fleet,
     limits,
     prices,
@@ -35,6 +39,7 @@ from headrace.http.control.parts import ControlParts
 from headrace.http.count_tokens import TokenCounts, count_routes
 from headrace.http.data_models import model_routes
 from headrace.http.decisions import DecisionParts, RoutingDecisions, decision_routes
+from headrace.http.dedicated import OWN_ROUTES, dedicated_model_routes
 from headrace.http.door import DoorParts, NoRoute, PathDoor
 from headrace.http.gateway import AsgiApp
 from headrace.http.hot_routes import HOT_ROUTES
@@ -46,7 +51,7 @@ from headrace.http.routing import Audience, RouteSpec
 
 def control_app(parts: ControlParts) -> AsgiApp:
     """Return the application."""
-    return build_app(parts.door, control_routes(parts), frozenset(each.path for each in HOT_ROUTES))
+    return build_app(parts.door, control_routes(parts), frozenset(each.path for each in (*HOT_ROUTES, *OWN_ROUTES)))
 
 
 def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
@@ -69,6 +74,11 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *providers.routes(parts.credentials),
         *aliases.routes(parts.aliases),
         *routers.routes(parts.routers),
+        *dedicated_inferences.routes(parts.deployments, parts.compute, parts.door.snapshots),
+        *deployment_access.routes(parts.deployments, parts.authority, parts.offload),
+        *deployment_costs.routes(parts.deployment_costs, parts.door.clock),
+        *fit.routes(parts.fit),
+        *dedicated_model_routes(parts.door.snapshots, parts.deployments.trial.known_slugs),
         *replays.routes(parts.replays, parts.door.clock),
         *savings.routes(parts.savings, parts.door.clock),
         *shadows.routes(parts.shadows),

@@ -15,6 +15,9 @@ from headrace.services.aliases import Aliases
 from headrace.services.breakeven import Breakeven
 from headrace.services.budget_book import BudgetBook
 from headrace.services.corrections import Corrections
+from headrace.services.deployment_costs import DeploymentCostReader
+from headrace.services.deployments import Deployments
+from headrace.services.fit_questions import FitQuestions
 from headrace.services.keys import Keys
 from headrace.services.limit_changes import LimitChanges
 from headrace.services.limits import Limits
@@ -51,7 +54,8 @@ class ControlParts:
 
     `reload` reads the configuration anew and raises ConfigInvalid. `checks` decide readiness. `metrics_public` lets
     everybody read the metrics, which is for listeners that only this machine reaches. `offload` is the pool for reading
-    large bodies; without one they are read in place.
+    large bodies; without one they are read in place. `authority` reads this server's own certificate authority as PEM,
+    None where it has none; it may block.
     """
 
     door: DoorParts
@@ -59,6 +63,9 @@ class ControlParts:
     credentials: ProviderCredentials
     aliases: Aliases
     routers: Routers
+    deployments: Deployments
+    deployment_costs: DeploymentCostReader
+    fit: FitQuestions
     corrections: Corrections
     replays: Replays
     savings: SavingsReader
@@ -83,4 +90,5 @@ class ControlParts:
     checks: Mapping[str, Check]
     render_metrics: RenderMetrics
     metrics_public: bool
+    authority: Callable[[], bytes | None]
     offload: Offload | None = None

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from headrace.domain.dedicated import Standing
 from headrace.domain.usage import TokenClass, UnitClass, Usage
 from headrace.drivers.observability.gauges import GaugeSources
 from headrace.drivers.observability.prometheus_observer import PrometheusObserver
@@ -31,6 +32,7 @@ def make_observer(replicas: Mapping[str, int] | None = None) -> PrometheusObserv
             cache_outcomes=lambda: {"miss": 5, "hit": 2},
             router_sessions=lambda: 7,
             switch_verdicts=lambda: {"over_cap": 3, "free": 1},
+            deployments=lambda: {"prod": Standing(wanted=3, ready=2, starting=1, in_flight=5, waiting=4)},
         ),
         max_models=3,
         max_routes=2,
@@ -99,6 +101,10 @@ def test_figures_are_read_when_somebody_looks() -> None:
     assert found['headrace_response_cache_total{outcome="hit"}'] == 2
     assert found["headrace_router_sessions"] == 7
     assert found['headrace_router_switches_total{verdict="over_cap"}'] == 3
+    for name, count in (("wanted", 3), ("ready", 2), ("starting", 1)):
+        assert found[f'headrace_deployment_replicas{{deployment="prod",state="{name}"}}'] == count
+    assert found['headrace_deployment_requests{deployment="prod",state="in_flight"}'] == 5
+    assert found['headrace_deployment_requests{deployment="prod",state="waiting"}'] == 4
     assert found["process_resident_memory_bytes"] > 0
 
 

@@ -1,0 +1,61 @@
+"""`models add` on this machine: looking at a path, hashing, writing catalogue and sizes; the rules are a service's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.app.adapters import ADAPTERS, CHAT_ENGINE
+from headrace.domain.finding import config_invalid
+from headrace.drivers.catalogs.architectures import FILE_NAME as ARCHITECTURES
+from headrace.drivers.catalogs.architectures import ArchitectureFiles, add_architecture
+from headrace.drivers.catalogs.files import CatalogFiles
+from headrace.drivers.catalogs.proposals import replace_file
+from headrace.drivers.weights.model_path import ModelPaths
+from headrace.ports.ambient import Clock
+from headrace.ports.catalogs import CatalogSource
+from headrace.ports.fleet import Progress
+from headrace.services.catalog import build_catalog, check_catalog
+from headrace.services.model_adding import FILE_NAME, PROVIDER, AddEngines, Addition, AddWishes, addition, catalog_text
+from headrace.wire.catalog_file import CatalogText
+from headrace.wire.iso_time import iso_time
+
+CATALOG = "catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAdder:
+    """Adds models to the catalogue of one home; `catalog` returns what a folder's files are read with."""
+
+    home: Path
+    clock: Clock
+    catalog: Callable[[Path], CatalogSource] = CatalogFiles
+
+    def look(self, path: Path, wishes: AddWishes) -> Addition:
+        """Return the model that a path would become; writes nothing. Raises ConfigInvalid."""
+        texts = self.catalog(self.home / CATALOG).read()
+        folder = ArchitectureFiles(self.home / ARCHITECTURES).read().folder_engine
+        catalog = build_catalog(texts, ADAPTERS)
+        return addition(ModelPaths(self.home).look(path), wishes, self._day(), AddEngines(CHAT_ENGINE, folder), catalog)
+
+    def add(self, added: Addition, watch: Callable[[Progress], None]) -> Path:
+        """Hash, link and write the model, the catalogue last; returns its file. Raises ConfigInvalid, HomeUnusable."""
+        files = ModelPaths(self.home)
+        sha256 = None if added.is_folder else files.sha256(added.found.path, watch)
+        path = self.home / CATALOG / FILE_NAME
+        texts = self.catalog(self.home / CATALOG).read()
+        own = next((each for each in texts if each.file == str(path)), None)
+        text = catalog_text(None if own is None else own.data.decode("utf-8"), added, self._day(), sha256)
+        changed = CatalogText(str(path), PROVIDER, "operator", text.encode())
+        findings = check_catalog((*(each for each in texts if each is not own), changed), ADAPTERS)
+        if findings:
+            raise config_invalid(findings)
+        add_architecture(self.home / ARCHITECTURES, added.architecture)
+        if sha256 is not None:
+            files.keep(added.weights(sha256), added.found.path)
+        replace_file(path, text)
+        return path
+
+    def _day(self) -> str:
+        return iso_time(self.clock.unix_micros())[:10]

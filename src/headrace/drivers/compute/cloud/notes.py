@@ -1,0 +1,71 @@
+"""What the driver must know of a deployment after a restart and the cloud does not tell again; sealed as a blob.
+
+That is the token, whose value the cloud says once, and since when each replica is ready. A lost note costs little: a
+new token is made, and replicas count as ready from when they are seen again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from headrace.domain.secret import Secret
+from headrace.ports.stores import Blobs
+from headrace.wire.json_strict import encode
+
+OWNER, KIND = "deployments", "cloud"
+# 9999-12-31: a note lives until its deployment is removed.
+NEVER_MICROS = 253_402_214_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class CloudNote:
+    """What is remembered of one deployment at the cloud.
+
+    `inference` is the cloud's id of it, empty from before it is asked for until the cloud has answered. `ready` says
+    since when, in microseconds since 1970 UTC, each replica is ready.
+    """
+
+    inference: str = ""
+    token: Secret | None = None
+    ready: dict[str, int] = field(default_factory=dict[str, int])
+
+    def is_same_as(self, other: CloudNote) -> bool:
+        """Whether both say the same; secrets do not compare by accident."""
+        if self.token is None or other.token is None:
+            same_token = self.token is other.token
+        else:
+            same_token = self.token.is_same_as(other.token)
+        return same_token and (self.inference, self.ready) == (other.inference, other.ready)
+
+
+class _Written(msgspec.Struct):
+    inference: str = ""
+    token: str | None = None
+    ready: dict[str, int] = {}
+
+
+class CloudNotes:
+    """Notes by deployment."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    async def recall(self, deployment: str) -> CloudNote | None:
+        """Return the note of a deployment, None when there is none."""
+        content = await self._blobs.get(OWNER, KIND, deployment)
+        if content is None:
+            return None
+        written = msgspec.json.decode(content, type=_Written)
+        return CloudNote(written.inference, Secret(written.token) if written.token else None, written.ready)
+
+    async def keep(self, deployment: str, note: CloudNote) -> None:
+        """Keep a note, in the place of the one before; raises MeteringUnavailable when it is not durable."""
+        token = note.token.reveal() if note.token is not None else None
+        content = encode({"inference": note.inference, "token": token, "ready": note.ready})
+        await self._blobs.put(OWNER, KIND, deployment, content, NEVER_MICROS)
+
+    async def drop(self, deployment: str) -> None:
+        """Forget a deployment."""
+        await self._blobs.delete(OWNER, KIND, deployment)

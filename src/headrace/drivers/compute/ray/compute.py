@@ -1,0 +1,389 @@
+"""The `ray` compute driver: each deployment is one application of Ray Serve, which places, scales and heals replicas.
+
+This driver writes applications, looks at them in the background, wakes sleeping ones and picks proxies. It never joins
+the cluster. Replicas outlive it: the next one finds them by the names of their applications.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from headrace.domain.dedicated import Standing
+from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
+from headrace.domain.errors import EngineFailed, HeadraceError
+from headrace.domain.json_value import JsonObject
+from headrace.domain.picking import ReadyReplica
+from headrace.domain.plan import Endpoint
+from headrace.domain.secret import Secret
+from headrace.drivers.compute.ray.cluster import FAILED, Cluster
+from headrace.drivers.compute.ray.config import Naming, ServePolicy, application_config, is_within, serve_config
+from headrace.drivers.compute.ray.deployment import RayDeployment
+from headrace.drivers.compute.ray.order import replica_name
+from headrace.drivers.compute.ray.proxies import Proxies
+from headrace.drivers.compute.ray.sight import Sight
+from headrace.ports.ambient import Clock
+from headrace.ports.fleet import Lease
+
+
+class Serve(Protocol):
+    """The calls to a cluster; `ServeApi` makes them."""
+
+    async def cluster(self) -> Cluster:
+        """Return what Serve runs; raises DriverUnusable, EngineFailed."""
+        ...
+
+    async def put(self, config: JsonObject) -> None:
+        """Make this the configuration of all applications; raises DriverUnusable, EngineFailed."""
+        ...
+
+    async def log(self, node: str, file: str, lines: int) -> bytes | None:
+        """Return the end of a file in the Ray logs of a node, None where it is not there."""
+        ...
+
+    async def wake(self, endpoint: Endpoint, seconds: float) -> bool:
+        """Ask an application for a sign of life and wait for it so long."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RayPace:
+    """How often this driver looks and how long it waits, in seconds; `busy` is while something changes."""
+
+    busy_seconds: float = 0.25
+    settled_seconds: float = 1.0
+    troubled_seconds: float = 2.0
+    wake_seconds: float = 60.0
+    rest_seconds: float = 5.0
+    removal_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RayParts:
+    """What the driver works with: `secret_of` gives each deployment's secret, the same one after every restart."""
+
+    serve: Serve
+    clock: Clock
+    naming: Naming
+    secret_of: Callable[[str], Secret]
+    policy: ServePolicy = field(default_factory=ServePolicy)
+    pace: RayPace = field(default_factory=RayPace)
+    on_change: Callable[[Replica], None] | None = None
+
+
+class RayCompute:
+    """Runs deployments as applications of Ray Serve; call `open` once before the first `apply`.
+
+    `trouble` is why the cluster could not be looked at the last time, None when it could.
+    """
+
+    scales_itself = True
+
+    def __init__(self, parts: RayParts) -> None:
+        self._parts = parts
+        self._deployments: dict[str, RayDeployment] = {}
+        self._proxies = Proxies(parts.clock)
+        self._sight = Sight(parts.serve.log, parts.clock, parts.on_change)
+        self._writing = asyncio.Lock()
+        self._looking = asyncio.Lock()
+        self._look_now = asyncio.Event()
+        self.trouble: HeadraceError | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Begin to look at the cluster in the background, as soon as there is a deployment."""
+        self._keep(self._look_for_ever(), "look at ray")
+
+    async def apply(self, spec: DeploymentSpec) -> None:
+        """Make the application say this; raises DriverUnusable, EngineFailed when the cluster refuses or is silent."""
+        name = self._parts.naming.application(spec.id)
+        entry = self._deployments.get(spec.id)
+        if entry is None:
+            entry = self._deployments[spec.id] = RayDeployment(spec, self._parts.clock.monotonic())
+        elif entry.spec != spec:
+            entry.spec, entry.is_ending = spec, False
+        elif self._stands(entry):
+            if self.trouble is not None:
+                raise self.trouble
+            return
+        await self._write(name, self._config(entry))
+
+    async def scale(self, deployment: str, replicas: int) -> None:
+        """Wake a sleeping deployment, or with 0 let all replicas end as soon as they are idle; else Ray decides."""
+        entry = self._known(deployment)
+        entry.is_ending = replicas == 0
+        if not self._stands(entry):
+            await self._write(self._parts.naming.application(deployment), self._config(entry))
+        if replicas and not entry.replicas:
+            self._wake(entry)
+
+    def observe(self) -> Sequence[Replica]:
+        """Return all replicas as Ray last reported them, and the last one of each deployment that failed."""
+        found: list[Replica] = []
+        for entry in self._deployments.values():
+            found.extend(each.told() for each in entry.replicas.values())
+            if entry.failed is not None:
+                found.append(entry.failed.told())
+        return found
+
+    def standing(self, deployment: str) -> Standing | None:
+        """Return how a deployment stands, from what was last seen; None when it is not known."""
+        entry = self._deployments.get(deployment)
+        return None if entry is None else entry.standing(self._parts.clock.monotonic())
+
+    def ready(self, deployment: str) -> Sequence[ReadyReplica]:
+        """Return the replicas that answer; while all of them rest, none is left out."""
+        entry = self._deployments.get(deployment)
+        if entry is None or self._proxies.choose() is None:
+            return ()
+        now = self._parts.clock.monotonic()
+        awake = [each for each in entry.ready if each.rests_until <= now]
+        return [ReadyReplica(each.id, each.leases) for each in awake or entry.ready]
+
+    def lease(self, deployment: str, replica: str) -> Lease | None:
+        """Return an endpoint through the proxy on the replica's node, which asks that replica first."""
+        entry = self._deployments.get(deployment)
+        found = None if entry is None else entry.replicas.get(replica)
+        if entry is None or found is None or found.state is not ReplicaState.READY:
+            return None
+        found.proxy = self._proxies.choose(found.node)
+        if found.proxy is None:
+            return None
+
+        def released() -> None:
+            entry.used_at = self._parts.clock.monotonic()
+
+        return found.lease(self._endpoint(deployment, found.proxy, found.id), released)
+
+    async def acquire(self, deployment: str, wait_seconds: float) -> Lease:
+        """Return the least busy replica's endpoint, waking one when there is none; raises EngineFailed."""
+        entry = self._known(deployment)
+        entry.waiting += 1
+        try:
+            async with asyncio.timeout(wait_seconds):
+                return await self._lease(entry)
+        except TimeoutError:
+            raise self._not_in_time(entry, wait_seconds) from None
+        finally:
+            entry.waiting -= 1
+
+    def report(self, deployment: str, replica: str, *, is_well: bool) -> None:
+        """Leave a replica and the proxy before it out for a while; Ray's own health checks replace what is dead."""
+        entry = self._deployments.get(deployment)
+        found = None if entry is None else entry.replicas.get(replica)
+        if entry is None or found is None:
+            return
+        found.rests_until = 0.0 if is_well else self._parts.clock.monotonic() + self._parts.pace.rest_seconds
+        if found.proxy is not None:
+            (self._proxies.answered if is_well else self._proxies.failed)(found.proxy)
+        if is_well:
+            entry.notify()
+        else:
+            self._look_now.set()
+
+    async def logs(self, deployment: str, replica: str | None, lines: int) -> Mapping[str, Sequence[str]]:
+        """Return the last lines of engines' logs from the nodes, of the last replicas that ended too."""
+        entry = self._deployments.get(deployment)
+        if entry is None:
+            return {}
+        asked = [each for each in (*entry.gone, *entry.replicas.values()) if replica in (None, each.id)]
+        texts = await asyncio.gather(
+            *(self._sight.file(each.node, f"{replica_name(each.id)}.log", lines) for each in asked)
+        )
+        return {
+            each.id: text.decode("utf-8", "replace").splitlines()[-lines:]
+            for each, text in zip(asked, texts, strict=True)
+            if text is not None
+        }
+
+    async def remove(self, deployment: str) -> None:
+        """Delete the application and return when it is gone; all others in the cluster stay as they are."""
+        name = self._parts.naming.application(deployment)
+        entry = self._deployments.get(deployment)
+        if entry is not None:
+            entry.is_ending = True
+            if entry.waking is not None:
+                entry.waking.cancel()
+        if name in (await self._parts.serve.cluster()).configs:
+            await self._write(name, None)
+        await self._until_gone(name)
+        self._deployments.pop(deployment, None)
+        if entry is not None:
+            self._sight.end(entry, tuple(entry.replicas), is_wanted=True)
+            entry.notify()
+
+    async def end_unknown(self, known: Collection[str]) -> None:
+        """Delete applications of this installation whose deployments are not known any more."""
+        cluster = await self._parts.serve.cluster()
+        for name in cluster.configs:
+            deployment = self._parts.naming.deployment(name)
+            if deployment is not None and deployment not in known:
+                await self.remove(deployment)
+
+    async def close(self) -> None:
+        """Stop looking; everything goes on to run."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._parts.serve.close()
+
+    async def look(self) -> None:
+        """Look at the cluster once and take in what is there; raises DriverUnusable, EngineFailed."""
+        async with self._looking:
+            cluster = await self._parts.serve.cluster()
+            self._proxies.update(cluster.addresses())
+            for deployment, entry in tuple(self._deployments.items()):
+                application = cluster.applications.get(self._parts.naming.application(deployment))
+                await self._sight.take(entry, application)
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            self._look_now.clear()
+            if self._deployments:
+                await self._look_or_note()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._next_look_seconds()):
+                    await self._look_now.wait()
+
+    async def _look_or_note(self) -> None:
+        try:
+            await self.look()
+            self.trouble = None
+        except HeadraceError as error:
+            # What was seen last goes on to be used: a silent dashboard says nothing about replicas.
+            self.trouble = error
+            for entry in self._deployments.values():
+                entry.notify()
+
+    def _next_look_seconds(self) -> float | None:
+        pace = self._parts.pace
+        if not self._deployments:
+            return None
+        if self.trouble is not None:
+            return pace.troubled_seconds
+        is_settled = all(each.is_settled for each in self._deployments.values())
+        return pace.settled_seconds if is_settled else pace.busy_seconds
+
+    async def _lease(self, entry: RayDeployment) -> Lease:
+        while True:
+            if self._deployments.get(entry.spec.id) is not entry:
+                raise self._unknown(entry.spec.id)
+            changed = entry.changed
+            for each in sorted(self.ready(entry.spec.id), key=lambda one: one.in_flight):
+                lease = self.lease(entry.spec.id, each.id)
+                if lease is not None:
+                    return lease
+            if entry.application is not None and entry.application.status in FAILED and not entry.ready:
+                raise EngineFailed(self._why(entry), retry_after_seconds=5.0)
+            self._wake(entry)
+            self._look_now.set()
+            await changed.wait()
+
+    def _wake(self, entry: RayDeployment) -> None:
+        if entry.waking is None or entry.waking.done():
+            entry.waking = self._keep(self._wake_one(entry), f"wake {entry.spec.id}")
+
+    async def _wake_one(self, entry: RayDeployment) -> None:
+        """Ask the application for a sign of life until it has a replica or nobody waits any more."""
+        entry.is_ending = False
+        if not self._stands(entry):
+            await self._write(self._parts.naming.application(entry.spec.id), self._config(entry))
+        if not entry.replicas:
+            entry.woken_at = self._parts.clock.monotonic()
+        is_asked = False
+        while not entry.ready and (entry.waiting or not is_asked):
+            changed, proxy = entry.changed, self._proxies.choose()
+            if proxy is not None and entry.application is not None:
+                endpoint = self._endpoint(entry.spec.id, proxy, None)
+                is_asked = await self._parts.serve.wake(endpoint, self._parts.pace.wake_seconds) or is_asked
+            self._look_now.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._parts.pace.settled_seconds):
+                    await changed.wait()
+
+    def _stands(self, entry: RayDeployment) -> bool:
+        """Whether the application was last seen to be configured as is wanted."""
+        found = None if entry.application is None else entry.application.config
+        return found is not None and is_within(self._config(entry), found)
+
+    def _config(self, entry: RayDeployment) -> JsonObject:
+        parts = self._parts
+        secret = parts.secret_of(entry.spec.id)
+        return application_config(entry.spec, secret, parts.naming, parts.policy, is_ending=entry.is_ending)
+
+    async def _write(self, name: str, config: JsonObject | None) -> None:
+        """Set or delete one application's configuration and leave all others as they are."""
+        async with self._writing:
+            cluster = await self._parts.serve.cluster()
+            configs = cluster.configs
+            if config is None:
+                configs.pop(name, None)
+            elif is_within(config, configs.get(name)):
+                configs = None
+            else:
+                configs[name] = config
+            if configs is not None:
+                await self._parts.serve.put(serve_config(cluster, tuple(configs.values()), self._parts.policy))
+        await self.look()
+        self._look_now.set()
+
+    async def _until_gone(self, name: str) -> None:
+        seconds = self._parts.policy.drain_seconds + self._parts.pace.removal_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                while name in (await self._parts.serve.cluster()).applications:  # noqa: ASYNC110 - Ray tells by asking
+                    await asyncio.sleep(self._parts.pace.busy_seconds)
+        except TimeoutError:
+            raise EngineFailed(
+                f'Ray Serve still has the application "{name}" {seconds:g} s after it was deleted. Look at the'
+                " cluster's dashboard."
+            ) from None
+
+    def _endpoint(self, deployment: str, proxy: str, replica: str | None) -> Endpoint:
+        secret = self._parts.secret_of(deployment).reveal()
+        base_url = proxy + self._parts.naming.route(deployment)
+        return Endpoint(base_url, "authorization", Secret(f"Bearer {secret}"), replica)
+
+    def _known(self, deployment: str) -> RayDeployment:
+        entry = self._deployments.get(deployment)
+        if entry is None:
+            raise self._unknown(deployment)
+        return entry
+
+    def _unknown(self, deployment: str) -> EngineFailed:
+        return EngineFailed(f'The deployment "{deployment}" is not known or is being removed.')
+
+    def _not_in_time(self, entry: RayDeployment, wait_seconds: float) -> EngineFailed:
+        return EngineFailed(
+            f"{self._why(entry)} There was no replica after {wait_seconds:g} s. Retry in a moment.",
+            retry_after_seconds=2.0,
+        )
+
+    def _why(self, entry: RayDeployment) -> str:
+        if self.trouble is not None:
+            return self.trouble.message
+        reason = "" if entry.application is None else entry.application.reason
+        return f'Ray Serve is starting "{entry.spec.name or entry.spec.id}". {reason}'.strip()
+
+    def _keep(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(failure, HeadraceError):
+            self.trouble = failure
+        elif failure is not None:
+            task.get_loop().call_exception_handler(
+                {"message": f"{task.get_name()} failed", "exception": failure, "task": task}
+            )

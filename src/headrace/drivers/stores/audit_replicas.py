@@ -1,0 +1,129 @@
+"""Owns deriving every line of every replica's run from its times and its price; memory holds one run at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+import msgspec
+
+from headrace.domain.audit import Findings
+from headrace.domain.money import PICO_PER_NANO
+from headrace.domain.replica_run import REPLICA_SECONDS, ReplicaRun
+from headrace.drivers.stores.replica_steps import COLUMNS
+
+Row: TypeAlias = "tuple[Any, ...]"
+Rows: TypeAlias = Callable[[str, Sequence[str | int]], Iterator[Row]]
+Spend: TypeAlias = Callable[[Sequence[str], int], None]
+
+RUNS = f"SELECT {COLUMNS}, lines FROM replica_run ORDER BY run_id"  # noqa: S608 - names of ours
+LINES = """
+SELECT entry.run_id, entry.line, entry.kind, entry.entry_id, entry.line_kind, entry.debit, entry.credit,
+    entry.quantity, entry.price_pico, entry.amount_nano, entry.at_micros, entry.reverses, entry.scopes
+FROM ledger_entry AS entry JOIN replica_run AS run ON run.run_id = entry.run_id
+ORDER BY entry.run_id, entry.line, entry.kind
+"""
+ORPHANS = """
+SELECT entry.entry_id FROM ledger_entry AS entry
+WHERE entry.run_id IS NOT NULL AND (
+    entry.attempt_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM replica_run AS run WHERE run.run_id = entry.run_id)
+)
+"""
+KINDS = ("charge", "cost")
+COLUMNS_OF_A_LINE = ("line_kind", "debit", "credit", "quantity", "price_pico", "amount_nano", "at_micros", "reverses")
+SCOPES = msgspec.json.Decoder(tuple[str, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The time that a line is for, and its two entries: the charge and the cost."""
+
+    since_micros: int
+    until_micros: int
+    entries: tuple[int, int]
+
+
+def audit_replicas(rows: Rows, findings: Findings, spend: Spend) -> None:
+    """Compare every run's lines with what follows from the run; `spend` hears what each line charged its scopes."""
+    for (entry_id,) in rows(ORPHANS, ()):
+        findings.compare("ledger_entry.rows", f"entry {entry_id} (no such run)", 1, 0)
+    lines = rows(LINES, ())
+    line = next(lines, None)
+    for *columns, count in rows(RUNS, ()):
+        booked: list[Row] = []
+        while line is not None and line[0] == columns[0]:
+            booked.append(line)
+            line = next(lines, None)
+        findings.count("replica runs")
+        findings.count("entries", len(booked))
+        _RunAudit(ReplicaRun(*columns), findings).check(booked, count)
+        for entry in booked:
+            _spend(entry, spend)
+
+
+def _spend(entry: Row, spend: Spend) -> None:
+    kind, amount, reverses, scopes = entry[2], entry[9], entry[11], entry[12]
+    if kind == "charge" and scopes is not None:
+        spend(SCOPES.decode(scopes), amount if reverses is None else -amount)
+
+
+class _RunAudit:
+    """Walks along the lines of one run, from when it was ready."""
+
+    def __init__(self, run: ReplicaRun, findings: Findings) -> None:
+        self._run = run
+        # What a line is for does not depend on when the run ended: a later line takes it back.
+        self._open = replace(run, gone_at_micros=None)
+        self._findings = findings
+        self._lines: list[_Line] = []
+        self._at = run.ready_at_micros
+
+    def check(self, booked: Sequence[Row], count: int) -> None:
+        run, found = self._run, 0
+        for number, entries in groupby(booked, key=itemgetter(1)):
+            self._findings.compare("ledger_entry.line", f"{run.id} line {number}", number, found)
+            self._check_line(number, {entry[2]: entry for entry in entries})
+            found += 1
+        self._findings.compare("replica_run.lines", run.id, count, found)
+        metered = run.ready_at_micros if run.metered_to_micros is None else run.metered_to_micros
+        self._findings.compare("replica_run.metered_to_micros", run.id, metered, self._at)
+        if run.gone_at_micros is not None and run.ready_at_micros is not None:
+            due = max(run.gone_at_micros, run.ready_at_micros)
+            self._findings.compare("replica_run.gone_at_micros", run.id, metered, due)
+
+    def _check_line(self, number: int, pair: dict[str, Row]) -> None:
+        name = f"{self._run.id} line {number}"
+        for kind in KINDS:
+            if kind not in pair:
+                self._findings.compare("ledger_entry.amount_nano", f"{name} {kind}", None, 0)
+        if len(pair) < len(KINDS) or self._at is None:
+            return
+        charge = pair["charge"]
+        if charge[11] is None:
+            line = _Line(self._at, charge[10], (charge[3], pair["cost"][3]))
+            self._lines.append(line)
+            self._at = line.until_micros
+            self._compare(name, pair, line, (None, None))
+            return
+        line = self._lines.pop() if self._lines else _Line(self._at, self._at, (0, 0))
+        self._at = line.since_micros
+        self._compare(name, pair, line, line.entries)
+
+    def _compare(
+        self, name: str, pair: dict[str, Row], line: _Line, reverses: tuple[int, int] | tuple[None, None]
+    ) -> None:
+        run, provider = self._open, self._run.provider
+        accounts = {
+            "charge": (f"receivable:{run.account}", "revenue"),
+            "cost": (f"expense:{provider}", f"payable:{provider}"),
+        }
+        amount = run.between_nano(line.since_micros, line.until_micros)
+        figures = (line.until_micros - line.since_micros, run.nano_per_hour * PICO_PER_NANO, amount, line.until_micros)
+        for kind, reversed_entry in zip(KINDS, reverses, strict=True):
+            debit, credit = accounts[kind] if reversed_entry is None else accounts[kind][::-1]
+            due = (REPLICA_SECONDS, debit, credit, *figures, reversed_entry)
+            for column, kept, derived in zip(COLUMNS_OF_A_LINE, pair[kind][4:12], due, strict=True):
+                self._findings.compare(f"ledger_entry.{column}", f"{name} {kind}", kept, derived)

@@ -1,0 +1,55 @@
+"""What Ray's dashboard says, read."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.domain.errors import EngineFailed
+from headrace.drivers.compute.ray.cluster import read_cluster
+from tests.fakes.ray_answers import HEAD, NOTHING, OTHER, a_replica, an_answer, an_application, as_body
+
+
+def test_a_cluster_without_serve_is_empty() -> None:
+    cluster = read_cluster(as_body(NOTHING))
+    assert (cluster.applications, cluster.addresses(), cluster.options) == ({}, {}, {})
+
+
+def test_replicas_are_read_with_their_nodes() -> None:
+    answer = an_answer(an_application("one", {"name": "one"}, a_replica("a"), a_replica("b", "STARTING", None)))
+    application = read_cluster(as_body(answer)).applications["one"]
+    assert [(each.replica_id, each.state, each.node_id) for each in application.replicas] == [
+        ("a", "RUNNING", HEAD),
+        ("b", "STARTING", None),
+    ]
+    assert (application.target, application.reason, application.config) == (2, "", {"name": "one"})
+
+
+def test_proxies_are_addresses_by_node_while_they_are_healthy() -> None:
+    answer = an_answer()
+    proxies, options = answer["proxies"], answer["http_options"]
+    assert isinstance(proxies, dict)
+    assert isinstance(options, dict)
+    other = proxies[OTHER]
+    assert isinstance(other, dict)
+    options["root_path"] = "/serve/"
+    assert read_cluster(as_body(answer)).addresses() == {
+        HEAD: "http://192.0.2.2:28000/serve",
+        OTHER: "http://192.0.2.3:28000/serve",
+    }
+    other["status"] = "DRAINING"
+    assert list(read_cluster(as_body(answer)).addresses()) == [HEAD]
+    other.update(status="HEALTHY", node_ip="2001:db8::1")
+    assert read_cluster(as_body(answer)).addresses()[OTHER] == "http://[2001:db8::1]:28000/serve"
+
+
+def test_what_the_cluster_complains_of_is_one_line() -> None:
+    answer = an_application(
+        "one", {}, status="DEPLOY_FAILED", message="The deployment failed.\n\n  No module named x\n"
+    )
+    application = read_cluster(as_body(an_answer(answer))).applications["one"]
+    assert application.reason == "The deployment failed. No module named x"
+
+
+def test_something_else_is_refused() -> None:
+    with pytest.raises(EngineFailed, match="something else than Serve's applications"):
+        read_cluster(b"<html>")
