@@ -17,6 +17,7 @@ from headrace.domain.catalog import Provider, WeightsFile
 from headrace.domain.credential import Credential
 from headrace.domain.dedicated import Standing
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.domain.errors import Conflict, EngineFailed, StoreUnusable
 from headrace.domain.json_value import JsonObject
 from headrace.domain.price import Line
@@ -293,6 +294,7 @@ class OneReplica:
         self.replicas = [Replica("tiny-1", "tiny", ReplicaState.READY, "http://127.0.0.1:1", 4242, NOON_MICROS)]
         self.standings: dict[str, Standing] = {}
         self.lines: dict[str, list[str]] = {}
+        self.engines: dict[str, dict[str, dict[str, float]]] = {}
 
     async def apply(self, spec: DeploymentSpec) -> None:
         raise EngineFailed(f"{spec.id} is not started here")
@@ -314,6 +316,9 @@ class OneReplica:
 
     def report(self, deployment: str, replica: str, *, is_well: bool) -> None:
         return None
+
+    async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
+        return self.engines.get(deployment, {})
 
     async def logs(self, deployment: str, replica: str | None, lines: int) -> Mapping[str, Sequence[str]]:
         return {name: kept[-lines:] for name, kept in self.lines.items() if replica in (None, name)}
@@ -380,6 +385,7 @@ class World:
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOON_MICROS))
     health: TargetHealth = field(default_factory=TargetHealth)
     checks: dict[str, Callable[[], str | None]] = field(default_factory=lambda: {"store": lambda: None})
+    events: dict[str, tuple[DeploymentEvent, ...]] = field(default_factory=dict[str, tuple[DeploymentEvent, ...]])
     failed_tasks: list[BaseException] = field(default_factory=list[BaseException])
     tokens: dict[str, str] = field(default_factory=dict[str, str])
     ids: dict[str, str] = field(default_factory=dict[str, str])
@@ -405,6 +411,7 @@ class World:
             aliases=Aliases(self.aliases, snapshots, self.clock, names),
             routers=Routers(self.routers, snapshots, self.clock, FakeIds(), names),
             deployments=self._deployments(identity, snapshots, secrets, names),
+            deployment_events=lambda deployment_id: self.events.get(deployment_id, ()),
             deployment_costs=DeploymentCostReader(self.runs, NothingServed(), snapshots, self.clock),
             fit=FitQuestions(snapshots, self.hardware.fitting(), InPlace()),
             corrections=Corrections(self.decisions, self.routers, snapshots, self.clock, names),

@@ -9,12 +9,12 @@ import httpx2
 import pytest
 
 from headrace.domain.dedicated import DeploymentStatus, Wanted
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.drivers.compute.cloud.client import CloudAccess, CloudClient
 from headrace.drivers.compute.cloud.compute import CloudCompute
 from headrace.drivers.compute.cloud.deployment import CloudParts
 from headrace.drivers.compute.cloud.notes import CloudNotes
 from headrace.services.autoscaling import Autoscaling
-from headrace.services.deployment_events import DeploymentEvent
 from headrace.services.deployment_specs import DeploymentSpecs
 from headrace.services.reconciler import Reconciler, ReconcilerParts
 from headrace.services.tasks import Tasks

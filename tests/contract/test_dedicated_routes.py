@@ -12,8 +12,10 @@ import pytest
 
 from headrace.domain.dedicated import DeploymentStatus, Standing
 from headrace.domain.deployment import Replica, ReplicaState
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.services.deployments import Deployments, model_token_context
+from headrace.wire.iso_time import iso_time
 from tests.control_world import NOON_MICROS, SHA, ContextSecrets, Plane, World, body_of, open_plane
 
 pytestmark = pytest.mark.anyio
@@ -60,6 +62,9 @@ def group(**fields: JsonValue) -> JsonObject:
 
 def service(plane: Plane) -> Deployments:
     return plane.parts.deployments
+
+
+STUCK = {"status": "error", "wanted": 2, "ready": 1, "reason": "No room."}
 
 
 async def test_a_deployment_is_made_and_shown_as_the_public_contract_has_it(plane: Plane) -> None:
@@ -429,6 +434,7 @@ async def test_standing_and_logs_come_from_the_driver(plane: Plane) -> None:
     shown = await made(plane)
     path = f"{PATH}/{shown['id']}"
     assert (await plane.call("admin", "GET", f"{path}/standing")).json()["ready"] == 0
+    plane.world.compute.engines[shown["id"]] = {"prod-0": {"running": 2.0}}
     plane.world.compute.standings[shown["id"]] = Standing(2, 1, 1, 3, 4, 0.5, 120.0, 6.25)
     assert (await plane.call("admin", "GET", f"{path}/standing")).json() == {
         "wanted": 2,
@@ -439,12 +445,23 @@ async def test_standing_and_logs_come_from_the_driver(plane: Plane) -> None:
         "idle_seconds": 0.5,
         "first_token_ms": 120.0,
         "wake_seconds": 6.25,
+        "engines": [{"replica": "prod-0", "figures": {"running": 2.0}}],
     }
     plane.world.compute.lines.update({"prod-0": ["a", "b"], "prod-1": ["c"]})
     logs = await plane.call("admin", "GET", f"{path}/logs?lines=1")
     assert logs.json() == {"logs": [{"replica": "prod-0", "lines": ["b"]}, {"replica": "prod-1", "lines": ["c"]}]}
     one = await plane.call("admin", "GET", f"{path}/logs?replica=prod-1")
     assert one.json() == {"logs": [{"replica": "prod-1", "lines": ["c"]}]}
+
+
+async def test_what_became_of_it_is_listed(plane: Plane) -> None:
+    shown = await made(plane)
+    path = f"{PATH}/{shown['id']}/events"
+    assert (await plane.call("admin", "GET", path)).json() == {"events": []}
+    event = DeploymentEvent(NOON_MICROS, shown["id"], "prod", DeploymentStatus.ERROR, 2, 1, "No room.")
+    plane.world.events[shown["id"]] = (event,)
+    [shown_event] = (await plane.call("admin", "GET", path)).json()["events"]
+    assert shown_event == {**STUCK, "at": iso_time(NOON_MICROS)}
 
 
 async def test_the_authority_is_that_of_the_home_where_it_has_one(plane: Plane) -> None:

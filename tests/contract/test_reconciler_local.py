@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from headrace.domain.dedicated import Deployment, DeploymentStatus, Wanted
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.drivers.ambient import SystemClock
 from headrace.drivers.compute.local import LocalCompute
 from headrace.ports.fleet import Lease
 from headrace.services.autoscaling import Autoscaling, ScalingPatience
-from headrace.services.deployment_events import DeploymentEvent
 from headrace.services.deployment_specs import DeploymentSpecs
 from headrace.services.deployment_steps import Pace
 from headrace.services.reconciler import Reconciler, ReconcilerParts

@@ -139,6 +139,9 @@ class FakeCompute:
     def report(self, deployment: str, replica: str, *, is_well: bool) -> None:
         self.reports.append((deployment, replica, is_well))
 
+    async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
+        return {each.id: {"running": float(each.leases)} for each in self._of(deployment)}
+
     async def logs(self, deployment: str, replica: str | None, lines: int) -> Mapping[str, Sequence[str]]:
         names = [each.id for each in self._of(deployment)] if replica is None else [replica]
         return {each: self.lines.get(each, [])[-lines:] for each in names}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from headrace.domain.catalog import AVAILABLE, Listed, LocalRunning, WeightsFile
 from headrace.domain.dedicated import Deployment, DeploymentStatus, Wanted
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.domain.errors import HeadraceError
 from headrace.domain.snapshot import Snapshot
 from headrace.services.autoscaling import Autoscaling
-from headrace.services.deployment_events import DeploymentEvent
 from headrace.services.deployment_specs import DeploymentSpecs
 from headrace.services.deployment_steps import Pace
 from headrace.services.reconciler import Reconciler, ReconcilerParts

@@ -53,6 +53,7 @@ def make_control(
         aliases=Aliases(ground.aliases, snapshots, ground.clock, names),
         deployments=managed.deployments,
         deployment_costs=managed.costs,
+        deployment_events=managed.reconciler.events,
         fit=FitQuestions(snapshots, managed.fitting, machine.offload),
         routers=Routers(ground.routers, snapshots, ground.clock, ground.ids, names),
         corrections=Corrections(ground.decisions, ground.routers, snapshots, ground.clock, names),

@@ -12,6 +12,7 @@ from pathlib import Path
 from headrace.app.adapters import CHAT_ENGINE
 from headrace.app.foundation import Foundation
 from headrace.domain.deployment import Replica
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.domain.errors import ConfigInvalid, DriverUnusable, HeadraceError
 from headrace.domain.secret import Secret
 from headrace.domain.settings import DriverSettings, ServeOptions
@@ -40,7 +41,6 @@ from headrace.services.budgets import Budgets
 from headrace.services.computes import Computes
 from headrace.services.deployment_choice import DriverOffer, EngineOffer, Offers
 from headrace.services.deployment_costs import DeploymentCostReader
-from headrace.services.deployment_events import DeploymentEvent
 from headrace.services.deployment_means import DeploymentMeans
 from headrace.services.deployment_specs import DeploymentSpecs
 from headrace.services.deployment_tokens import DeploymentTokens

@@ -50,6 +50,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("deployments", "list"), "deployments:list_deployments", "List the deployments."),
     (("deployments", "show"), "deployments:show", "Show a deployment, its replicas and its price."),
     (("deployments", "scale"), "deployments:scale", "Change between how many replicas it scales."),
+    (("deployments", "events"), "deployments:events", "Show what became of a deployment, and why."),
     (("deployments", "logs"), "deployments:logs", "Show the last lines of its replicas' logs."),
     (("deployments", "costs"), "deployment_costs:costs", "Show what a deployment cost, busy and idle."),
     (("deployments", "tokens"), "deployments:tokens", "List, make or revoke tokens that reach only it."),
@@ -116,7 +117,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 GROUPS: tuple[tuple[str, str], ...] = (
     ("keys", "Model access keys: create, list, revoke."),
     ("providers", "Outside services and their keys."),
-    ("deployments", "Deployments: list, show, scale, logs, costs, tokens, delete."),
+    ("deployments", "Deployments: list, show, scale, events, logs, costs, tokens, delete."),
     ("aliases", "Names that point elsewhere: list, set, delete."),
     ("routers", "Routers: made, listed, changed; evaluated, replayed, corrected, judged."),
     ("route", "Routing of a single prompt: explain."),

@@ -10,6 +10,7 @@ from headrace.domain.json_value import JsonObject
 
 HEADINGS = ("DEPLOYMENT", "STATUS", "MODEL", "ON", "SCALE", "$/H EACH")
 REPLICA_HEADINGS = ("REPLICA", "STATUS", "SINCE", "NOTE")
+EVENT_HEADINGS = ("SINCE", "STATUS", "READY", "WHY")
 TOKEN_HEADINGS = ("ID", "NAME", "CREATED")
 
 
@@ -34,6 +35,7 @@ def deployment_text(deployment: JsonObject, standing: JsonObject, replicas: Sequ
         ("runs on", f"{_on(deployment)}, driver {_field(deployment, 'driver')}, engine {_field(deployment, 'engine')}"),
         ("scale", f"{scale_text(deployment)}{_target(deployment)}"),
         ("asleep", _asleep(deployment)),
+        *_cold_start(standing),
         ("price", f"{short_dollars(price, 'per_replica_hour')} an hour for each replica ({text(price, 'source')})"),
         ("endpoint", text(part(deployment, "endpoints"), "base_url")),
         ("paid by", f"team {text(deployment, 'team')}"),
@@ -42,6 +44,12 @@ def deployment_text(deployment: JsonObject, standing: JsonObject, replicas: Sequ
     if replicas:
         blocks += ["", columns([REPLICA_HEADINGS, *(_replica(each) for each in replicas)])]
     return "\n".join(blocks)
+
+
+def _cold_start(standing: JsonObject) -> list[tuple[str, str]]:
+    seconds = standing.get("wake_seconds")
+    said = f"{seconds:.1f} s from no replica to a real token, the last time" if isinstance(seconds, int | float) else ""
+    return [("cold start", said)] if said else []
 
 
 def standing_text(standing: JsonObject) -> str:
@@ -61,6 +69,16 @@ def tokens_text(tokens: Sequence[JsonObject]) -> str:
     """Return tokens as columns."""
     rows = [(text(each, "id"), text(each, "name"), moment(text(each, "created_at"))) for each in tokens]
     return columns([TOKEN_HEADINGS, *rows])
+
+
+def events_text(events: Sequence[JsonObject]) -> str:
+    """Return what became of a deployment as columns, oldest first, nothing where there is nothing."""
+    rows = [(moment(text(each, "at")), text(each, "status"), _counts(each), text(each, "reason")) for each in events]
+    return columns([EVENT_HEADINGS, *rows]) if rows else ""
+
+
+def _counts(event: JsonObject) -> str:
+    return f"{number(event, 'ready')}/{number(event, 'wanted')}"
 
 
 def logs_text(logs: Sequence[JsonObject]) -> str:

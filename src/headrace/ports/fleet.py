@@ -201,6 +201,10 @@ class Compute(Protocol):
         """Say whether a replica answered; a dead or silent one is ended and replaced within its deadline."""
         ...
 
+    async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
+        """Return what each replica's engine says of its load and its cache; nothing where the driver cannot ask it."""
+        ...
+
     async def logs(self, deployment: str, replica: str | None, lines: int) -> Mapping[str, Sequence[str]]:
         """Return the last lines of each replica's log, of those that ended too, the oldest first."""
         ...

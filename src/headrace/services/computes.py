@@ -89,6 +89,11 @@ class Computes:
         if driver is not None:
             driver.report(deployment, replica, is_well=is_well)
 
+    async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
+        """Return what the engines of its replicas say of themselves."""
+        driver = self._by_deployment.get(deployment)
+        return {} if driver is None else await driver.figures(deployment)
+
     async def logs(self, deployment: str, replica: str | None, lines: int) -> Mapping[str, Sequence[str]]:
         """Return the last lines of each replica's log; none for a deployment that was not applied."""
         driver = self._by_deployment.get(deployment)

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from headrace.domain.dedicated import DeploymentStatus
+from headrace.domain.deployment_event import DeploymentEvent
 
 MOST_EVENTS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class DeploymentEvent:
-    """One change: how the deployment stands since then, and why; the time is microseconds since 1970 UTC.
-
-    `wanted` replicas are asked for and `ready` ones can be sent to. `is_gone` says that it was deleted.
-    """
-
-    at_micros: int
-    deployment_id: str
-    name: str
-    status: DeploymentStatus
-    wanted: int
-    ready: int
-    reason: str
-    is_gone: bool = False
-
-
 Report: TypeAlias = Callable[[DeploymentEvent], None]
+EventsOf: TypeAlias = Callable[[str], Sequence[DeploymentEvent]]
 
 
 class DeploymentEvents:

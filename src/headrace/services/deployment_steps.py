@@ -12,6 +12,7 @@ from typing import Protocol
 
 from headrace.domain.dedicated import Deployment, DeploymentStatus, Standing, Wanted
 from headrace.domain.deployment import DeploymentSpec, Replica
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.domain.deployment_status import (
     Sighting,
     Verdict,
@@ -27,7 +28,7 @@ from headrace.ports.ambient import Clock
 from headrace.ports.fleet import Compute
 from headrace.services.autoscaling import Autoscaling
 from headrace.services.deployment_course import MICROS, Course
-from headrace.services.deployment_events import DeploymentEvent, DeploymentEvents
+from headrace.services.deployment_events import DeploymentEvents
 from headrace.services.deployment_specs import DeploymentSpecs, SpecProblem
 
 

@@ -11,12 +11,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from headrace.domain.dedicated import Deployment, DeploymentStatus
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.domain.deployment_status import troubled
 from headrace.ports.ambient import Clock
 from headrace.ports.fleet import Compute
 from headrace.services.autoscaling import Autoscaling
 from headrace.services.deployment_course import Course
-from headrace.services.deployment_events import DeploymentEvent, DeploymentEvents, Report
+from headrace.services.deployment_events import DeploymentEvents, Report
 from headrace.services.deployment_specs import DeploymentSpecs
 from headrace.services.deployment_steps import DeploymentSteps, Pace, StepParts, StoredDeployments
 from headrace.services.tasks import Tasks

@@ -13,6 +13,7 @@ from headrace.domain.accelerator import Machine
 from headrace.domain.access import AccessKey
 from headrace.domain.dedicated import Deployment, DeploymentStatus, ScaleTarget, Standing, Wanted
 from headrace.domain.deployment import Replica, ReplicaState
+from headrace.domain.deployment_event import DeploymentEvent
 from headrace.domain.fit import Fit, FitConfig
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.money import NANO_PER_USD
@@ -112,8 +113,8 @@ def price_object(nano_per_hour: int, source: str) -> JsonObject:
     return {**amount("per_replica_hour", nano_per_hour), "source": source}
 
 
-def standing_object(standing: Standing) -> JsonObject:
-    """Return how a deployment stands now."""
+def standing_object(standing: Standing, engines: Mapping[str, Mapping[str, float]]) -> JsonObject:
+    """Return how a deployment stands now, with what each replica's engine says of itself."""
     return {
         "wanted": standing.wanted,
         "ready": standing.ready,
@@ -123,6 +124,23 @@ def standing_object(standing: Standing) -> JsonObject:
         "idle_seconds": round(standing.idle_seconds, 3),
         "first_token_ms": standing.first_token_ms,
         "wake_seconds": standing.wake_seconds,
+        "engines": [{"replica": name, "figures": {**figures}} for name, figures in engines.items()],
+    }
+
+
+def events_object(events: Iterable[DeploymentEvent]) -> JsonObject:
+    """Return what became of a deployment, oldest first."""
+    return {
+        "events": [
+            {
+                "at": iso_time(each.at_micros),
+                "status": each.status.value,
+                "wanted": each.wanted,
+                "ready": each.ready,
+                "reason": each.reason or None,
+            }
+            for each in events
+        ]
     }
 
 

@@ -229,7 +229,7 @@ def test_a_deployment_is_shown_with_its_replicas() -> None:
         "reason": None,
     }
     line = knowing(shown).answers(f"GET {ONE}/accelerators?page=1&per_page=200", page("accelerators", replica))
-    standing: JsonObject = {"wanted": 2, "ready": 1, "starting": 1, "in_flight": 3, "waiting": 4}
+    standing: JsonObject = {"wanted": 2, "ready": 1, "starting": 1, "in_flight": 3, "waiting": 4, "wake_seconds": 6.25}
     line.answers(f"GET {ONE}/standing", standing)
     ran = line("deployments", "show", "prod")
     assert ran.out == (
@@ -239,13 +239,14 @@ def test_a_deployment_is_shown_with_its_replicas() -> None:
         "Tried again at 2026-11-24 12:00:30 UTC.\n"
         "A change is being rolled out, replica by replica.\n"
         "\n"
-        "model     tiny\n"
-        "runs on   cpu, driver local, engine llamacpp\n"
-        "scale     0:4, 2 requests for each replica\n"
-        "asleep    after 600 s without a request, then wait, overflow to gpt-5 from 3 waiting on\n"
-        "price     $0.04 an hour for each replica (demonstration)\n"
-        f"endpoint  http://127.0.0.1:8080/dedicated/{ID}/v1\n"
-        "paid by   team default\n"
+        "model       tiny\n"
+        "runs on     cpu, driver local, engine llamacpp\n"
+        "scale       0:4, 2 requests for each replica\n"
+        "asleep      after 600 s without a request, then wait, overflow to gpt-5 from 3 waiting on\n"
+        "cold start  6.2 s from no replica to a real token, the last time\n"
+        "price       $0.04 an hour for each replica (demonstration)\n"
+        f"endpoint    http://127.0.0.1:8080/dedicated/{ID}/v1\n"
+        "paid by     team default\n"
         "\n"
         "REPLICA  STATUS  SINCE                    NOTE\n"
         "prod-0   active  2026-11-24 12:00:09 UTC  n1, process 4242\n"
@@ -299,6 +300,29 @@ def test_logs_have_the_replicas_name_where_there_are_several() -> None:
     assert line("deployments", "logs", "prod", "--replica", "p-1", "--lines", "5").out == "c\n"
     line = knowing(deployment()).answers(f"GET {ONE}/logs?lines=100", {"logs": []})
     assert line("deployments", "logs", "prod").out == "No replica of prod has written anything.\n"
+
+
+def test_events_say_what_became_of_it_and_why() -> None:
+    two: JsonObject = {
+        "events": [
+            {
+                "at": "2026-11-24T12:00:00.000000Z",
+                "status": "provisioning",
+                "wanted": 1,
+                "ready": 0,
+                "reason": "It starts.",
+            },
+            {"at": "2026-11-24T12:00:09.000000Z", "status": "active", "wanted": 1, "ready": 1, "reason": None},
+        ]
+    }
+    line = knowing(deployment()).answers(f"GET {ONE}/events", two)
+    assert [each.split() for each in line("deployments", "events", "prod").out.splitlines()] == [
+        ["SINCE", "STATUS", "READY", "WHY"],
+        ["2026-11-24", "12:00:00", "UTC", "provisioning", "0/1", "It", "starts."],
+        ["2026-11-24", "12:00:09", "UTC", "active", "1/1"],
+    ]
+    line = knowing(deployment()).answers(f"GET {ONE}/events", {"events": []})
+    assert line("deployments", "events", "prod").out == "Nothing has changed of prod.\n"
 
 
 def test_tokens_are_listed_made_and_revoked() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from headrace.domain.dedicated import DeploymentStatus
-from headrace.services.deployment_events import DeploymentEvent, DeploymentEvents
+from headrace.domain.deployment_event import DeploymentEvent
+from headrace.services.deployment_events import DeploymentEvents
 
 
 def event(ready: int, *, is_gone: bool = False, reason: str = "") -> DeploymentEvent:

@@ -10,6 +10,7 @@ from headrace.cli.client import open_client, segment
 from headrace.cli.deployment_text import (
     deployment_text,
     deployments_text,
+    events_text,
     logs_text,
     scale_text,
     standing_text,
@@ -81,6 +82,21 @@ def scale(name: str, to: str, /, *, flags: ClientFlags = NO_FLAGS, session: Runn
     changed = part(reply, "dedicated_inference")
     line = f"{text(changed, 'name')} scales {scale_text(changed)} now."
     return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+
+
+def events(name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+    """Show what became of a deployment since the server began, and why.
+
+    Parameters
+    ----------
+    name:
+        The deployment's name or id.
+    """
+    with open_client(session, flags) as client:
+        deployment = find_deployment(client, name)
+        reply = client.get(f"{path_of(deployment)}/events", "admin")
+    shown = events_text(parts(reply, "events")) or f"Nothing has changed of {text(deployment, 'name')}."
+    return session.tell(reply, shown, as_json=wants_json(flags.json, session.environment))
 
 
 def logs(

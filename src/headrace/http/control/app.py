@@ -74,7 +74,7 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *providers.routes(parts.credentials),
         *aliases.routes(parts.aliases),
         *routers.routes(parts.routers),
-        *dedicated_inferences.routes(parts.deployments, parts.compute, parts.door.snapshots),
+        *dedicated_inferences.routes(parts.deployments, parts.compute, parts.door.snapshots, parts.deployment_events),
         *deployment_access.routes(parts.deployments, parts.authority, parts.offload),
         *deployment_costs.routes(parts.deployment_costs, parts.door.clock),
         *fit.routes(parts.fit),

@@ -30,6 +30,7 @@ from headrace.http.routing import (
     resource_reply,
 )
 from headrace.ports.fleet import Compute
+from headrace.services.deployment_events import EventsOf
 from headrace.services.deployments import Check, Deployments
 from headrace.services.snapshots import Snapshots
 from headrace.wire.control_json import list_object
@@ -40,6 +41,7 @@ from headrace.wire.dedicated_json import (
     configs_object,
     deployment_object,
     draft_object,
+    events_object,
     logs_object,
     sizes_object,
     spec_object,
@@ -57,6 +59,7 @@ from headrace.wire.openapi_dedicated import (
     DeploymentReply,
     DeploymentSizes,
     DeploymentStanding,
+    EventsOfDeployment,
     GpuModelConfigs,
     LogQuery,
     MadeDeployment,
@@ -93,6 +96,7 @@ REMOVE_ENTRY = Entry("Begins to delete it: its requests end first", DeploymentRe
 USED_ENTRY = Entry("Lists its replicas", UsedAcceleratorList, asks=AcceleratorQuery, sends=TAGGED, reads=READ)
 ONE_USED_ENTRY = Entry("Shows one replica", UsedAccelerator, sends=TAGGED, reads=READ)
 STANDING_ENTRY = Entry("Says how it stands now", DeploymentStanding)
+EVENTS_ENTRY = Entry("Lists its last changes, with why", EventsOfDeployment)
 LOGS_ENTRY = Entry("Shows the last lines of its replicas' logs", DeploymentLogs, asks=LogQuery)
 
 
@@ -124,9 +128,9 @@ def place_of(request: Request) -> Place:
     return Place(str(request.scope["scheme"]), f"{host}{request.scope.get('root_path', '')}")
 
 
-def routes(deployments: Deployments, compute: Compute, snapshots: Snapshots) -> tuple[RouteSpec, ...]:
-    """Return lists, creation, drafts, one deployment, its change and removal, and what runs of it."""
-    return (*_Changes(deployments, snapshots).routes(), *_Views(deployments, compute, snapshots).routes())
+def routes(deployments: Deployments, compute: Compute, snapshots: Snapshots, events: EventsOf) -> tuple[RouteSpec, ...]:
+    """Return lists, creation, drafts, one deployment, its change and removal, what runs of it and what became of it."""
+    return (*_Changes(deployments, snapshots).routes(), *_Views(deployments, compute, events).routes())
 
 
 class _Changes:
@@ -210,16 +214,17 @@ class _Changes:
 class _Views:
     """What runs of a deployment."""
 
-    def __init__(self, deployments: Deployments, compute: Compute, snapshots: Snapshots) -> None:
+    def __init__(self, deployments: Deployments, compute: Compute, events: EventsOf) -> None:
         self._deployments = deployments
         self._compute = compute
-        self._snapshots = snapshots
+        self._events = events
 
     def routes(self) -> tuple[RouteSpec, ...]:
         return (
             RouteSpec("GET", f"{ONE}/accelerators", self.accelerators, Audience.ADMIN, USED_ENTRY),
             RouteSpec("GET", f"{ONE}/accelerators/{{accelerator}}", self.accelerator, Audience.ADMIN, ONE_USED_ENTRY),
             RouteSpec("GET", f"{ONE}/standing", self.standing, Audience.ADMIN, STANDING_ENTRY),
+            RouteSpec("GET", f"{ONE}/events", self.events, Audience.ADMIN, EVENTS_ENTRY),
             RouteSpec("GET", f"{ONE}/logs", self.logs, Audience.ADMIN, LOGS_ENTRY),
         )
 
@@ -242,7 +247,11 @@ class _Views:
 
     async def standing(self, request: Request) -> Reply:
         deployment = self._deployments.find(request.part("id"))
-        return json_reply(standing_object(self._compute.standing(deployment.id) or Standing()))
+        standing = self._compute.standing(deployment.id) or Standing()
+        return json_reply(standing_object(standing, await self._compute.figures(deployment.id)))
+
+    async def events(self, request: Request) -> Reply:
+        return json_reply(events_object(self._events(self._deployments.find(request.part("id")).id)))
 
     async def logs(self, request: Request) -> Reply:
         deployment = self._deployments.find(request.part("id"))

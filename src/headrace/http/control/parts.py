@@ -16,6 +16,7 @@ from headrace.services.breakeven import Breakeven
 from headrace.services.budget_book import BudgetBook
 from headrace.services.corrections import Corrections
 from headrace.services.deployment_costs import DeploymentCostReader
+from headrace.services.deployment_events import EventsOf
 from headrace.services.deployments import Deployments
 from headrace.services.fit_questions import FitQuestions
 from headrace.services.keys import Keys
@@ -65,6 +66,7 @@ class ControlParts:
     routers: Routers
     deployments: Deployments
     deployment_costs: DeploymentCostReader
+    deployment_events: EventsOf
     fit: FitQuestions
     corrections: Corrections
     replays: Replays

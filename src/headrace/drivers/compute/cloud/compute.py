@@ -119,6 +119,11 @@ class CloudCompute:
             entry.next_at = min(entry.next_at, now)
             self._poke()
 
+    async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
+        """Return nothing: the public contract has no words for it."""
+        del deployment
+        return {}
+
     async def logs(self, deployment: str, replica: str | None, lines: int) -> Mapping[str, Sequence[str]]:
         """Return nothing: the public contract gives no logs."""
         del deployment, replica, lines
