@@ -83,6 +83,7 @@ class Dedicated:
     offers: Offers
     metering: ReplicaMetering
     first_tokens: FirstTokens
+    means: DeploymentMeans
     waking: Waking
     overflowing: Overflowing
     budgets: Budgets
@@ -132,7 +133,8 @@ async def open_dedicated(ground: Foundation, around: Surroundings, stack: AsyncE
         if each is not None:
             await each.open()
     stack.push_async_callback(metering.close)
-    waking = Waking(computes, around.tasks)
+    means = DeploymentMeans(around.snapshots.current, ground.accounts, ground.clock)
+    waking = Waking(computes, around.tasks, means.objection)
     return Dedicated(
         books=books,
         local=local,
@@ -142,6 +144,7 @@ async def open_dedicated(ground: Foundation, around: Surroundings, stack: AsyncE
         offers=Offers(_driver_offers(access, ray), lambda: _engine_offers(books.engines), LOCAL),
         metering=metering,
         first_tokens=first_tokens,
+        means=means,
         waking=waking,
         overflowing=Overflowing(computes.standing, waking.wake),
         budgets=budgets,
@@ -198,7 +201,6 @@ def _reconciler(
     ground: Foundation, around: Surroundings, dedicated: Dedicated, deployments: Deployments, weights: Weights
 ) -> Reconciler:
     computes, snapshots = dedicated.computes, around.snapshots
-    means = DeploymentMeans(snapshots.current, ground.accounts, ground.clock)
     ending = [dedicated.local.end_unknown, dedicated.cloud.end_unknown]
     if dedicated.ray is not None:
         ending.append(dedicated.ray.end_unknown)
@@ -208,7 +210,7 @@ def _reconciler(
             compute=computes,
             specs=DeploymentSpecs(snapshots.current, weights, lambda model: deployments.trial.known_slugs().get(model)),
             autoscaling=Autoscaling(
-                computes, ground.clock, lambda name: computes.driver(name).scales_itself, means.objection
+                computes, ground.clock, lambda name: computes.driver(name).scales_itself, dedicated.means.objection
             ),
             tasks=around.tasks,
             clock=ground.clock,

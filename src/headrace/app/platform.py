@@ -13,7 +13,7 @@ from headrace import __version__
 from headrace.app.adapters import ADAPTERS, CHAT_ENGINE, ENCODER_ENGINE, make_adapters, make_encoders
 from headrace.app.alerting import Doers, make_alerting, start_alerting
 from headrace.app.control import make_control
-from headrace.app.dedicated import Surroundings, manage, open_dedicated
+from headrace.app.dedicated import Dedicated, Surroundings, manage, open_dedicated
 from headrace.app.deployments import EmbeddedDeployments
 from headrace.app.foundation import Foundation
 from headrace.app.gauges import Counters, gauge_sources
@@ -138,7 +138,7 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     heard = metrics, tally, limits, cache, affinity, figures, machine.dedicated.first_tokens, machine.alerting.errors
     turn = TurnParts(
         ledger=SteadfastLedger(ground.ledger, tasks),
-        fleet=TargetFleet(machine.dedicated.computes, frozenset({ENCODER_ENGINE}), machine.dedicated.waking.wake),
+        fleet=_fleet(machine.dedicated),
         transport=machine.transport,
         adapters=make_adapters(ground, encoders, machine.offload),
         observer=Observers((*heard, LogObserver(logger))),
@@ -169,6 +169,11 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     if options.cors_origins:
         gateway = CrossOrigin(gateway, options.cors_origins)
     return Platform(gateway, turn.observer, in_flight, tally, snapshots, pulls, machine.weights, tasks, shadows)
+
+
+def _fleet(dedicated: Dedicated) -> TargetFleet:
+    in_process, means = frozenset({ENCODER_ENGINE}), dedicated.means
+    return TargetFleet(dedicated.computes, in_process, dedicated.waking.wake, objection=means.objection)
 
 
 def _kept(ground: Foundation, options: ServeOptions, tasks: Tasks) -> tuple[Responses, Idempotency]:

@@ -17,12 +17,15 @@ from headrace.domain.picking import pick
 from headrace.domain.plan import Endpoint, Target
 from headrace.domain.secret import Secret
 from headrace.ports.fleet import Compute, Fleet, Lease
+from headrace.services.autoscaling import Objection, no_objection
 from headrace.services.closing import ANSWERED, CONNECTION_REUSED, blames_replica
 from headrace.wire.prompt_prefix import prompt_prefix
 
 EJECTED_SECONDS = 5.0
 # What a start is taken to last before there was one.
 DEFAULT_WAKE_SECONDS = 30.0
+# Budgets are raised and windows begin anew; sooner there is nothing to hope for.
+UNPAID_SECONDS = 60.0
 
 
 def loop_seconds() -> float:
@@ -34,7 +37,7 @@ class TargetFleet:
     """Gives providers' static endpoints out at once, picks among deployments' replicas, and wakes what sleeps.
 
     Targets of `in_process` adapters run in this process and have no endpoint to wait for. `wake` starts a deployment
-    in the background. `now` is in seconds and never goes back.
+    in the background, unless `objection` has something against it. `now` is in seconds and never goes back.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class TargetFleet:
         in_process: frozenset[str] = frozenset(),
         wake: Callable[[Deployment], None] | None = None,
         now: Callable[[], float] = loop_seconds,
+        objection: Objection = no_objection,
     ) -> None:
         self._compute = compute
         self._in_process = in_process
         self._wake = wake
         self._now = now
+        self._objection = objection
         self._ejected: dict[tuple[str, str], float] = {}
 
     async def acquire(self, target: Target, wait_seconds: float, prefix: bytes = b"") -> Lease:
@@ -83,11 +88,23 @@ class TargetFleet:
         lease = self._picked(deployment.id, prefix, wanted.slots)
         if lease is not None:
             return lease
+        standing = self._compute.standing(deployment.id)
+        if standing is None or standing.wanted == 0:
+            await self._require_means(deployment)
         if wanted.when_asleep is WhenAsleep.WAIT:
             return await self._compute.acquire(deployment.id, wanted.wait_seconds)
         if self._wake is not None:
             self._wake(deployment)
-        raise asleep(deployment, self._compute.standing(deployment.id))
+        raise asleep(deployment, standing)
+
+    async def _require_means(self, deployment: Deployment) -> None:
+        """Raise DeploymentAsleep where a replica would be started that nobody could pay."""
+        objection = await self._objection(deployment)
+        if objection is not None:
+            raise DeploymentAsleep(
+                f'The deployment "{deployment.name}" sleeps, and is not woken. {objection}',
+                retry_after_seconds=UNPAID_SECONDS,
+            )
 
     def _picked(self, deployment: str, prefix: bytes, slots: int) -> Lease | None:
         ready = self._compute.ready(deployment)

@@ -182,6 +182,22 @@ async def test_a_sleeping_deployment_is_waited_for_as_long_as_its_operator_says(
     assert world.woken == never.woken == []
 
 
+@pytest.mark.parametrize("when_asleep", list(WhenAsleep))
+async def test_nothing_is_woken_that_nobody_can_pay(when_asleep: WhenAsleep) -> None:
+    world = await Deployed(a_deployment(a_wanted(when_asleep=when_asleep))).scaled(0)
+
+    async def used_up(deployment: Deployment) -> str | None:
+        return f"The budget of {deployment.account} is used up."
+
+    poor = TargetFleet(world.compute, wake=world.woken.append, objection=used_up)
+    with pytest.raises(DeploymentAsleep, match=r"is not woken\. The budget of .* is used up") as caught:
+        await poor.acquire(world.target, 1.0)
+    assert caught.value.retry_after_seconds == 60
+    assert (world.woken, world.compute.ready("dep_1")) == ([], [])
+    await world.compute.scale("dep_1", 1)
+    assert (await poor.acquire(world.target, 1.0)).endpoint.replica is not None
+
+
 @pytest.mark.parametrize("when_asleep", [WhenAsleep.OVERFLOW, WhenAsleep.REFUSE])
 async def test_who_does_not_wait_is_told_when_to_come_back_and_it_is_woken(when_asleep: WhenAsleep) -> None:
     world = await Deployed(a_deployment(a_wanted(when_asleep=when_asleep))).scaled(0)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from headrace.domain.dedicated import Deployment
 from headrace.domain.errors import EngineFailed
 from headrace.services.tasks import Tasks
 from headrace.services.waking import Waking
@@ -36,6 +37,18 @@ async def test_a_deployment_is_woken_once_at_a_time_and_keeps_no_lease() -> None
     await settle()
     assert [each.in_flight for each in compute.ready(HERE.id)] == [0]
     assert failures == []
+    await tasks.close()
+
+
+async def test_what_nobody_can_pay_is_not_woken() -> None:
+    async def used_up(_: Deployment) -> str | None:
+        return "The budget is used up."
+
+    compute, tasks = FakeCompute(), Tasks(lambda name, error: None)
+    await compute.apply(spec_of(HERE))
+    Waking(compute, tasks, used_up).wake(HERE)
+    await settle()
+    assert compute.ready(HERE.id) == []
     await tasks.close()
 
 
