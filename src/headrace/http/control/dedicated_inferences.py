@@ -54,12 +54,9 @@ from headrace.wire.openapi_dedicated import (
     DeploymentBody,
     DeploymentChange,
     DeploymentList,
-    DeploymentLogs,
     DeploymentQuery,
     DeploymentReply,
     DeploymentSizes,
-    DeploymentStanding,
-    EventsOfDeployment,
     GpuModelConfigs,
     LogQuery,
     MadeDeployment,
@@ -67,6 +64,7 @@ from headrace.wire.openapi_dedicated import (
     UsedAccelerator,
     UsedAcceleratorList,
 )
+from headrace.wire.openapi_replicas import DeploymentLogs, DeploymentStanding, EventsOfDeployment
 
 PATH = "/v2/dedicated-inferences"
 ONE = PATH + "/{id}"
