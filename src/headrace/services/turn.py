@@ -184,9 +184,8 @@ class _Attempt:
             tokens, now = reader.output_tokens_seen, clock.monotonic()
             if tokens - noted_tokens >= CHECKPOINT_TOKENS or now - noted_at >= CHECKPOINT_SECONDS:
                 noted_tokens, noted_at = tokens, now
-                self._parts.ledger.checkpoint(
-                    self._place.attempt_id, Progress(tokens, self._delivered_bytes, clock.unix_micros())
-                )
+                progress = Progress(tokens, self._delivered_bytes, clock.unix_micros())
+                self._parts.ledger.checkpoint(self._place.attempt_id, progress)
             block = await exchange.read()
             if block is None:
                 reader.close()
@@ -219,10 +218,8 @@ class _Attempt:
         state = self._state(error)
         closing = settlement_or_void(state, error)
         self._parts.observer.attempt_ended(attempt_end(state, closing))
-        if isinstance(closing, Settlement):
-            await self._parts.ledger.settle(closing)
-        else:
-            await self._parts.ledger.void(closing)
+        ledger = self._parts.ledger
+        await (ledger.settle(closing) if isinstance(closing, Settlement) else ledger.void(closing))
 
     def _state(self, error: BaseException | None) -> AttemptState:
         reader = self._reader
@@ -248,7 +245,6 @@ class _Attempt:
     def _headers(self) -> Headers:
         dropped = () if self._prepared is None else self._prepared.dropped
         place = self._place
+        clamped = () if self._clamped_to is None else (("x-headrace-clamped", f"max_tokens={self._clamped_to}"),)
         headers = reply_headers(self._call, self._target, place.attempt_index + 1, dropped, place.decision)
-        if self._clamped_to is None:
-            return headers
-        return (*headers, ("x-headrace-clamped", f"max_tokens={self._clamped_to}"))
+        return (*headers, *clamped)
