@@ -171,6 +171,13 @@ def _write_catalog(server: RunningHeadrace, base_url: str) -> None:
     (catalog / "distance.toml").write_text(FAR)
 
 
+def asleep(name: str) -> dict[str, object]:
+    """A deployment that needs nothing of this machine: it never has a replica."""
+    group = {"accelerator_slug": "h100", "min_scale": 0, "max_scale": 1}
+    model = {"model_slug": "openai-gpt-oss-120b", "engine": "vllm", "accelerators": [group]}
+    return {"spec": {"name": name, "model_deployments": [model]}}
+
+
 def _prepared(server: RunningHeadrace, upstream: FakeUpstream, session: requests.Session) -> Fuzzed:
     keys = "/v2/gen-ai/models/api_keys"
     with server.client(server.admin_token) as admin, server.client() as client:
@@ -185,6 +192,8 @@ def _prepared(server: RunningHeadrace, upstream: FakeUpstream, session: requests
         router = {"policies": [task], "fallback_models": ["one-messages"]}
         routed = [admin.post("/v2/gen-ai/models/routers", json={**router, "name": f"router-{number}"}).json()
                   for number in range(3)]  # fmt: skip
+        deployed = [admin.post("/v2/dedicated-inferences", json=asleep(f"asleep-{number}")).json()
+                    for number in range(4)]  # fmt: skip
         chat = client.post(
             "/v1/chat/completions", json={"model": "one-chat", "messages": [{"role": "user", "content": "hi"}]}
         )
@@ -202,6 +211,8 @@ def _prepared(server: RunningHeadrace, upstream: FakeUpstream, session: requests
         responses=tuple(kept),
         budgets=(budget["id"],),
         routers=tuple(each["model_router"]["uuid"] for each in routed),
+        deployments=tuple(each["dedicated_inference"]["id"] for each in deployed),
+        tokens=tuple(each["token"]["id"] for each in deployed),
     )
     return Fuzzed(server, upstream, session, credentials, names)
 

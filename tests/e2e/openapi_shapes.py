@@ -48,6 +48,14 @@ ANY: dict[str, Any] = {
 TEXT: dict[str, Any] = {"type": "string", "maxLength": 20}
 
 
+KNOWN_PARTS: Mapping[str, tuple[str, ...]] = {
+    "aliases": ("daily", "team/fast", "one-chat", "-bad name-", "nobody"),
+    "teams": ("crew", "spare", "nobody"),
+    "providers": ("guarded", "fakechat", "nobody"),
+    "models": ("far", "one-chat", "nobody"),
+}
+
+
 @dataclass(frozen=True)
 class Names:
     """What exists in one installation."""
@@ -57,6 +65,8 @@ class Names:
     responses: tuple[str, ...]
     budgets: tuple[str, ...]
     routers: tuple[str, ...]
+    deployments: tuple[str, ...]
+    tokens: tuple[str, ...]
 
 
 def either(*schemas: dict[str, Any]) -> dict[str, Any]:
@@ -227,16 +237,12 @@ def _parts(path: str, name: str, names: Names) -> tuple[str, ...]:
             return (*names.responses, "resp_none", "ü")
         case [_, "v2", "requests", *_]:
             return (*names.requests, "req_none")
-        case [_, "v2", "aliases", *_]:
-            return ("daily", "team/fast", "one-chat", "-bad name-", "nobody")
-        case [_, "v2", "teams", *_]:
-            return ("crew", "spare", "nobody")
         case [_, "v2", "budgets", *_]:
             return (*names.budgets, "nobody")
-        case [_, "v2", "providers", *_]:
-            return ("guarded", "fakechat", "nobody")
-        case [_, "v2", "models", *_]:
-            return ("far", "one-chat", "nobody")
+        case [_, "dedicated", *_] | [_, "v2", "dedicated-inferences", *_] if name in ("id", "token"):
+            return (*(names.deployments if name == "id" else names.tokens), "nobody", "a/b:c")
+        case [_, "v2", noun, *_] if noun in KNOWN_PARTS:
+            return KNOWN_PARTS[noun]
         case _ if name == "scope":
             return (*_harmless(names), "nothing")
         case _ if name == "uuid":

@@ -14,7 +14,7 @@ from headrace.domain.access import Caller
 from headrace.domain.call import Dialect
 from headrace.domain.errors import HeadraceError, MethodNotAllowed, NotFound
 from headrace.domain.names import did_you_mean
-from headrace.http.edge import EdgeLimits, Receive, Scope, Send, check_host, data_path, identify, speaks_messages
+from headrace.http.edge import DEDICATED, EdgeLimits, Receive, Scope, Send, check_host, identify, speaks_messages
 from headrace.http.outcome import failure_of
 from headrace.http.replies import error_headers
 from headrace.http.routing import Audience, Reply, Request, RouteSpec, Stream, is_known_to_caller
@@ -161,8 +161,9 @@ class _Visit:
         await self._reply(Reply(error.status, headers, self._error_body(error)))
 
     def _error_body(self, error: HeadraceError) -> bytes:
-        path, request_id = data_path(str(self._scope["path"])), self._sink.request_id
-        if path != DATA_PLANE and not path.startswith(f"{DATA_PLANE}/"):
+        path, request_id = str(self._scope["path"]), self._sink.request_id
+        # Below a deployment's own endpoint everything is data plane, whatever stands in the place of its id.
+        if path != DATA_PLANE and not path.startswith((f"{DATA_PLANE}/", DEDICATED)):
             return control_error_body(error, request_id)
         dialect = Dialect.MESSAGES if speaks_messages(self._scope) else Dialect.CHAT
         return error_body(dialect, error, request_id)
