@@ -105,6 +105,8 @@ def test_every_block_runs_as_it_stands(reader: Reader) -> None:
     deployed = reader.run(deployment)
     for part in ("prod-llm is active.", "headrace receipt req_", "prod-llm"):
         assert part in deployed
+    # Its replicas would outlive the server, and so this test.
+    assert "prod-llm is deleted." in reader.run(".venv/bin/headrace deployments delete prod-llm")
 
     account = reader.run(receipt.replace("REQUEST_ID", found[1]))
     for part in ("attempt 1", "tokens", "embedded/smollm2-135m@", "cost", "sha256"):
