@@ -20,8 +20,8 @@ from headrace.domain.price import PriceVersion, rates_at
 from headrace.domain.router import Preference
 from headrace.domain.snapshot import Snapshot
 from headrace.domain.usage import TokenClass, UnitClass, Usage
-from headrace.services.deployment_cost import UNMEASURED_TOKENS_PER_SECOND, marginal
 from headrace.services.fitness import forbidden, models_of, problem_of, targets_of
+from headrace.services.marginal_cost import UNMEASURED_TOKENS_PER_SECOND, marginal
 from headrace.services.metering import output_cap, prompt_estimate
 from headrace.services.overflowing import unknown
 

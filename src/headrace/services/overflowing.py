@@ -10,8 +10,8 @@ from headrace.domain.dedicated import Deployment, Standing, WhenAsleep
 from headrace.domain.errors import DeploymentAsleep
 from headrace.domain.plan import Excluded, Plan, Target
 from headrace.domain.snapshot import Snapshot
-from headrace.services.deployment_cost import beyond_slots
 from headrace.services.fitness import models_of
+from headrace.services.marginal_cost import beyond_slots
 
 BUSY = "deployment_busy"
 

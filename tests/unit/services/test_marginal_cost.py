@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace.domain.dedicated import Standing
-from headrace.services.deployment_cost import beyond_slots, marginal
+from headrace.services.marginal_cost import beyond_slots, marginal
 from tests.fakes.deployed import a_deployment, a_wanted
 
 # $3.60 an hour: 1,000,000 nano-dollars a second, two slots for each replica.
