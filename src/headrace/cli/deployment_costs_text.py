@@ -29,8 +29,9 @@ def _rows(costs: JsonObject) -> Iterator[tuple[str, str, str]]:
 
 def _twin(costs: JsonObject, twin: JsonObject) -> Iterator[str]:
     price = text(costs, "effective_usd_per_mtok")
+    requests = number(costs, "requests")
     served = (
-        f"{number(costs, 'requests'):,} requests, {number(costs, 'input_tokens'):,} tokens read,"
+        f"{requests:,} {'request' if requests == 1 else 'requests'}, {number(costs, 'input_tokens'):,} tokens read,"
         f" {number(costs, 'output_tokens'):,} written"
     )
     yield f"{served}: ${price} per million tokens" if price else served

@@ -74,11 +74,12 @@ class Deployments:
             return stored[deployment_id]
         by_name = {each.name: each.id for each in stored.values()}
         meant = by_name.get(deployment_id)
-        hint = f"The deployment of that name is {meant}." if meant is not None else did_you_mean(deployment_id, by_name)
-        raise NotFound(
-            f'No deployment has the id "{deployment_id[:128]}". {hint or "`headrace deployments list` lists them."}',
-            code="deployment_not_found",
-        )
+        if meant is not None:
+            told = f'No deployment has the id "{deployment_id}". The deployment of that name is {meant}.'
+        else:
+            hint = did_you_mean(deployment_id, by_name) or "`headrace deployments list` lists them."
+            told = f'No deployment has the name or id "{deployment_id[:128]}". {hint}'
+        raise NotFound(told, code="deployment_not_found")
 
     async def attempt(self, draft: DeploymentDraft) -> Judged:
         """Return what a draft comes to, changing nothing; raises what making it would raise."""
