@@ -65,7 +65,7 @@ def test_a_span_is_sent_and_a_name_cannot_reach_another_path() -> None:
         (replace(COSTS, twin=replace(TWIN, is_overflow=False)), "one at acme, paid by the token: $0.003000000"),
         (replace(COSTS, amount_nano=4_000_000), "lost $0.001000000"),
         (replace(COSTS, served=Served()), "0 requests, 0 tokens read, 0 written\n"),
-        (replace(COSTS, served=replace(COSTS.served, requests=1)), "1 request, 1,000 tokens read"),
+        (replace(COSTS, served=replace(COSTS.served, attempts=1)), "1 request, 1,000 tokens read"),
         (replace(COSTS, replica_micros=0), "busy            900.0"),
     ],
 )
