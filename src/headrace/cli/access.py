@@ -137,7 +137,7 @@ def _checked(secret: str) -> str:
 def _read_credentials(path: Path) -> CredentialsFile | None:
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise OperatorError(f"{path} cannot be read ({error.strerror}). Run this as the user that owns it.") from error

@@ -6,6 +6,7 @@ import contextlib
 import ssl
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -20,9 +21,13 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.json_strict import decode_trusted, encode, is_object
 from headrace.wire.sse import FrameSplitter, FrameTooLong, frame_data
 
+T = TypeVar("T")
 CONNECT_SECONDS, READ_SECONDS = 5.0, 180.0
 FIRST_REFUSAL = 300
 SCALARS = (str, int, bool)
+NO_NAMES = frozenset({"", ".", ".."})
+# What httpx says of a server that hangs up at once, as one that waits for TLS does.
+NO_ANSWER = "without sending a response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +130,7 @@ class ApiClient:
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise ConfigInvalid(f'"{url}" is not the address of a server ({error}). Correct --url.') from error
         except (httpx2.TransportError, FrameTooLong) as error:
-            raise OperatorError(
-                f"the reply of {url} broke off. What it cost is in its receipt: look with headrace receipt.",
-                code="reply_broken",
-                detail=repr(error),
-            ) from error
+            raise _broken(url, error) from error
 
 
 def open_client(session: Session, flags: ClientFlags) -> ApiClient:
@@ -138,9 +139,21 @@ def open_client(session: Session, flags: ClientFlags) -> ApiClient:
     return session.connect(access) if session.connect is not None else ApiClient(access)
 
 
-def segment(text: str) -> str:
-    """Return a name as one segment of a path."""
-    return quote(text, safe=":")
+def given(**fields: T | None) -> dict[str, T]:
+    """Return the fields of a request that are given; None is what a flag has that was left out."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def segment(name: str) -> str:
+    """Return a name as one segment of a path; raises ConfigInvalid for what would lead to another path."""
+    if name in NO_NAMES:
+        raise ConfigInvalid(f'"{name}" is no name and no ID. Is a variable of your shell empty?', code="usage")
+    return quote(name, safe=":")
+
+
+def segments(name: str) -> str:
+    """Return a name that may have slashes as segments of a path; raises ConfigInvalid as `segment` does."""
+    return "/".join(map(segment, name.split("/")))
 
 
 def event_object(data: bytes) -> JsonObject:
@@ -213,12 +226,32 @@ def _foreign(url: str, status: int) -> OperatorError:
     )
 
 
+def _broken(url: str, error: Exception) -> OperatorError:
+    if NO_ANSWER in str(error):
+        return OperatorError(
+            f"{url} hung up without an answer. Look at its log; if it speaks TLS, write https:// in --url.",
+            code="reply_broken",
+            detail=repr(error),
+        )
+    return OperatorError(
+        f"the reply of {url} broke off. What it cost is in its receipt: look with headrace receipt.",
+        code="reply_broken",
+        detail=repr(error),
+    )
+
+
 def _unreachable(url: str, error: httpx2.ConnectError) -> OperatorError:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return OperatorError(
             f"the certificate of {url} is not trusted. "
             "Give --ca the authority's file: tls/ca.pem in the home of that server.",
             code="untrusted_certificate",
+        )
+    if "[SSL:" in str(error):
+        return OperatorError(
+            f"{url} answered, but not with TLS. If that server speaks plain HTTP, write http:// in --url.",
+            code="foreign_reply",
+            detail=str(error),
         )
     return OperatorError(
         f"nothing answers at {url}. Start it with `headrace serve`, or name another server with --url.",

@@ -79,7 +79,7 @@ COMMANDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("teams", "create"), "teams:create", "Make a team."),
     (("teams", "show"), "teams:show", "Show a team and its balance."),
     (("teams", "set"), "teams:set_team", "Say how a team pays: in advance or afterwards."),
-    (("teams", "delete"), "teams:delete", "Forget a team without keys and budgets."),
+    (("teams", "delete"), "teams:delete", "Forget a team of which nothing is left."),
     (("teams", "top-up"), "teams:top_up", "Book a payment to a team's prepaid balance."),
     (("teams", "adjust"), "teams:adjust", "Correct a team's prepaid balance."),
     (("teams", "transfers"), "teams:transfers", "List what was paid in and corrected."),
@@ -154,8 +154,8 @@ def run(argv: Sequence[str], local: LocalVerbs, session: Session | None = None) 
         return BROKEN_PIPE_STATUS
 
 
-def build(session: Session) -> App:
-    """Return the parser with every verb; no verb is imported by this."""
+def build(session: Session, argv: Sequence[str] = ()) -> App:
+    """Return the parser with every verb; no verb is imported by this. The one that `argv` names tells its own help."""
     app = App(
         "headrace",
         help=HELP,
@@ -170,7 +170,8 @@ def build(session: Session) -> App:
         app.command(groups[name])
     for path, function, text in COMMANDS:
         owner = app if len(path) == 1 else groups[path[0]]
-        owner.command(f"{VERBS}.{function}", name=path[-1], help=text)
+        is_asked = tuple(argv[: len(path)]) == path
+        owner.command(f"{VERBS}.{function}", name=path[-1], help=None if is_asked else text)
     return app
 
 
@@ -194,7 +195,7 @@ def _run(argv: tuple[str, ...], session: Session) -> int:
 
 
 def _dispatch(argv: tuple[str, ...], session: Session) -> int:
-    app = build(session)
+    app = build(session, argv)
     try:
         verb, bound, ignored = app.parse_args(argv, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -208,7 +209,8 @@ def _usage(error: CycloptsError, argv: tuple[str, ...]) -> ConfigInvalid:
     known = tuple(word for word in argv if not word.startswith("-"))
     while known and not any(path[: len(known)] == known for path, _, _ in COMMANDS):
         known = known[:-1]
-    what = " ".join(str(error).split())
+    known = max(known, tuple(error.command_chain or ()), key=len)
+    what = _missing(error) or " ".join(str(error).split())
     if not known:
         what = what.partition(" Available commands:")[0]
     lines = [what if what.endswith((".", "?")) else f"{what}."]
@@ -216,6 +218,15 @@ def _usage(error: CycloptsError, argv: tuple[str, ...]) -> ConfigInvalid:
         lines.append(f"For example: {EXAMPLES[known]}")
     lines.append(f"See: {' '.join(['headrace', *known, '--help'])}")
     return ConfigInvalid("\n".join(lines), code="usage")
+
+
+def _missing(error: CycloptsError) -> str:
+    """What to say of an argument that was left out, not of a flag without its value or one that is written wrong."""
+    argument = error.argument
+    if not isinstance(error, MissingArgumentError) or argument is None or argument.tokens or error.keyword is not None:
+        return ""
+    is_misspelt = "Did you mean" in str(error)
+    return "" if is_misspelt else f"{' '.join(error.command_chain or ())} needs {argument.name}."
 
 
 def _asked_for_json(argv: tuple[str, ...], session: Session) -> bool:

@@ -55,11 +55,15 @@ def _cold_start(standing: JsonObject) -> list[tuple[str, str]]:
 def standing_text(standing: JsonObject) -> str:
     """Return how many replicas there are of how many, and the requests that they have or that wait."""
     ready, wanted, starting = (number(standing, name) for name in ("ready", "wanted", "starting"))
-    said = f"{ready} of {wanted} replicas ready" if ready <= wanted else f"{ready} replicas ready, {wanted} wanted"
+    said = (
+        f"{ready} of {wanted} replicas ready"
+        if ready <= wanted
+        else f"{_counted(ready, 'replica')} ready, {wanted} wanted"
+    )
     if starting:
         said += f", {starting} starting"
     if number(standing, "in_flight"):
-        said += f", {number(standing, 'in_flight')} requests in flight"
+        said += f", {_counted(number(standing, 'in_flight'), 'request')} in flight"
     if number(standing, "waiting"):
         said += f", {number(standing, 'waiting')} waiting"
     return said
@@ -150,11 +154,15 @@ def _target(deployment: JsonObject) -> str:
     target = part(_model(deployment), "target")
     match text(target, "metric"):
         case "queue_depth":
-            return f", {number(target, 'value')} requests for each replica"
+            return f", {_counted(number(target, 'value'), 'request')} for each replica"
         case "first_token_ms":
             return f", first token within {number(target, 'value')} ms"
         case _:
-            return f", {number(_model(deployment), 'slots')} requests for each replica"
+            return f", {_counted(number(_model(deployment), 'slots'), 'request')} for each replica"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _asleep(deployment: JsonObject) -> str:

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from headrace.cli.client import ApiClient, segment
 from headrace.cli.deployment_text import standing_text
-from headrace.cli.replies import moment, number, part, parts, text
+from headrace.cli.replies import moment, part, parts, text
 from headrace.cli.session import Session
 from headrace.domain.errors import HeadraceError, OperatorError
-from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.domain.json_value import JsonObject
 
 PATH = "/v2/dedicated-inferences"
-PAGE_LIMIT = 200
 POLL_SECONDS = 1.0
 GONE = "deployment_not_found"
 
 
-def all_deployments(client: ApiClient) -> JsonObject:
-    """Return every deployment in one reply."""
-    return every_page(client, PATH, "dedicated_inferences")
-
-
-def every_page(client: ApiClient, path: str, plural: str) -> JsonObject:
-    """Return a list of the deployments' family, every page of it in one reply."""
-    found: list[JsonValue] = []
-    page, pages = 1, 1
-    while page <= pages:
-        reply = client.get(path, "admin", {"page": page, "per_page": PAGE_LIMIT})
-        found += parts(reply, plural)
-        pages, page = number(part(reply, "meta"), "pages"), page + 1
-    return {plural: found, "meta": {"total": len(found)}, "links": {"pages": {}}}
-
-
 def find_deployment(client: ApiClient, name: str) -> JsonObject:
     """Return the deployment of a name or id; raises OperatorError with the server's words, which name the closest."""
+    by_id = f"{PATH}/{segment(name)}"
     named = parts(client.get(PATH, "admin", {"name": name, "page": 1, "per_page": 1}), "dedicated_inferences")
-    return named[0] if named else part(client.get(f"{PATH}/{segment(name)}", "admin"), "dedicated_inference")
+    return named[0] if named else part(client.get(by_id, "admin"), "dedicated_inference")
 
 
 def path_of(deployment: JsonObject) -> str:
@@ -56,24 +41,34 @@ class Following:
 
     def until_active(self) -> JsonObject:
         """Return the deployment once it is active; raises OperatorError with the reason when it does not come to it."""
-        while True:
-            latest = self._look()
-            if text(latest, "status") == "active":
-                return latest
-            if text(latest, "status") == "error":
-                raise OperatorError(_failed(latest), code="deployment_failed")
-            self._pause(lambda: f"{self._named} is not active yet{_why(self._latest)}. {self._see}")
+        with self._left_alone():
+            while True:
+                latest = self._look()
+                if text(latest, "status") == "active":
+                    return latest
+                if text(latest, "status") == "error":
+                    raise OperatorError(_failed(latest), code="deployment_failed")
+                self._pause(lambda: f"{self._named} is not active yet{_why(self._latest)}. {self._see}")
 
     def until_gone(self) -> None:
         """Return when the deployment is forgotten; raises OperatorError when it takes too long."""
-        while True:
-            try:
-                self._look()
-            except HeadraceError as error:
-                if error.code == GONE:
-                    return
+        try:
+            with self._left_alone():
+                while True:
+                    self._look()
+                    self._pause(lambda: f"{self._named} is still being deleted{_why(self._latest)}. {self._see}")
+        except HeadraceError as error:
+            if error.code != GONE:
                 raise
-            self._pause(lambda: f"{self._named} is still being deleted{_why(self._latest)}. {self._see}")
+
+    @contextmanager
+    def _left_alone(self) -> Generator[None]:
+        """Whoever stops waiting with Ctrl-C is told that only the waiting has stopped."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._session.note(self._see)
+            raise
 
     @property
     def _named(self) -> str:

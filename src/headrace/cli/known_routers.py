@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from headrace.cli.client import ApiClient
-from headrace.cli.replies import number, part, parts, text
+from headrace.cli.pages import every_page
+from headrace.cli.replies import parts, text
 from headrace.domain.errors import NotFound
-from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.domain.json_value import JsonObject
 from headrace.domain.names import did_you_mean
 from headrace.domain.router import PREFIX
 
 PATH = "/v2/gen-ai/models/routers"
-PAGE_LIMIT = 1_000
+PLURAL = "model_routers"
 
 
-def all_pages(client: ApiClient, path: str, plural: str) -> JsonObject:
-    """Return a list of the routers' family, every page of it in one reply."""
-    reply = client.get(path, "admin", {"page": 1, "per_page": PAGE_LIMIT})
-    found: list[JsonValue] = list(parts(reply, plural))
-    for page in range(2, number(part(reply, "meta"), "pages") + 1):
-        found += parts(client.get(path, "admin", {"page": page, "per_page": PAGE_LIMIT}), plural)
-    return {plural: found, "meta": {"total": len(found)}, "links": {"pages": {}}}
+def all_routers(client: ApiClient) -> list[JsonObject]:
+    """Return every router that was made."""
+    return parts(every_page(client, PATH, PLURAL), PLURAL)
 
 
 def router_named(routers: Iterable[JsonObject], name: str) -> JsonObject | None:
@@ -32,7 +29,7 @@ def router_named(routers: Iterable[JsonObject], name: str) -> JsonObject | None:
 
 def find_router(client: ApiClient, name: str) -> JsonObject:
     """Return the router of a name or uuid; raises NotFound naming the closest."""
-    routers = parts(all_pages(client, PATH, "model_routers"), "model_routers")
+    routers = all_routers(client)
     found = router_named(routers, name)
     if found is None:
         hint = did_you_mean(name.removeprefix(PREFIX), [text(each, "name") for each in routers])
@@ -40,3 +37,8 @@ def find_router(client: ApiClient, name: str) -> JsonObject:
             f'No router named "{name}". {hint or "`headrace routers list` lists them."}', code="router_not_found"
         )
     return found
+
+
+def path_of(router: JsonObject) -> str:
+    """Return the path of one router."""
+    return f"{PATH}/{text(router, 'uuid')}"

@@ -116,7 +116,9 @@ def _text_of(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise ConfigInvalid(f"{path} cannot be read: {error.strerror}.") from error
+        raise ConfigInvalid(
+            f"{path} cannot be read: {error.strerror}. Name a file as `headrace routers export` prints it."
+        ) from error
     if len(raw) > MAX_BYTES:
         raise ConfigInvalid(f"{path} has {len(raw)} bytes; a router has at most {MAX_BYTES}.")
     try:

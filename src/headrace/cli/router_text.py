@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from headrace.cli.replies import moment, part, parts, text, words
 from headrace.cli.session import columns
-from headrace.domain.json_value import JsonObject
+from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.router import PREFIX
 
-SHOWN_TASKS = 8
+SHOWN_TASKS, SHOWN_MODELS = 8, 3
 REST = "(no task)"
 Row = tuple[str, str, str, str]
 
 
 def routers_text(routers: Sequence[JsonObject]) -> str:
-    """Return several routers, of each the first SHOWN_TASKS tasks."""
+    """Return several routers, of each the first SHOWN_TASKS tasks, and of each task the first SHOWN_MODELS models."""
     rows: list[Row] = [("ROUTER", "TASK", "POOL", "PREFER")]
     for each in routers:
         rows += _rows(PREFIX + (text(each, "name") or text(each, "slug")), part(each, "config"), SHOWN_TASKS)
@@ -47,17 +47,24 @@ def router_text(router: JsonObject) -> str:
 def tasks_text(tasks: Sequence[JsonObject]) -> str:
     """Return the tasks of the catalog."""
     rows = [("TASK", "CATEGORY", "MODELS")]
-    rows += [(text(each, "task_slug"), text(each, "category"), ", ".join(words(each.get("models")))) for each in tasks]
+    rows += [(text(each, "task_slug"), text(each, "category"), _first(each.get("models"))) for each in tasks]
     return columns(rows)
 
 
 def _rows(name: str, config: JsonObject, most: int) -> Iterator[Row]:
     policies = parts(config, "policies")
     for index, policy in enumerate(policies[:most]):
-        yield (name if index == 0 else "", task_name(policy), ", ".join(words(policy.get("models"))), _prefer(policy))
+        yield (name if index == 0 else "", task_name(policy), _first(policy.get("models")), _prefer(policy))
     if len(policies) > most:
         yield "", f"… and {len(policies) - most} more", "", ""
-    yield "", REST, ", ".join(words(config.get("fallback_models"))), ""
+    yield "", REST, _first(config.get("fallback_models")), ""
+
+
+def _first(models: JsonValue) -> str:
+    """A pool of the catalog has a dozen models, more than a line of a terminal holds; --json has them all."""
+    names = words(models)
+    more = len(names) - SHOWN_MODELS
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:SHOWN_MODELS])} and {more} more"
 
 
 def _task_row(policy: JsonObject) -> Row:

@@ -6,7 +6,7 @@ import getpass
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
@@ -76,6 +76,14 @@ class Session:
         """Write a result for machines: one line of JSON."""
         self.stdout.write(encode(value).decode() + "\n")
         self.stdout.flush()
+
+
+def listing(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], empty: str, right: frozenset[int] = frozenset()
+) -> str:
+    """Return rows as columns under their headings, or what is to be said when there are none."""
+    shown = [headings, *rows]
+    return columns(shown, right) if len(shown) > 1 else empty
 
 
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:

@@ -12,16 +12,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import ApiClient, open_client
+from headrace.cli.client import ApiClient, given, open_client
 from headrace.cli.deployment_words import seconds
 from headrace.cli.options import ClientFlags
-from headrace.cli.replies import number, part, parts, text
+from headrace.cli.pages import pages
+from headrace.cli.replies import number, parts, text
 from headrace.cli.session import Session
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject
 from headrace.domain.simulation import MICROS, Arrival
 from headrace.domain.simulation_traffic import TrafficShape, made_traffic, spread
-from headrace.wire.traffic_trace import read_trace
+from headrace.wire.traffic_trace import MOST_TOKENS, read_trace
 
 MOST_REQUESTS = 20_000_000
 LARGEST_BYTES = 2 * 1024**3
@@ -91,16 +92,22 @@ def _made(asked: TrafficFlags) -> Trace:
     is_daily = asked.poisson is None
     flag, rate = ("--daily-curve", asked.daily_curve) if is_daily else ("--poisson", asked.poisson)
     lasts = seconds("--for", asked.duration or ("24h" if is_daily else "1h"))
-    for name in ("input_tokens", "output_tokens"):
-        if getattr(asked, name) < 1:
-            raise ConfigInvalid(f"--{name.replace('_', '-')} {getattr(asked, name)}: write 1 or more.", code="usage")
+    if not lasts:
+        raise ConfigInvalid(f"--for {asked.duration}: write how long it lasts, like 10m or 1h.", code="usage")
+    for name, value, least in (
+        ("input-tokens", asked.input_tokens, 1),
+        ("output-tokens", asked.output_tokens, 1),
+        ("prefixes", asked.prefixes, 0),
+    ):
+        if not least <= value <= MOST_TOKENS:
+            raise ConfigInvalid(f"--{name} {value}: write a number from {least} to {MOST_TOKENS}.", code="usage")
     shape = TrafficShape(
         per_second_ppm=_per_second_ppm(flag, rate or ""),
         micros=lasts * MICROS,
         input_tokens=asked.input_tokens,
         output_tokens=asked.output_tokens,
         is_daily=is_daily,
-        prefixes=max(0, asked.prefixes),
+        prefixes=asked.prefixes,
     )
     _bound(shape.per_second_ppm * lasts // PPM)
     return Trace(tuple(made_traffic(shape, asked.seed)), shape.micros)
@@ -116,13 +123,8 @@ def _per_second_ppm(flag: str, text: str) -> int:
 
 def _from_ledger(client: ApiClient, asked: TrafficFlags) -> Trace:
     """Hours have no finer times: their requests are spread over them at random, all of the hour's mean size."""
-    query: dict[str, str | int] = {"interval": "hour", "from": asked.from_ledger or "", "limit": PAGE_LIMIT}
-    if asked.model is not None:
-        query["model"] = asked.model
-    reply = client.get("/v2/usage", "either", {**query, "page": 1})
-    rows = parts(reply, "usage")
-    for page in range(2, number(part(reply, "meta"), "pages") + 1):
-        rows += parts(client.get("/v2/usage", "either", {**query, "page": page}), "usage")
+    query = {"interval": "hour", "from": asked.from_ledger or "", "limit": PAGE_LIMIT, **given(model=asked.model)}
+    rows = [row for reply in pages(client, "/v2/usage", "either", query) for row in parts(reply, "usage")]
     hours = sorted((_hour(row) for row in rows if number(row, "requests")), key=lambda each: each[0])
     if not hours:
         raise ConfigInvalid(

@@ -36,10 +36,7 @@ def usage_text(report: JsonObject) -> str:
     if left > 0:
         lines += ["", f"{left:,} more rows are in the total only; --csv writes them all."]
     if "tag" in groups:
-        lines += [
-            "",
-            "A request with several tags stands in several rows, one without in none; the total has each once.",
-        ]
+        lines += ["", TAGGED]
     return "\n".join(lines)
 
 
@@ -49,9 +46,9 @@ def _lead(report: JsonObject, row: JsonObject, groups: list[str], label: str | N
 
 
 def _group(row: JsonObject, name: str) -> str:
-    value = text(row, name) or EMPTY
-    key_name = text(row, "key_name") if name == "key" else ""
-    return f"{key_name} ({value})" if key_name else value
+    """What a person called a key or a deployment, and its id: names come again, and other verbs take ids."""
+    value, called = text(row, name) or EMPTY, text(row, f"{name}_name")
+    return f"{called} ({value})" if called else value
 
 
 def _counts(sums: JsonObject) -> tuple[str, ...]:

@@ -63,7 +63,9 @@ def listed_model(snapshot: Snapshot, caller: Caller, model_id: str) -> Listed:
         names = [name for name in snapshot.models if caller.may_call(name)]
         hint = did_you_mean(model_id, names)
         raise NotFound(
-            f'No model named "{model_id}".{f" {hint}" if hint else ""}', code="model_not_found", param="model"
+            f'No model named "{model_id}". {hint or "GET /v1/models lists what this key can call."}',
+            code="model_not_found",
+            param="model",
         )
     return entries[0]
 

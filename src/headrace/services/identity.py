@@ -87,9 +87,15 @@ class Identity:
         stored = _NOBODY if key is None else key.digest
         matches = hmac.compare_digest(self._digest(credential), stored)
         if key is None or not matches or _PREFIXES[key.role] != found.group(1):
-            raise Unauthenticated("The API key is not known here.", code="invalid_api_key")
+            raise Unauthenticated(
+                "The API key is not known here. It may be another server's; `headrace keys create` makes one.",
+                code="invalid_api_key",
+            )
         if key.revoked_at_micros is not None:
-            raise Unauthenticated("The API key was revoked.", code="invalid_api_key")
+            raise Unauthenticated(
+                "The API key was revoked. `headrace keys create` makes another.",
+                code="invalid_api_key",
+            )
         return Caller(
             key_id=key.public_id,
             key_name=key.name,

@@ -116,7 +116,10 @@ class Pulls:
         if entries is None:
             local = [name for name, each in models.items() if any(entry.model.local for entry in each)]
             hint = did_you_mean(model_id, local)
-            raise NotFound(f'No model named "{model_id[:128]}".{f" {hint}" if hint else ""}', code="model_not_found")
+            raise NotFound(
+                f'No model named "{model_id[:128]}". {hint or "`headrace models --all` lists them."}',
+                code="model_not_found",
+            )
         for entry in entries:
             if entry.model.local is not None and entry.model.local.weights:
                 return entry

@@ -32,7 +32,9 @@ def test_budgets_are_listed_with_what_is_left() -> None:
     ]
     assert line.api.credentials == [ADMIN]
     empty = CommandLine().answers("GET /v2/budgets?scope=key%3Ak1", {"budgets": []})("budgets", "list", "key:k1")
-    assert empty.out.startswith("There is no budget. Make one: headrace budgets create platform")
+    assert empty.out.startswith("There is no budget of key:k1. Make one: headrace budgets create key:k1 --usd 100")
+    none = CommandLine().answers("GET /v2/budgets", {"budgets": []})("budgets", "list")
+    assert none.out.startswith("There is no budget. Make one: headrace budgets create platform --usd 100")
 
 
 def test_a_budget_is_made() -> None:

@@ -32,6 +32,12 @@ def test_every_verb_has_help_that_fits_the_terminal(path: tuple[str, ...]) -> No
     assert ("--json" in ran.out) is (path not in LOCAL)
 
 
+def test_its_own_help_says_more_than_its_line_in_the_list() -> None:
+    more = "until when, and the mode."
+    assert more in CommandLine()("budgets", "list", "--help").out
+    assert more not in CommandLine()("budgets", "--help").out
+
+
 def test_the_list_of_verbs() -> None:
     ran = CommandLine()("--help")
     assert all(f" {path[0]} " in ran.out for path in PATHS)
@@ -59,7 +65,10 @@ def test_the_version() -> None:
         (["receipt"], "REQUEST_ID", "headrace receipt --help"),
         (["keys", "crate", "x"], "create", "headrace keys --help"),
         (["keys", "create"], "NAME", "headrace keys create --help"),
-        (["models", "pull"], "MODEL", "headrace models --help"),
+        (["models", "pull"], "models pull needs MODEL.\n", "headrace models pull --help"),
+        (["routers", "judge", "x"], "routers judge needs --judge.\n", "headrace routers judge --help"),
+        (["routers", "judge", "x", "--judge"], "--judge requires an argument", "headrace routers judge --help"),
+        (["routers", "judge", "x", "--jugde", "m"], "Did you mean --judge", "headrace routers judge --help"),
     ],
 )
 def test_wrong_usage_is_status_2_and_names_the_help(argv: list[str], said: str, see: str) -> None:
@@ -126,6 +135,33 @@ def test_a_refusal_by_the_data_plane_keeps_its_extra_fields() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["", ".", ".."])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "deployments delete",
+        "deployments tokens prod --revoke",
+        "keys revoke",
+        "receipt",
+        "aliases delete",
+        "limits remove",
+    ],
+)
+def test_an_empty_name_reaches_nothing_else(verb: str, name: str) -> None:
+    line = CommandLine().answers(
+        "GET /v2/dedicated-inferences?name=prod&page=1&per_page=1", {"dedicated_inferences": [{"id": "d1"}]}
+    )
+    ran = line(*verb.split(), name)
+    assert (ran.status, f'"{name}" is no name and no ID' in ran.err) == (2, True)
+    assert all(each.method == "GET" for each in line.api.requests)
+
+
+@pytest.mark.parametrize("argv", [("aliases", "delete", "a/../../teams/x"), ("limits", "remove", "../teams/x")])
+def test_a_name_does_not_climb_out_of_its_path(argv: tuple[str, ...]) -> None:
+    line = CommandLine()
+    assert (line(*argv).status, line.api.requests) == (2, [])
+
+
 @pytest.mark.parametrize("response", [httpx2.Response(502, text="<html>"), httpx2.Response(301), httpx2.Response(200)])
 def test_what_is_no_headrace_is_said(response: httpx2.Response) -> None:
     line = CommandLine()
@@ -139,7 +175,9 @@ def test_what_is_no_headrace_is_said(response: httpx2.Response) -> None:
         (httpx2.ConnectError("refused"), "nothing answers at http://127.0.0.1:8080.\n  Start it with `headrace serve`"),
         (httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] x"), "--ca"),
         (httpx2.ReadTimeout("slow"), "did not answer in time"),
+        (httpx2.ConnectError("[SSL: WRONG_VERSION_NUMBER] x"), "write http:// in --url"),
         (httpx2.RemoteProtocolError("cut"), "broke off"),
+        (httpx2.RemoteProtocolError("Server disconnected without sending a response."), "write https:// in --url"),
     ],
 )
 def test_a_server_that_does_not_answer(error: Exception, said: str) -> None:

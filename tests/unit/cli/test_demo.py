@@ -31,7 +31,7 @@ def with_models(*models: JsonObject, routers: tuple[JsonObject, ...] = ()) -> Co
     money: JsonObject = {"model": "small", "cost_nano_usd": 2_000, "request_id": "req_1"}
     command = CommandLine()
     command.answers("GET /v1/models", {"data": list[JsonValue](models)})
-    command.answers(f"GET {ROUTERS}?per_page=1000", {"model_routers": list[JsonValue](routers)})
+    command.answers(f"GET {ROUTERS}?page=1&per_page=200", {"model_routers": list[JsonValue](routers)})
     command.answers(f"POST {ROUTERS}", {"model_router": {"uuid": UUID}}, 201)
     command.answers(f"PUT {ROUTERS}/{UUID}", {"model_router": {"uuid": UUID}})
     command.answers(f"DELETE {ROUTERS}/{UUID}", {"uuid": UUID})

@@ -183,6 +183,24 @@ def test_one_that_takes_too_long_goes_on_without_the_command() -> None:
     assert "prod is not active yet: Waits for a GPU." in ran.err and "deployments show prod" in ran.err
 
 
+class Interrupted(list[float]):
+    """A sleep that Ctrl-C ends."""
+
+    def append(self, _seconds: float) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("argv", [("deploy", "tiny", "--accelerator", "cpu"), ("deployments", "delete", "prod")])
+def test_who_stops_waiting_is_told_that_the_rest_goes_on(argv: tuple[str, ...]) -> None:
+    line, course = following((200, wrapped(deployment("provisioning"))))
+    line.answers(f"POST {PATH}", {**wrapped(deployment("new")), "token": TOKEN}, 202)
+    course.goes(f"DELETE {ONE}", (202, wrapped(deployment("deleting"))))
+    line.slept = Interrupted()
+    ran = line(*argv)
+    told = "It goes on without this command: look with `headrace deployments show prod`.\n"
+    assert (ran.status, ran.err.endswith(told)) == (130, True)
+
+
 def test_what_the_server_refuses_is_said_with_its_words() -> None:
     refusal: JsonObject = {"id": "impossible_fit", "message": "tiny needs 2. You asked for 1.", "request_id": "req_1"}
     ran = CommandLine().answers(f"POST {PATH}", refusal, 400)("deploy", "tiny", "--accelerator", "h100")
@@ -300,6 +318,9 @@ def test_logs_have_the_replicas_name_where_there_are_several() -> None:
     assert line("deployments", "logs", "prod", "--replica", "p-1", "--lines", "5").out == "c\n"
     line = knowing(deployment()).answers(f"GET {ONE}/logs?lines=100", {"logs": []})
     assert line("deployments", "logs", "prod").out == "No replica of prod has written anything.\n"
+    line = knowing(deployment()).answers(f"GET {ONE}/logs?lines=100&replica=p-9", {"logs": []})
+    told = "No replica of prod with the id p-9 has written anything. Without --replica all are shown.\n"
+    assert line("deployments", "logs", "prod", "--replica", "p-9").out == told
 
 
 def test_events_say_what_became_of_it_and_why() -> None:
@@ -336,6 +357,8 @@ def test_tokens_are_listed_made_and_revoked() -> None:
     line = knowing(deployment())
     line.api.replies[f"DELETE {ONE}/tokens/tok1"] = httpx2.Response(204)
     assert line("deployments", "tokens", "prod", "--revoke", "tok1").out == "The token tok1 is revoked.\n"
+    ran = line("deployments", "tokens", "prod", "--create", "web", "--revoke", "tok1")
+    assert (ran.status, "exclude each other" in ran.err) == (2, True)
     refused: JsonObject = {"id": "token_not_found", "message": "No token.", "request_id": "req_1"}
     line = knowing(deployment()).answers(f"DELETE {ONE}/tokens/tok2", refused, 404)
     assert line("deployments", "tokens", "prod", "--revoke", "tok2").status == 1
@@ -358,8 +381,8 @@ def test_deletion_shows_the_drain_and_waits_for_its_end() -> None:
     assert (ran.status, ran.out) == (0, "prod is deleted.\n")
     assert ran.err == (
         "prod: deleting, 1 of 1 replicas ready, 2 requests in flight\n"
-        "prod: deleting, 1 replicas ready, 0 wanted, 2 requests in flight\n"
-        "prod: deleting, 1 replicas ready, 0 wanted, 1 requests in flight\n"
+        "prod: deleting, 1 replica ready, 0 wanted, 2 requests in flight\n"
+        "prod: deleting, 1 replica ready, 0 wanted, 1 request in flight\n"
     )
 
 

@@ -86,7 +86,7 @@ def test_outcomes_are_quality(tmp_path: Path) -> None:
     assert ran.json["own"] == {
         "name": "router",
         "cost_nano": 1000.0,
-        "quality": {"value": 0.5, "low": 0.5, "high": 0.5},
+        "quality": {"value": 0.5, "low": pytest.approx(0.108, abs=1e-3), "high": pytest.approx(0.892, abs=1e-3)},
         "saved": None,
     }
 

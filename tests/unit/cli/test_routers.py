@@ -13,7 +13,7 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from tests.unit.cli.command_line import CommandLine
 
 PATH = "/v2/gen-ai/models/routers"
-ALL = "page=1&per_page=1000"
+ALL = "page=1&per_page=200"
 UUID = "0199ab00-0000-7000-8000-000000000001"
 POLICIES: list[JsonValue] = [
     {
@@ -103,10 +103,19 @@ def test_of_a_router_with_many_tasks_the_first_are_listed() -> None:
     assert "… and 4 more" in ran.out
 
 
+def test_of_a_long_pool_the_first_models_are_listed_and_all_are_shown() -> None:
+    pools: list[JsonValue] = [list[JsonValue]("abcd"), list[JsonValue]("efghi")]
+    policies: list[JsonValue] = [{"task_slug": "t", "models": each} for each in pools]
+    line = knowing({**LEAST, "config": {"policies": policies, "fallback_models": ["f"]}})
+    listed_pools = line("routers", "list").out
+    assert "a, b, c, d\n" in listed_pools and "e, f, g and 2 more\n" in listed_pools
+    assert "e, f, g, h, i" in line("routers", "show", "least").out
+
+
 def test_every_page_is_read() -> None:
     first: JsonObject = {**listed(LEAST), "meta": {"total": 2, "page": 1, "pages": 2}}
     line = CommandLine().answers(f"GET {PATH}?{ALL}", first)
-    line.answers(f"GET {PATH}?page=2&per_page=1000", listed(SUPPORT))
+    line.answers(f"GET {PATH}?page=2&per_page=200", listed(SUPPORT))
     assert line("routers", "list", "--json").json == {**listed(LEAST, SUPPORT), "meta": {"total": 2}}
     assert set(line.api.credentials) == {"hr_admin"}
 
@@ -173,8 +182,6 @@ def test_a_router_is_made_by_hand_in_the_order_of_its_flags() -> None:
         ],
         "fallback_models": ["f", "g", "h"],
     }
-    assert line("routers", "create", "support", "--json").out.endswith("\n")
-    assert line.api.last_body == {"name": "support", "policies": [], "fallback_models": []}
 
 
 @pytest.mark.parametrize("flag", ["--pool", "--prefer", "--example"])
@@ -246,9 +253,16 @@ def test_a_file_that_is_wrong_is_told_with_line_and_key(tmp_path: Path, written:
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     ran = CommandLine()("routers", "apply", str(tmp_path / "none.toml"))
     assert (ran.status, "none.toml cannot be read: No such file or directory." in ran.err) == (2, True)
+    assert "Name a file as `headrace routers export` prints it." in ran.err
     (tmp_path / "latin.toml").write_bytes(b"name = 'x'\ndescription = '\xe4'\n")
     ran = CommandLine()("routers", "apply", str(tmp_path / "latin.toml"))
     assert (ran.status, "latin.toml:2: this is not UTF-8: byte 26 is wrong." in ran.err) == (2, True)
+
+
+def test_a_router_without_a_task_is_not_asked_for() -> None:
+    line = CommandLine()
+    ran = line("routers", "create", "support")
+    assert (ran.status, "create support --task SLUG --pool MODEL" in ran.err, line.api.requests) == (2, True, [])
 
 
 @pytest.mark.parametrize(

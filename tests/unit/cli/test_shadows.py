@@ -103,7 +103,7 @@ def test_a_judge_is_asked_in_both_orders() -> None:
     ]
     assert judge.asked[0].index("mine 1") < judge.asked[0].index("theirs")
     assert judge.asked[1].index("theirs") < judge.asked[1].index("mine 1")
-    assert out == "judged 2: 1 better, 0 equal, 1 worse; mean +0.00 (-1.96 to +1.96) from -1 to 1.\n"
+    assert out == "judged 2: 1 better, 0 equal, 1 worse; mean +0.00 (-0.80 to +0.80) from -1 to 1.\n"
 
 
 def test_what_a_judge_mumbles_is_not_stored() -> None:

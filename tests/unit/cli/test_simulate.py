@@ -120,6 +120,36 @@ def test_made_up_traffic_repeats() -> None:
     assert number(played("--daily-curve", "20/h", *PRICE), "seconds") >= 86_400
 
 
+def test_three_requests_come_to_what_a_hand_computes(tmp_path: Path) -> None:
+    """Two slots write 50 tokens a second each; a start takes 10 s, and after 30 s without a request it sleeps.
+
+    The first reads 1 s and writes 2 s from second 10 on, the second reads 0.5 s and writes 4 s: it ends at 14.5, and
+    the look at 46 lets the replica sleep, 36 s after it was ready. The third starts one that is paid for 2 s.
+    """
+    trace = tmp_path / "tiny.csv"
+    trace.write_text("at,input_tokens,output_tokens\n0,1000,100\n1,500,200\n100,1000,50\n")
+    figures = played(
+        "--trace", str(trace), "--usd-per-hour", "3.6", "--slots", "2", "--tokens-per-second", "100",
+        "--input-tokens-per-second", "1000", "--cold-start", "10s", "--scale", "0:1", "--idle", "30s",
+        "--input-usd-per-mtok", "1", "--output-usd-per-mtok", "10",
+    )  # fmt: skip
+    assert figures["first_token_seconds"] == {"p50": 11.02, "p95": 11.02, "p99": 11.02}
+    assert figures["total_seconds"] == {"p50": 13.0, "p95": 13.5, "p99": 13.5}
+    assert (figures["cold_starts"], figures["waited_for_start"], figures["seconds"]) == (2, 3, 112.0)
+    assert (figures["replica_seconds"], figures["replica_cost_nano_usd"]) == (38.0, 38_000_000)
+    # Slots were busy for 3, 4.5 and 2 of twice 38 seconds; 2,500 tokens were read and 350 written.
+    assert (figures["utilisation"], figures["serverless_cost_nano_usd"]) == (0.125, 6_000_000)
+
+
+def test_a_machine_that_is_named_as_spot_has_the_spot_price() -> None:
+    def hourly(*hardware: str) -> float:
+        figures = played("--poisson", "6/min", "--for", "10m", "--scale", "1", *hardware)
+        return number(figures, "replica_cost_nano_usd") / float(str(figures["replica_seconds"])) * 3_600
+
+    assert hourly("--accelerator", "gpu-mi350x1-288gb-spot") == pytest.approx(2.46e9, rel=0.001)
+    assert hourly("--accelerator", "mi350x") == pytest.approx(6.89e9, rel=0.001)
+
+
 def test_everything_about_the_policy_may_be_said() -> None:
     figures = played(
         "--poisson", "2/s", "--for", "5m", "--accelerator", "gpu-h100x8-640gb", "--scale", "1:3",
@@ -144,8 +174,9 @@ def test_what_was_served_is_played(tmp_path: Path) -> None:
         "meta": {"pages": 2},
     }
     second: JsonObject = {"usage": [{"starts_at": "2026-11-28T11:00:00.000000Z", **row}], "meta": {"pages": 2}}
-    path = "GET /v2/usage?interval=hour&from=7d&limit=1000&model=m&page="
-    line = CommandLine().answers(f"{path}1", first).answers(f"{path}2", second)
+    query = "interval=hour&from=7d&limit=1000&model=m"
+    line = CommandLine().answers(f"GET /v2/usage?page=1&{query}", first)
+    line.answers(f"GET /v2/usage?page=2&{query}", second)
     ran = line("simulate", "--from-ledger", "7d", "--model", "m", *PRICE, *TWIN, "--json")
     assert isinstance(ran.json, dict)
     assert (ran.json["requests"], ran.json["seconds"]) == (8, 10_800.0)
@@ -153,7 +184,7 @@ def test_what_was_served_is_played(tmp_path: Path) -> None:
 
 
 def test_nothing_served_is_said() -> None:
-    line = CommandLine().answers("GET /v2/usage?interval=hour&from=7d&limit=1000&page=1", {"usage": [], "meta": {}})
+    line = CommandLine().answers("GET /v2/usage?page=1&interval=hour&from=7d&limit=1000", {"usage": [], "meta": {}})
     ran = line("simulate", "--from-ledger", "7d", *PRICE)
     assert (ran.status, "Nothing was served here in 7d" in ran.err) == (2, True)
 
@@ -166,7 +197,11 @@ def test_nothing_served_is_said() -> None:
         (("--poisson", "often", *PRICE), "--poisson often: write a rate like 2/s"),
         (("--daily-curve", "0/s", *PRICE), "--daily-curve 0/s: write a rate"),
         (("--poisson", "2/s", "--for", "long", *PRICE), "--for long: write a duration"),
-        (("--poisson", "2/s", "--input-tokens", "0", *PRICE), "--input-tokens 0: write 1 or more"),
+        (("--poisson", "2/s", "--input-tokens", "0", *PRICE), "--input-tokens 0: write a number from 1"),
+        (("--poisson", "2/s", "--prefixes", "-4", *PRICE), "--prefixes -4: write a number from 0"),
+        (("--poisson", "2/s", "--for", "0s", *PRICE), "--for 0s: write how long it lasts"),
+        (("--poisson", "2/s", "--accelerator", "h100", "--gpus", "-3"), "--gpus -3: write a number from 1 to 64"),
+        (("--poisson", "2/s", *PRICE, "--when-asleep", "overflow"), "--when-asleep overflow needs an --overflow"),
         (("--poisson", "1000000/s", *PRICE), "a simulation holds 20,000,000"),
         (("--poisson", "2/s"), "A replica needs a price"),
         (("--poisson", "2/s", "--usd-per-hour", "cheap"), "--usd-per-hour cheap: write dollars"),

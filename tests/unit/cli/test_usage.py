@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlencode
 
 import httpx2
 
-from headrace.domain.json_value import JsonObject
+from headrace.domain.json_value import JsonObject, JsonValue
 from tests.unit.cli.command_line import ADMIN, CommandLine
 
 SUMS: JsonObject = {
@@ -55,6 +55,15 @@ def test_the_report_is_laid_out_with_its_sums_in_the_days_of_its_zone() -> None:
     line = CommandLine().answers(f"GET /v2/usage?{query}", REPORT)
     ran = line("usage", "--by", "key", "--by", "tag", "--interval", "day", "--since", "2d", "--zone", "Europe/Berlin")
     assert (ran.out, line.api.credentials) == (SHOWN, [ADMIN])
+
+
+def test_a_deployment_is_called_by_its_name_too_where_that_is_known() -> None:
+    named = {"d1": "prod", "d2": None}
+    rows: list[JsonValue] = [{"deployment": each, "deployment_name": name, **SUMS} for each, name in named.items()]
+    report: JsonObject = {**REPORT, "usage": rows, "group_by": ["deployment"], "interval": "total"}
+    line = CommandLine().answers("GET /v2/usage?group_by=deployment&interval=total&limit=1000", report)
+    shown = [row.split("  ")[0] for row in line("usage", "--by", "deployment").out.splitlines()[3:5]]
+    assert shown == ["prod (d1)", "d2"]
 
 
 def test_without_a_word_it_is_the_total_by_model() -> None:

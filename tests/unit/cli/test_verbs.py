@@ -277,6 +277,13 @@ class Interrupted(httpx2.SyncByteStream):
         raise KeyboardInterrupt
 
 
+def test_who_stops_watching_a_pull_is_told_that_it_goes_on() -> None:
+    line = CommandLine()
+    line.api.replies["POST /v2/models/qwen/pull"] = httpx2.Response(200, stream=Interrupted())
+    ran = line("models", "pull", "qwen")
+    assert (ran.status, "The server goes on without this command" in ran.err) == (130, True)
+
+
 def test_ctrl_c_leaves_cleanly() -> None:
     line = CommandLine()
     line.api.replies[CHAT] = httpx2.Response(200, stream=Interrupted())
@@ -445,12 +452,22 @@ def test_doctor_for_machines() -> None:
     assert ran.json == {"ok": True, "findings": [{"name": "store", "ok": True, "message": "fine", "fix": ""}]}
 
 
-def test_catalog_check() -> None:
+def test_catalog_check(tmp_path: Path) -> None:
     finding = Finding("a.toml", 3, "models[0].id", "missing", "Add it.")
     line = CommandLine(local=FakeLocal(findings=[finding]))
-    ran = line("catalog", "check", "/c")
+    ran = line("catalog", "check", str(tmp_path))
     assert (ran.status, ran.out) == (1, "a.toml:3: models[0].id: missing\n    fix: Add it.\n1 thing to correct.\n")
-    assert line.local.done == [("catalog check", Path("/c"))]
+    assert line.local.done == [("catalog check", tmp_path)]
+
+
+def test_a_folder_that_is_not_there_is_not_right(tmp_path: Path) -> None:
+    line = CommandLine()
+    ran = line("catalog", "check", str(tmp_path / "c"))
+    assert (ran.status, ran.err.endswith("/c is no folder.\n  Name the one that holds your catalog files.\n")) == (
+        2,
+        True,
+    )
+    assert line.local.done == []
 
 
 def test_catalog_check_of_the_home_that_is_right() -> None:

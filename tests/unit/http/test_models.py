@@ -77,7 +77,11 @@ def test_a_model_without_a_date_was_created_at_no_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("on", 'No model named "on". Did you mean "one"?'), ("zzz", 'No model named "zzz".')]
+    ("name", "said"),
+    [
+        ("on", 'No model named "on". Did you mean "one"?'),
+        ("zzz", 'No model named "zzz". GET /v1/models lists what this key can call.'),
+    ],
 )
 def test_an_unknown_model_is_answered_with_the_closest(name: str, said: str) -> None:
     with pytest.raises(NotFound) as caught:
@@ -88,7 +92,7 @@ def test_an_unknown_model_is_answered_with_the_closest(name: str, said: str) -> 
 def test_a_model_out_of_scope_does_not_exist() -> None:
     with pytest.raises(NotFound) as caught:
         one_model(SNAPSHOT, SCOPED, "one")
-    assert caught.value.message == 'No model named "one".'
+    assert caught.value.message == 'No model named "one". GET /v1/models lists what this key can call.'
 
 
 def test_a_deployment_is_listed_to_whom_it_is_open_with_how_it_runs() -> None:

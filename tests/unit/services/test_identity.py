@@ -18,6 +18,7 @@ IDENTITY = Identity(PEPPER, FakeRandom(1))
 KEY = IDENTITY.mint(NewKey("web", Role.KEY, "shop", frozenset({"one"})), 5)
 ADMIN = IDENTITY.mint(NewKey("root", Role.ADMIN, "operator", None), 5)
 KEYS = {each.key.public_id: each.key for each in (KEY, ADMIN)}
+UNKNOWN = "The API key is not known here. It may be another server's; `headrace keys create` makes one."
 
 
 def denied(credential: str, keys: dict[str, AccessKey] | None = None, identity: Identity = IDENTITY) -> Unauthenticated:
@@ -73,14 +74,14 @@ def test_something_around_it_is_a_denial(odd: str) -> None:
 
 
 def test_an_unknown_key_is_a_denial() -> None:
-    assert denied(KEY.text.reveal(), {}).message == "The API key is not known here."
+    assert denied(KEY.text.reveal(), {}).message == UNKNOWN
     other = Identity(Secret("q" * 32), FakeRandom(1))
-    assert denied(KEY.text.reveal(), identity=other).message == "The API key is not known here."
+    assert denied(KEY.text.reveal(), identity=other).message == UNKNOWN
 
 
 def test_a_role_is_bound_to_its_prefix() -> None:
     swapped = {KEY.key.public_id: replace(KEY.key, role=Role.ADMIN)}
-    assert denied(KEY.text.reveal(), swapped).message == "The API key is not known here."
+    assert denied(KEY.text.reveal(), swapped).message == UNKNOWN
 
 
 def test_another_keys_secret_under_a_known_id_is_a_denial() -> None:
@@ -90,7 +91,9 @@ def test_another_keys_secret_under_a_known_id_is_a_denial() -> None:
 
 def test_a_revoked_key_is_a_denial() -> None:
     revoked = {KEY.key.public_id: replace(KEY.key, revoked_at_micros=9)}
-    assert denied(KEY.text.reveal(), revoked).message == "The API key was revoked."
+    assert denied(KEY.text.reveal(), revoked).message.startswith(
+        "The API key was revoked. `headrace keys create` makes another."
+    )
 
 
 def test_no_two_minted_credentials_are_alike() -> None:

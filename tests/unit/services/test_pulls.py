@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headrace.domain.errors import HeadraceError, UpstreamUnavailable
+from headrace.domain.errors import HeadraceError, NotFound, UpstreamUnavailable
 from headrace.ports.fleet import Progress
 from headrace.services.pulls import Pull, Pulls, PullState
 from tests.control_world import SHA, World
@@ -93,3 +93,13 @@ async def test_a_defect_ends_the_pull_for_its_listeners_too() -> None:
         await parts.pulls.pull("tiny", lambda _: None)
     assert caught.value.code == "pull_broken_off"
     assert [type(each) for each in world.failed_tasks] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize(
+    ("name", "next_step"), [("tinny", 'Did you mean "tiny"?'), ("zzz", "`headrace models --all` lists them.")]
+)
+async def test_what_is_no_model_says_where_to_look(name: str, next_step: str) -> None:
+    pulls = (await World().build()).pulls
+    with pytest.raises(NotFound) as refused:
+        pulls.start(name)
+    assert refused.value.message == f'No model named "{name}". {next_step}'

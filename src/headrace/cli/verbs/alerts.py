@@ -8,17 +8,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, given, segment
 from headrace.cli.replies import moment, part, parts, short_dollars, text, words
-from headrace.cli.session import Session, columns
+from headrace.cli.session import listing
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.alert import Metric
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject
 
 PATH = "/v2/alerts"
 EVENTS = PATH + "/events"
-Running = Annotated[Session, Parameter(parse=False)]
 
 
 @Parameter(name="*")
@@ -44,16 +43,8 @@ class AlertFlags:
 NO_ALERT_FLAGS = AlertFlags()
 
 
-def create(
-    name: str,
-    metric: str,
-    scope: str,
-    /,
-    *,
-    alert: AlertFlags = NO_ALERT_FLAGS,
-    flags: ClientFlags = NO_FLAGS,
-    session: Running,
-) -> int:
+@asks_server
+def create(client: ApiClient, name: str, metric: str, scope: str, /, *, alert: AlertFlags = NO_ALERT_FLAGS) -> Told:
     """Make an alert; it watches from now on.
 
     Parameters
@@ -65,33 +56,36 @@ def create(
     scope:
         budget:ID, team:NAME, key:ID, model:ID, provider:NAME or platform, as the metric allows.
     """
-    body: JsonObject = {"name": name, "metric": metric, "scope": scope, "webhooks": list(alert.webhook or ())}
-    optional: JsonObject = {
-        "threshold_percent": alert.percent,
-        "threshold_usd": alert.usd,
-        "window_seconds": alert.window_seconds,
-        "min_attempts": alert.min_attempts,
-        "action": _action(alert),
+    optional: JsonObject = given(
+        threshold_percent=alert.percent,
+        threshold_usd=alert.usd,
+        window_seconds=alert.window_seconds,
+        min_attempts=alert.min_attempts,
+        action=_action(alert),
+    )
+    body: JsonObject = {
+        "name": name,
+        "metric": metric,
+        "scope": scope,
+        "webhooks": list(alert.webhook or ()),
+        **optional,
     }
-    body.update({field: value for field, value in optional.items() if value is not None})
-    with open_client(session, flags) as client:
-        reply = client.send("POST", PATH, "admin", body)
+    reply = client.send("POST", PATH, "admin", body)
     made = part(reply, "alert")
-    line = f'{text(made, "id")}: "{text(made, "name")}" fires when {_condition(made)}.'
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, f'{text(made, "id")}: "{text(made, "name")}" fires when {_condition(made)}.')
 
 
-def list_alerts(*, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def list_alerts(client: ApiClient) -> Told:
     """List the alerts and whether they have fired."""
-    with open_client(session, flags) as client:
-        reply = client.get(PATH, "admin")
-    told = "\n".join(line for each in parts(reply, "alerts") for line in _told(each))
+    reply = client.get(PATH, "admin")
+    told = "\n".join(line for each in parts(reply, "alerts") for line in _lines(each))
     empty = "There is no alert. Make one: headrace alerts create NAME budget_used budget:ID --percent 80"
-    line = told or empty
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, told or empty)
 
 
-def delete(alert_id: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def delete(client: ApiClient, alert_id: str, /) -> Told:
     """Delete an alert; its events stay.
 
     Parameters
@@ -99,13 +93,12 @@ def delete(alert_id: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running)
     alert_id:
         The ID that `headrace alerts list` shows.
     """
-    with open_client(session, flags) as client:
-        reply = client.send("DELETE", f"{PATH}/{segment(alert_id)}", "admin")
-    line = f'The alert "{text(part(reply, "alert"), "name", alert_id)}" is deleted.'
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    reply = client.send("DELETE", f"{PATH}/{segment(alert_id)}", "admin")
+    return Told(reply, f'The alert "{text(part(reply, "alert"), "name", alert_id)}" is deleted.')
 
 
-def events(*, limit: int = 20, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def events(client: ApiClient, *, limit: int = 20) -> Told:
     """List what alerts have done, the newest first.
 
     Parameters
@@ -113,12 +106,9 @@ def events(*, limit: int = 20, flags: ClientFlags = NO_FLAGS, session: Running) 
     limit:
         How many to show, at most 1000.
     """
-    with open_client(session, flags) as client:
-        reply = client.get(f"{EVENTS}?limit={limit}", "admin")
-    rows = [("AT", "ALERT", "WAS", "ACTION", "DELIVERIES")]
-    rows += [_event_row(each) for each in parts(reply, "events")]
-    line = columns(rows) if len(rows) > 1 else "No alert has fired."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    reply = client.get(f"{EVENTS}?limit={limit}", "admin")
+    headings = ("AT", "ALERT", "WAS", "ACTION", "DELIVERIES")
+    return Told(reply, listing(headings, map(_event_row, parts(reply, "events")), "No alert has fired."))
 
 
 def _action(alert: AlertFlags) -> JsonObject | None:
@@ -143,7 +133,7 @@ def _condition(alert: JsonObject) -> str:
     return f"{text(alert, 'metric')} of {text(alert, 'scope')} is {'at most' if is_below else 'at least'} {amount}"
 
 
-def _told(alert: JsonObject) -> Iterator[str]:
+def _lines(alert: JsonObject) -> Iterator[str]:
     """An alert's lines: ids are long, so that a row would be wider than a terminal."""
     yield f'{text(alert, "id")}   {text(alert, "state")}   "{text(alert, "name")}"'
     yield f"  when {_condition(alert)}"

@@ -8,24 +8,21 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.options import NO_HOME_FLAGS, HomeFlags, home_of, wants_json
 from headrace.cli.progress import PullProgress
 from headrace.cli.session import Session, columns
+from headrace.cli.verb_shapes import Running, Told, works_at_home
 from headrace.domain.audit import AuditReport, Difference
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.ports.fleet import Progress
 
 # Where no terminal shows a bar, only work that takes a while is told of.
 LONG_ROWS = 100_000
-Running = Annotated[Session, Parameter(parse=False)]
 
 
+@works_at_home
 def audit(
-    *,
-    rebuild_usage: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    flags: HomeFlags = NO_HOME_FLAGS,
-    session: Running,
-) -> int:
+    home: Path, *, rebuild_usage: Annotated[bool, Parameter(negative="", show_default=False)] = False, session: Running
+) -> Told:
     """Derive every balance, hold, hourly sum and receipt anew from the ledger; fails when one differs.
 
     Changes nothing, also while the platform runs.
@@ -35,12 +32,10 @@ def audit(
     rebuild_usage:
         First make the hourly sums anew from the ledger, in one transaction, while the platform is stopped.
     """
-    home = home_of(flags.home, session.environment)
     if rebuild_usage:
         session.local.rebuild_usage(home)
     report = _audited(session, home)
-    session.tell(_as_json(report, rebuilt=rebuild_usage), _as_text(report), as_json=_json(flags, session))
-    return 0 if report.agrees else 1
+    return Told(_as_json(report, rebuilt=rebuild_usage), _as_text(report), status=0 if report.agrees else 1)
 
 
 def _audited(session: Session, home: Path) -> AuditReport:
@@ -54,10 +49,6 @@ def _only_long(shown: PullProgress) -> Callable[[Progress], None]:
             shown(progress)
 
     return watch
-
-
-def _json(flags: HomeFlags, session: Session) -> bool:
-    return wants_json(flags.json, session.environment)
 
 
 def _as_text(report: AuditReport) -> str:

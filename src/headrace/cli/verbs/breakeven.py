@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from headrace.cli.breakeven_text import breakeven_text
-from headrace.cli.client import open_client
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
-from headrace.cli.session import Session
+from headrace.cli.client import ApiClient, given
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.breakeven_question import Form
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject
@@ -77,15 +76,15 @@ class QuestionFlags:
 NO_QUESTION = QuestionFlags()
 
 
+@asks_server
 def breakeven(
+    client: ApiClient,
     model: Text = None,
     gpu: Text = None,
     requests_per_hour: Annotated[Number, Parameter(name=("--requests-per-hour", "--requests"))] = None,
     *,
     question: QuestionFlags = NO_QUESTION,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+) -> Told:
     """Compare paying by the token with paying by the GPU hour; every figure shows its formula and its inputs.
 
     Parameters
@@ -99,15 +98,10 @@ def breakeven(
     """
     body: JsonObject = {"model": model, "gpu": gpu, "requests_per_hour": requests_per_hour}
     body |= {each.name: getattr(question, each.name) for each in fields(question) if each.name not in FORMS}
-    body = {name: value for name, value in body.items() if value is not None}
+    body = given(**body)
     body["form"] = _form(frozenset(body), question).value
-    with open_client(session, flags) as client:
-        reply = client.send("POST", PATH, "admin", body)
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-    else:
-        session.say(breakeven_text(reply))
-    return 0
+    reply = client.send("POST", PATH, "admin", body)
+    return Told(reply, breakeven_text(reply))
 
 
 def _form(given: frozenset[str], question: QuestionFlags) -> Form:

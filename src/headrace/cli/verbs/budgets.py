@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, given, segment
 from headrace.cli.replies import moment, part, parts, short_dollars, text
-from headrace.cli.session import Session, columns
+from headrace.cli.session import listing
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject
 
@@ -41,15 +41,8 @@ class BudgetFlags:
 AS_USUAL = BudgetFlags()
 
 
-def create(
-    scope: str,
-    /,
-    *,
-    usd: str,
-    budget: BudgetFlags = AS_USUAL,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def create(client: ApiClient, scope: str, /, *, usd: str, budget: BudgetFlags = AS_USUAL) -> Told:
     """Make a budget; it holds from the next call on.
 
     Parameters
@@ -66,18 +59,11 @@ def create(
         "zone": budget.zone,
         "mode": budget.mode,
     }
-    with open_client(session, flags) as client:
-        reply = client.send("POST", PATH, "admin", body)
-    return _tell(reply, "", flags, session)
+    return _told(client.send("POST", PATH, "admin", body))
 
 
-def list_budgets(
-    scope: str | None = None,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def list_budgets(client: ApiClient, scope: str | None = None, /) -> Told:
     """List the budgets with what is left of each; with a key, its own and those of its team.
 
     The list fits a terminal; `headrace budgets show` has the zone, what is held, until when, and the mode.
@@ -87,21 +73,14 @@ def list_budgets(
     scope:
         Only those of this scope.
     """
-    with open_client(session, flags) as client:
-        reply = client.get(PATH if scope is None else f"{PATH}?{urlencode({'scope': scope})}", "either")
-    rows = [HEADINGS, *(_row(each) for each in parts(reply, "budgets"))]
-    empty = "There is no budget. Make one: headrace budgets create platform --usd 100 --window month"
-    line = columns(rows, AMOUNTS) if len(rows) > 1 else empty
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    reply = client.get(PATH if scope is None else f"{PATH}?{urlencode({'scope': scope})}", "either")
+    of, example = ("", "platform") if scope is None else (f" of {scope}", scope)
+    empty = f"There is no budget{of}. Make one: headrace budgets create {example} --usd 100 --window month"
+    return Told(reply, listing(HEADINGS, map(_row, parts(reply, "budgets")), empty, AMOUNTS))
 
 
-def show(
-    budget_id: str,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def show(client: ApiClient, budget_id: str, /) -> Told:
     """Show a budget and what is left of it.
 
     Parameters
@@ -109,23 +88,15 @@ def show(
     budget_id:
         The ID that `headrace budgets list` shows.
     """
-    with open_client(session, flags) as client:
-        reply = client.get(f"{PATH}/{segment(budget_id)}", "either")
+    reply = client.get(f"{PATH}/{segment(budget_id)}", "either")
     shown = part(reply, "budget")
     left = f"{short_dollars(shown, 'left')} are left{_until(shown)}"
     held = f"spent {short_dollars(shown, 'spent')}, held for running calls {short_dollars(shown, 'held')}"
-    return _tell(reply, f"\n{left}: {held}.", flags, session)
+    return _told(reply, f"\n{left}: {held}.")
 
 
-def set_budget(
-    budget_id: str,
-    /,
-    *,
-    usd: str | None = None,
-    mode: ModeName | None = None,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def set_budget(client: ApiClient, budget_id: str, /, *, usd: str | None = None, mode: ModeName | None = None) -> Told:
     """Change a budget's limit or mode; what was spent stays spent.
 
     Parameters
@@ -139,20 +110,12 @@ def set_budget(
     """
     if usd is None and mode is None:
         raise ConfigInvalid("Nothing is to be changed. Give --usd, --mode or both.", code="usage")
-    given = (("limit_usd", usd), ("mode", mode))
-    body: JsonObject = {name: value for name, value in given if value is not None}
-    with open_client(session, flags) as client:
-        reply = client.send("PATCH", f"{PATH}/{segment(budget_id)}", "admin", body)
-    return _tell(reply, "", flags, session)
+    body: JsonObject = given(limit_usd=usd, mode=mode)
+    return _told(client.send("PATCH", f"{PATH}/{segment(budget_id)}", "admin", body))
 
 
-def delete(
-    budget_id: str,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def delete(client: ApiClient, budget_id: str, /) -> Told:
     """Delete a budget: its limit holds no longer.
 
     Parameters
@@ -160,21 +123,19 @@ def delete(
     budget_id:
         The ID that `headrace budgets list` shows.
     """
-    with open_client(session, flags) as client:
-        reply = client.send("DELETE", f"{PATH}/{segment(budget_id)}", "admin")
+    reply = client.send("DELETE", f"{PATH}/{segment(budget_id)}", "admin")
     shown = part(reply, "budget")
-    line = f"{text(shown, 'scope')} has no limit of {short_dollars(shown, 'limit')}{_per(shown)} any more."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, f"{text(shown, 'scope')} has no limit of {short_dollars(shown, 'limit')}{_per(shown)} any more.")
 
 
-def _tell(reply: JsonObject, more: str, flags: ClientFlags, session: Session) -> int:
+def _told(reply: JsonObject, more: str = "") -> Told:
     shown = part(reply, "budget")
     refused = "is refused" if text(shown, "mode") == "reject" else "gets a smaller output cap"
     line = (
         f"{text(shown, 'scope')} may spend {short_dollars(shown, 'limit')}{_per(shown)}; a call that does not fit"
         f" {refused} ({text(shown, 'id')}).{more}"
     )
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, line)
 
 
 def _per(shown: JsonObject) -> str:

@@ -12,11 +12,11 @@ from cyclopts.types import PositiveInt
 from cyclopts.validators import Number
 
 from headrace.cli.calibration_text import Calibrated, calibration_object, calibration_text
-from headrace.cli.client import ApiClient, event_object, open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, event_object, segment
 from headrace.cli.progress import PullProgress
 from headrace.cli.replies import dollars, number, part, parts, text, words
 from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.domain.calibration import PLAIN_CAP, REASONED_CAP, Estimate, Verdict, estimate, spread, tallies
 from headrace.domain.checkable import Checkable, is_right
 from headrace.domain.decimals import parse_scaled
@@ -59,12 +59,8 @@ class _Subject:
     cost: Estimate | None
 
 
-def calibrate(
-    *models: str,
-    calibrate_flags: CalibrateFlags = PLAIN,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def calibrate(client: ApiClient, *models: str, calibrate_flags: CalibrateFlags = PLAIN, session: Running) -> Told:
     """Ask models a set of prompts with known answers; say how many were right and how strong that makes them.
 
     Every prompt is a request like any other, with your key, and booked like one.
@@ -78,12 +74,11 @@ def calibrate(
         raise ConfigInvalid("--save and --limit exclude each other: strengths compare only on the whole set.")
     day, every = session.local.checkable()
     items = spread(every, calibrate_flags.limit)
-    with open_client(session, flags) as client:
-        subjects = [_subject(each, items) for each in _entries(client, models)]
-        _announce(session, subjects, len(items), sure=calibrate_flags.yes)
-        with PullProgress(session.stderr, "asking") as show:
-            answers = [_shown(show, client, each, items, calibrate_flags.parallel) for each in subjects]
-        home = client.access.home
+    subjects = [_subject(each, items) for each in _entries(client, models)]
+    _announce(session, subjects, len(items), sure=calibrate_flags.yes)
+    with PullProgress(session.stderr, "asking") as show:
+        answers = [_shown(show, client, each, items, calibrate_flags.parallel) for each in subjects]
+    home = client.access.home
     found = [
         Calibrated(each.model, verdicts, _strength(each.model, verdicts, day))
         for each, verdicts in zip(subjects, answers, strict=True)
@@ -91,8 +86,7 @@ def calibrate(
     strengths = tuple(each.strength for each in found if each.strength is not None)
     saved = session.local.save_strengths(home / "catalog", strengths) if calibrate_flags.save and strengths else None
     reply = calibration_object(found, saved)
-    session.tell(reply, calibration_text(found, saved), as_json=wants_json(flags.json, session.environment))
-    return 0 if len(strengths) == len(found) else 1
+    return Told(reply, calibration_text(found, saved), status=0 if len(strengths) == len(found) else 1)
 
 
 def _entries(client: ApiClient, models: Sequence[str]) -> list[JsonObject]:

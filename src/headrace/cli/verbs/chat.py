@@ -15,6 +15,7 @@ from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.progress import Waiting
 from headrace.cli.replies import dollars, number, part, parts, text
 from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Running
 from headrace.domain.errors import ConfigInvalid, HeadraceError, OperatorError
 from headrace.domain.json_value import JsonObject, JsonValue
 
@@ -44,7 +45,7 @@ def chat(
     *,
     chat_flags: ChatFlags = DEFAULTS,
     flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
+    session: Running,
 ) -> int:
     """Talk to a model; without --prompt line by line until Ctrl-D. A piped standard input is one prompt.
 

@@ -6,23 +6,22 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, segment
 from headrace.cli.replies import part, text
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.router import PREFIX
 
 
+@asks_server
 def correct(
+    client: ApiClient,
     request: str,
     slug: str | None = None,
     /,
     *,
     undo: Annotated[bool, Parameter(help="Take the correction back.", negative="")] = False,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+) -> Told:
     """Make a routed request an example of the task that it really was.
 
     Parameters
@@ -35,13 +34,10 @@ def correct(
     if undo == (slug is not None):
         raise ConfigInvalid("Give the right task, or --undo: headrace routers correct REQUEST SLUG.", code="usage")
     path = f"/v2/requests/{segment(request)}/route"
-    with open_client(session, flags) as client:
-        if undo:
-            reply = client.send("DELETE", path, "admin")
-            line = f"{request} is no longer corrected."
-        else:
-            reply = client.send("POST", path, "admin", {"route": slug})
-            told = part(reply, "correction")
-            was = text(told, "decided") or "no task"
-            line = f"{request} is an example of {text(told, 'route')} now ({PREFIX}{text(told, 'router')}; was {was})."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    if undo:
+        return Told(client.send("DELETE", path, "admin"), f"{request} is no longer corrected.")
+    reply = client.send("POST", path, "admin", {"route": slug})
+    told = part(reply, "correction")
+    was = text(told, "decided") or "no task"
+    line = f"{request} is an example of {text(told, 'route')} now ({PREFIX}{text(told, 'router')}; was {was})."
+    return Told(reply, line)

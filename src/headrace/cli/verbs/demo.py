@@ -10,18 +10,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import ApiClient, event_object, open_client, segment
+from headrace.cli.client import ApiClient, event_object
 from headrace.cli.demo_tickets import CODE, ROUTER, TICKETS, Rungs, router_body
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.known_routers import PATH, all_routers, path_of, router_named
 from headrace.cli.progress import PullProgress
 from headrace.cli.replies import dollars, number, part, parts, text
-from headrace.cli.session import Session, columns
+from headrace.cli.session import columns
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.domain.errors import ConfigInvalid, OperatorError
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.router import PREFIX
 from headrace.ports.fleet import Progress
 
-ROUTERS = "/v2/gen-ai/models/routers"
 CHAT = "/v1/chat/completions"
 HEADINGS = ("PROMPT", "ROUTE", "SCORE", "MODEL", "COST", "TIME", "DIRECT COST", "TIME")
 PROMPT_CHARS, ANSWER_CHARS = 38, 72
@@ -60,47 +60,40 @@ class Answered:
     score: str = ""
 
 
-def demo_router(
-    *,
-    demo_flags: DemoFlags = AS_IT_IS,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def demo_router(client: ApiClient, *, demo_flags: DemoFlags = AS_IT_IS, session: Running) -> Told:
     """Answer eight support tickets and a question about code, routed and by the strong model directly.
 
     Shows cost, time, route and answer of each. Embedded models have demonstration prices; what others cost is booked
     like every request.
     """
-    with open_client(session, flags) as client:
-        rungs = _rungs(client, demo_flags)
-        prompts = (*TICKETS, CODE)
-        rows: list[tuple[str, Answered, Answered]] = []
-        with _router(client, rungs, keep=demo_flags.keep), PullProgress(session.stderr, "answering") as show:
-            for prompt in prompts:
-                routed = _ask(client, PREFIX + ROUTER, prompt)
-                direct = _ask(client, rungs.large, prompt)
-                rows.append((prompt, routed, direct))
-                show(Progress("prompts", len(rows), len(prompts), "prompts"))
+    rungs = _rungs(client, demo_flags)
+    prompts = (*TICKETS, CODE)
+    rows: list[tuple[str, Answered, Answered]] = []
+    with _router(client, rungs, keep=demo_flags.keep), PullProgress(session.stderr, "answering") as show:
+        for prompt in prompts:
+            routed = _ask(client, PREFIX + ROUTER, prompt)
+            direct = _ask(client, rungs.large, prompt)
+            rows.append((prompt, routed, direct))
+            show(Progress("prompts", len(rows), len(prompts), "prompts"))
     reply = _object(rungs, rows)
-    return session.tell(reply, _text(rungs, rows), as_json=wants_json(flags.json, session.environment))
+    return Told(reply, _text(rungs, rows))
 
 
 @contextmanager
 def _router(client: ApiClient, rungs: Rungs, *, keep: bool) -> Generator[None]:
     """The router, for the time of the demonstration; one of an earlier run is taken over."""
-    listed = parts(client.get(ROUTERS, "admin", {"per_page": 1000}), "model_routers")
-    present = next((text(each, "uuid") for each in listed if text(each, "name") == ROUTER), None)
+    present = router_named(all_routers(client), ROUTER)
     body = router_body(rungs)
     if present is None:
-        made = client.send("POST", ROUTERS, "admin", body)
+        made = client.send("POST", PATH, "admin", body)
     else:
-        made = client.send("PUT", f"{ROUTERS}/{segment(present)}", "admin", body)
-    uuid = text(part(made, "model_router"), "uuid")
+        made = client.send("PUT", path_of(present), "admin", body)
     try:
         yield
     finally:
         if not keep:
-            client.send("DELETE", f"{ROUTERS}/{segment(uuid)}", "admin")
+            client.send("DELETE", path_of(part(made, "model_router")), "admin")
 
 
 def _ask(client: ApiClient, model: str, prompt: str) -> Answered:

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from headrace.cli.client import ApiClient, open_client
+from headrace.cli.client import ApiClient, given, open_client
 from headrace.cli.deployment_words import bounds, name_for, overflow, seconds, target
 from headrace.cli.known_deployments import PATH, Following
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.replies import number, part, short_dollars, text
 from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Running
 from headrace.domain.json_value import JsonObject, JsonValue
 
 WhenAsleepWord = Literal["wait", "overflow", "refuse"]
@@ -74,7 +75,7 @@ def deploy(
     more: DeployFlags = AS_USUAL,
     follow: FollowFlags = FOLLOWING,
     flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
+    session: Running,
 ) -> int:
     """Run a model on hardware of its own, under a name that callers write as the model.
 
@@ -109,29 +110,26 @@ def _followed(client: ApiClient, session: Session, reply: JsonObject, timeout_se
 
 
 def _body(model: str, accelerator: str, more: DeployFlags) -> JsonObject:
-    given: dict[str, JsonValue] = {
-        "model_slug": model,
-        "driver": more.driver,
-        "engine": more.engine,
-        "context_length": more.context,
-        "slots": more.slots,
-        "target": None if more.target is None else target(more.target),
-        "idle_seconds": None if more.idle is None else seconds("--idle", more.idle),
-        "overflow": None if more.overflow is None else overflow(more.overflow),
-        "when_asleep": more.when_asleep,
-        "wait_seconds": None if more.patience is None else seconds("--patience", more.patience),
-    }
-    group: JsonObject = {"accelerator_slug": accelerator, **bounds(more.scale)}
-    if more.gpus is not None:
-        group["gpus"] = more.gpus
-    deployed: JsonObject = {name: value for name, value in given.items() if value is not None}
+    group: JsonObject = {"accelerator_slug": accelerator, **bounds(more.scale), **given(gpus=more.gpus)}
+    deployed: JsonObject = given(
+        model_slug=model,
+        driver=more.driver,
+        engine=more.engine,
+        context_length=more.context,
+        slots=more.slots,
+        target=None if more.target is None else target(more.target),
+        idle_seconds=None if more.idle is None else seconds("--idle", more.idle),
+        overflow=None if more.overflow is None else overflow(more.overflow),
+        when_asleep=more.when_asleep,
+        wait_seconds=None if more.patience is None else seconds("--patience", more.patience),
+        accelerators=list[JsonValue]([group]),
+    )
     spec: JsonObject = {
         "name": more.name or name_for(model),
-        "model_deployments": [{**deployed, "accelerators": [group]}],
+        "model_deployments": [deployed],
+        **given(region=more.region),
     }
-    if more.region is not None:
-        spec["region"] = more.region
-    return {"spec": spec} if more.team is None else {"spec": spec, "team": more.team}
+    return {"spec": spec, **given(team=more.team)}
 
 
 def _made(reply: JsonObject) -> str:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client, segment
+from headrace.cli.client import ApiClient, given, segment
 from headrace.cli.deployment_costs_text import deployment_costs_text
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.known_deployments import PATH
 from headrace.cli.replies import part
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Told, asks_server
 
 
 @Parameter(name="*")
@@ -26,14 +26,8 @@ class CostFlags:
 LAST_WEEK = CostFlags()
 
 
-def costs(
-    deployment: str,
-    /,
-    *,
-    asked: CostFlags = LAST_WEEK,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def costs(client: ApiClient, deployment: str, /, *, asked: CostFlags = LAST_WEEK) -> Told:
     """Show what a deployment's replicas cost, how much of it requests had, and what its tokens cost by the token.
 
     Parameters
@@ -41,9 +35,6 @@ def costs(
     deployment:
         The deployment's name or id; of one that was removed, its id.
     """
-    query = {"since": asked.since, "until": asked.until}
-    given = {name: value for name, value in query.items() if value is not None}
-    with open_client(session, flags) as client:
-        reply = client.get(f"/v2/dedicated-inferences/{segment(deployment)}/costs", "admin", given)
-    line = deployment_costs_text(part(reply, "costs"))
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    query = given(since=asked.since, until=asked.until)
+    reply = client.get(f"{PATH}/{segment(deployment)}/costs", "admin", query)
+    return Told(reply, deployment_costs_text(part(reply, "costs")))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
-from headrace.cli.client import open_client
+from headrace.cli.client import ApiClient
 from headrace.cli.evaluation_text import evaluation_object, evaluation_text
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.progress import PullProgress
 from headrace.cli.replies import parts, text
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.evaluation import Choosable, Judged, evaluate
 from headrace.domain.json_value import JsonObject, JsonValue
@@ -26,15 +23,10 @@ PATH = "/v1/routing/decisions"
 MOST_BYTES = 256 * 1024 * 1024
 
 
+@asks_server
 def evaluate_router(
-    router: str,
-    /,
-    *,
-    data: Path,
-    limit: PositiveInt | None = None,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+    client: ApiClient, router: str, /, *, data: Path, limit: PositiveInt | None = None, session: Running
+) -> Told:
     """Decide every prompt of a labelled file and say how often that was right, how fast, and what it costs.
 
     Parameters
@@ -49,14 +41,14 @@ def evaluate_router(
     name = router if names_router(router) else PREFIX + router
     labelled = read_labelled(str(data), _read(data.expanduser()))[:limit]
     judged: list[Judged] = []
-    with open_client(session, flags) as client, PullProgress(session.stderr, "deciding") as show:
+    with PullProgress(session.stderr, "deciding") as show:
         for each in labelled:
             body: JsonObject = {"model": name, "messages": list[JsonValue](each.messages)}
             judged.append(_judged(each, client.send("POST", PATH, "admin", body)))
             show(Progress("prompts", len(judged), len(labelled), "prompts"))
     found = evaluate(judged)
     reply = evaluation_object(name, found)
-    return session.tell(reply, evaluation_text(found), as_json=wants_json(flags.json, session.environment))
+    return Told(reply, evaluation_text(found))
 
 
 def _judged(labelled: LabelledPrompt, reply: JsonObject) -> Judged:

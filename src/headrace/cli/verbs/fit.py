@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, given
 from headrace.cli.replies import number, part, parts, text
-from headrace.cli.session import Session, columns
+from headrace.cli.session import columns
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.fit import gigabytes
 from headrace.domain.json_value import JsonObject
 
@@ -39,14 +39,8 @@ class FitFlags:
 PLAIN = FitFlags()
 
 
-def fit(
-    model: str,
-    /,
-    *,
-    asked: FitFlags = PLAIN,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def fit(client: ApiClient, model: str, /, *, asked: FitFlags = PLAIN) -> Told:
     """Say whether a model fits on an accelerator: weights, cache and overhead against its memory.
 
     Parameters
@@ -54,18 +48,17 @@ def fit(
     model:
         The model, as `headrace models --all` shows it.
     """
-    body: JsonObject = {
-        "model": model,
-        "accelerator": asked.accelerator,
-        "gpus": asked.gpus,
-        "context_length": asked.context,
-        "slots": asked.slots,
-    }
-    with open_client(session, flags) as client:
-        reply = client.send("POST", PATH, "admin", {name: value for name, value in body.items() if value is not None})
+    body: JsonObject = given(
+        model=model,
+        accelerator=asked.accelerator,
+        gpus=asked.gpus,
+        context_length=asked.context,
+        slots=asked.slots,
+    )
+    reply = client.send("POST", PATH, "admin", body)
     answers = parts(reply, "fits")
-    session.tell(reply, _as_text(answers), as_json=wants_json(flags.json, session.environment))
-    return 0 if any(each.get("fits") is True and each.get("computed") is True for each in answers) else 1
+    fits = any(each.get("fits") is True and each.get("computed") is True for each in answers)
+    return Told(reply, _as_text(answers), status=0 if fits else 1)
 
 
 def _as_text(answers: list[JsonObject]) -> str:

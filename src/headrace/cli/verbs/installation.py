@@ -16,13 +16,13 @@ from headrace.cli.options import (
     serve_options,
     wants_json,
 )
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Running, Told, works_at_home
 from headrace.domain.doctor import DoctorFinding
+from headrace.domain.errors import ConfigInvalid
 from headrace.domain.finding import Finding
 from headrace.domain.json_value import JsonObject, JsonValue
 
 CATALOG_FOLDER = "catalog"
-Running = Annotated[Session, Parameter(parse=False)]
 
 
 def serve(*, flags: ServeFlags = NO_SERVE_FLAGS, session: Running) -> int:
@@ -34,31 +34,27 @@ def init(*, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
     """Make the home and its credentials without starting anything; a second time changes nothing."""
     options = serve_options(ServeFlags(home=flags.home), session.environment)
     made = session.local.init(options.home, options.base_url)
-    if wants_json(flags.json, session.environment):
-        paths: JsonObject = {"home": str(made.home), "credentials": str(made.credentials), "created": made.created}
-        session.say_json(paths)
-        return 0
-    session.say(f"{'Made' if made.created else 'Found'} {made.home}")
-    session.say(f"  Key and admin token: {made.credentials} (only you can read it)")
-    session.say("  Next: headrace serve")
-    return 0
+    paths: JsonObject = {"home": str(made.home), "credentials": str(made.credentials), "created": made.created}
+    words = (
+        f"{'Made' if made.created else 'Found'} {made.home}\n"
+        f"  Key and admin token: {made.credentials} (only you can read it)\n"
+        "  Next: headrace serve"
+    )
+    return session.tell(paths, words, as_json=wants_json(flags.json, session.environment))
 
 
-def doctor(*, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
+@works_at_home
+def doctor(home: Path, *, session: Running) -> Told:
     """Check store, engines, providers, clock and versions, and say what to do; fails when a check fails."""
-    found = session.local.doctor(home_of(flags.home, session.environment))
-    well = all(each.ok for each in found)
-    if wants_json(flags.json, session.environment):
-        items: list[JsonValue] = [
-            {"name": each.name, "ok": each.ok, "message": each.message, "fix": each.fix} for each in found
-        ]
-        session.say_json({"ok": well, "findings": items})
-    else:
-        width = max((len(each.name) for each in found), default=0)
-        session.say("\n".join(_check(each, width) for each in found))
-        failed = sum(not each.ok for each in found)
-        session.say("All is well." if well else f"{failed} of {len(found)} checks failed.")
-    return 0 if well else 1
+    found = session.local.doctor(home)
+    failed = sum(not each.ok for each in found)
+    items: list[JsonValue] = [
+        {"name": each.name, "ok": each.ok, "message": each.message, "fix": each.fix} for each in found
+    ]
+    width = max((len(each.name) for each in found), default=0)
+    verdict = f"{failed} of {len(found)} checks failed." if failed else "All is well."
+    words = "\n".join([*(_check(each, width) for each in found), verdict])
+    return Told({"ok": not failed, "findings": items}, words, status=1 if failed else 0)
 
 
 def check_catalog(folder: Path | None = None, /, *, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
@@ -69,20 +65,21 @@ def check_catalog(folder: Path | None = None, /, *, flags: HomeFlags = NO_HOME_F
     folder:
         The folder with the operator's files; without it, the home's catalog folder.
     """
+    if folder is not None and not folder.expanduser().is_dir():
+        raise ConfigInvalid(f"{folder} is no folder. Name the one that holds your catalog files.", code="usage")
     where = folder if folder is not None else home_of(flags.home, session.environment) / CATALOG_FOLDER
     found = sorted(session.local.catalog_check(where.expanduser()))
-    if wants_json(flags.json, session.environment):
-        items: list[JsonValue] = [_finding(each) for each in found]
-        session.say_json({"ok": not found, "findings": items})
-    elif found:
-        session.say("\n".join(each.render() for each in found))
-        session.say(f"{len(found)} thing{'' if len(found) == 1 else 's'} to correct.")
-    else:
-        session.say(f"The shipped catalog and {where} are right.")
+    words = f"The shipped catalog and {where} are right."
+    if found:
+        count = f"{len(found)} thing{'' if len(found) == 1 else 's'} to correct."
+        words = "\n".join([*(each.render() for each in found), count])
+    reply: JsonObject = {"ok": not found, "findings": [_finding(each) for each in found]}
+    session.tell(reply, words, as_json=wants_json(flags.json, session.environment))
     return 1 if found else 0
 
 
-def backup(destination: Path, /, *, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
+@works_at_home
+def backup(home: Path, destination: Path, /, *, session: Running) -> Told:
     """Write a consistent copy of the store to one file, also while the platform runs.
 
     Parameters
@@ -90,24 +87,20 @@ def backup(destination: Path, /, *, flags: HomeFlags = NO_HOME_FLAGS, session: R
     destination:
         The file to write; it must not exist.
     """
-    home = home_of(flags.home, session.environment)
     note = session.local.backup(home, destination.expanduser())
-    if wants_json(flags.json, session.environment):
-        session.say_json({"backup": str(destination), "size_bytes": destination.expanduser().stat().st_size})
-        return 0
-    session.say(f"Backed up to {destination}.")
-    session.say(f"  {note}")
-    return 0
+    reply: JsonObject = {"backup": str(destination), "size_bytes": destination.expanduser().stat().st_size}
+    return Told(reply, f"Backed up to {destination}.\n  {note}")
 
 
+@works_at_home
 def restore(
+    home: Path,
     source: Path,
     /,
     *,
     force: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    flags: HomeFlags = NO_HOME_FLAGS,
     session: Running,
-) -> int:
+) -> Told:
     """Put a backup in the place of the home's store, while the platform is stopped.
 
     Parameters
@@ -117,14 +110,8 @@ def restore(
     force:
         Replace a store that is there already.
     """
-    home = home_of(flags.home, session.environment)
     note = session.local.restore(source.expanduser(), home, force)
-    if wants_json(flags.json, session.environment):
-        session.say_json({"restored": str(source), "home": str(home)})
-    else:
-        session.say(f"Restored {source} into {home}.")
-        session.say(f"  {note}")
-    return 0
+    return Told({"restored": str(source), "home": str(home)}, f"Restored {source} into {home}.\n  {note}")
 
 
 def _check(finding: DoctorFinding, width: int) -> str:

@@ -6,25 +6,25 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, given, segment
 from headrace.cli.replies import moment, number, part, parts, text, words
-from headrace.cli.session import Session, columns
-from headrace.domain.json_value import JsonObject
+from headrace.cli.session import listing
+from headrace.cli.verb_shapes import Told, asks_server
+from headrace.domain.json_value import JsonObject, JsonValue
 
 PATH = "/v2/gen-ai/models/api_keys"
 
 
+@asks_server
 def create(
+    client: ApiClient,
     name: str,
     /,
     *,
     model: Annotated[tuple[str, ...] | None, Parameter(negative="")] = None,
     team: str | None = None,
     cache_ttl: int | None = None,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+) -> Told:
     """Make a model access key and show it, once.
 
     Parameters
@@ -38,45 +38,32 @@ def create(
     cache_ttl:
         For how many seconds complete replies are kept, so that the same request gets them again for nothing.
     """
-    body: JsonObject = {"name": name}
-    if model:
-        body["models"] = list(model)
-    if team is not None:
-        body["team"] = team
-    if cache_ttl is not None:
-        body["response_cache"] = {"ttl_seconds": cache_ttl}
-    with open_client(session, flags) as client:
-        reply = client.send("POST", PATH, "admin", body)
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-        return 0
+    body: JsonObject = given(
+        name=name,
+        models=list[JsonValue](model) if model else None,
+        team=team,
+        response_cache=None if cache_ttl is None else {"ttl_seconds": cache_ttl},
+    )
+    reply = client.send("POST", PATH, "admin", body)
     info = part(reply, "api_key_info")
-    session.say(text(info, "secret_key"))
-    session.note(f'Key "{text(info, "name")}" ({_scope(info)}). It is shown only now: keep it.')
-    session.note(f"  To take it back: headrace keys revoke {text(info, 'uuid')}")
-    return 0
+    notes = (
+        f'Key "{text(info, "name")}" ({_scope(info)}). It is shown only now: keep it.',
+        f"  To take it back: headrace keys revoke {text(info, 'uuid')}",
+    )
+    return Told(reply, text(info, "secret_key"), notes)
 
 
-def list_keys(*, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, Parameter(parse=False)]) -> int:
+@asks_server
+def list_keys(client: ApiClient) -> Told:
     """List the keys; the secrets themselves are not kept."""
-    with open_client(session, flags) as client:
-        reply = client.get(PATH, "admin")
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-        return 0
-    rows = [("NAME", "ID", "TEAM", "CREATED", "STATE", "CACHE", "MODELS")]
-    rows += [_row(each) for each in parts(reply, "api_key_infos")]
-    session.say(columns(rows) if len(rows) > 1 else "There is no key. Make one: headrace keys create NAME")
-    return 0
+    reply = client.get(PATH, "admin")
+    headings = ("NAME", "ID", "TEAM", "CREATED", "STATE", "CACHE", "MODELS")
+    empty = "There is no key. Make one: headrace keys create NAME"
+    return Told(reply, listing(headings, map(_row, parts(reply, "api_key_infos")), empty))
 
 
-def revoke(
-    key_id: str,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def revoke(client: ApiClient, key_id: str, /) -> Told:
     """Revoke a key; it works no longer from now on.
 
     Parameters
@@ -84,13 +71,8 @@ def revoke(
     key_id:
         The ID that `headrace keys list` shows.
     """
-    with open_client(session, flags) as client:
-        reply = client.send("DELETE", f"{PATH}/{segment(key_id)}", "admin")
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-        return 0
-    session.say(f'Key "{text(part(reply, "api_key_info"), "name", key_id)}" is revoked.')
-    return 0
+    reply = client.send("DELETE", f"{PATH}/{segment(key_id)}", "admin")
+    return Told(reply, f'Key "{text(part(reply, "api_key_info"), "name", key_id)}" is revoked.')
 
 
 def _row(info: JsonObject) -> tuple[str, ...]:

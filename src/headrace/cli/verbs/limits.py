@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import quote
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, segments
 from headrace.cli.replies import part, parts, text
-from headrace.cli.session import Session, columns
+from headrace.cli.session import listing
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject
 from headrace.domain.rate_limit import LimitKind
@@ -35,24 +34,16 @@ class LimitFlags:
 NO_LIMITS = LimitFlags()
 
 
-def list_limits(*, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, Parameter(parse=False)]) -> int:
+@asks_server
+def list_limits(client: ApiClient) -> Told:
     """List the scopes that have rate limits."""
-    with open_client(session, flags) as client:
-        reply = client.get(PATH, "admin")
-    rows = [HEADINGS, *(_row(each) for each in parts(reply, "limits"))]
+    reply = client.get(PATH, "admin")
     empty = "There are no rate limits. Set some: headrace limits set key:ID --requests-per-minute 60"
-    line = columns(rows) if len(rows) > 1 else empty
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, listing(HEADINGS, map(_row, parts(reply, "limits")), empty))
 
 
-def set_limits(
-    scope: str,
-    /,
-    *,
-    limits: LimitFlags = NO_LIMITS,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def set_limits(client: ApiClient, scope: str, /, *, limits: LimitFlags = NO_LIMITS) -> Told:
     """Set all rate limits of a scope; they hold from the next request on.
 
     Parameters
@@ -73,23 +64,16 @@ def set_limits(
             " all.",
             code="usage",
         )
-    with open_client(session, flags) as client:
-        reply = client.send("PUT", _path(scope), "admin", body)
+    reply = client.send("PUT", _path(scope), "admin", body)
     shown = part(reply, "limits")
     told = [
         f"{text(shown, kind.value)} {kind.value.replace('_', ' ')}" for kind in LimitKind if text(shown, kind.value)
     ]
-    line = f"{text(shown, 'scope', scope)} may have {', '.join(told)}."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, f"{text(shown, 'scope', scope)} may have {', '.join(told)}.")
 
 
-def remove_limits(
-    scope: str,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def remove_limits(client: ApiClient, scope: str, /) -> Told:
     """Lift all rate limits of a scope.
 
     Parameters
@@ -97,14 +81,12 @@ def remove_limits(
     scope:
         The scope that `headrace limits list` shows.
     """
-    with open_client(session, flags) as client:
-        reply = client.send("DELETE", _path(scope), "admin")
-    line = f"{text(part(reply, 'limits'), 'scope', scope)} has no rate limits any more."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    reply = client.send("DELETE", _path(scope), "admin")
+    return Told(reply, f"{text(part(reply, 'limits'), 'scope', scope)} has no rate limits any more.")
 
 
 def _path(scope: str) -> str:
-    return f"{PATH}/{quote(scope, safe='/:')}"
+    return f"{PATH}/{segments(scope)}"
 
 
 def _row(shown: JsonObject) -> tuple[str, ...]:

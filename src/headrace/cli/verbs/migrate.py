@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.options import NO_HOME_FLAGS, HomeFlags, home_of, wants_json
 from headrace.cli.progress import PullProgress
 from headrace.cli.replies import dollars
-from headrace.cli.session import Session
 from headrace.cli.store_address import read_store_address
+from headrace.cli.verb_shapes import Running, Told, works_at_home
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.moved import Moved
 
-Running = Annotated[Session, Parameter(parse=False)]
 
-
+@works_at_home
 def migrate(
+    home: Path,
     *,
     to: Annotated[str, Parameter(help="PostgreSQL's address, or a file that holds it.")],
-    flags: HomeFlags = NO_HOME_FLAGS,
     session: Running,
-) -> int:
+) -> Told:
     """Move the books of this home into an empty PostgreSQL database, while the platform is stopped.
 
     All or nothing: rows and sums are compared on both sides first. The home keeps its secrets, catalog and weights.
     """
-    home = home_of(flags.home, session.environment)
     with PullProgress(session.stderr, "copying") as shown:
         moved = session.local.migrate(home, read_store_address(to), shown)
-    session.tell(_as_json(moved), _as_text(moved), as_json=wants_json(flags.json, session.environment))
-    return 0
+    return Told(_as_json(moved), _as_text(moved))
 
 
 def _as_text(moved: Moved) -> str:

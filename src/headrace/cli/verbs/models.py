@@ -7,11 +7,12 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from headrace.cli.client import ApiClient, event_object, open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, Events, event_object, segment
+from headrace.cli.pages import PAGE_LIMIT, pages
 from headrace.cli.progress import PullProgress
 from headrace.cli.replies import number, part, parts, size, text
 from headrace.cli.session import Session, columns
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.cli.verbs.models_add import add
 from headrace.domain.errors import OperatorError
 from headrace.domain.json_value import JsonObject, JsonValue
@@ -19,17 +20,14 @@ from headrace.domain.usage import TokenClass
 from headrace.ports.fleet import Progress
 
 CATALOG = "/v2/gen-ai/models/catalog"
-PAGE = 200
 HEADER = ("MODEL", "TYPE", "PROVIDER", "CONTEXT", "IN $/M", "OUT $/M")
 RIGHT = frozenset({3, 4, 5})
 
 
+@asks_server
 def models(
-    *,
-    all_models: Annotated[bool, Parameter(name="--all", negative="", show_default=False)] = False,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+    client: ApiClient, *, all_models: Annotated[bool, Parameter(name="--all", negative="", show_default=False)] = False
+) -> Told:
     """List the models that can be called now.
 
     Parameters
@@ -37,24 +35,15 @@ def models(
     all_models:
         Also list those that cannot, each with the reason and what to do.
     """
-    with open_client(session, flags) as client:
-        reply = _whole_catalog(client) if all_models else client.get("/v1/models", "key")
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-    elif all_models:
-        session.say(_catalog_text(parts(reply, "models")))
-    else:
-        session.say(_listed_text(parts(reply, "data")))
-    return 0
+    if all_models:
+        reply = _whole_catalog(client)
+        return Told(reply, _catalog_text(parts(reply, "models")))
+    reply = client.get("/v1/models", "key")
+    return Told(reply, _listed_text(parts(reply, "data")))
 
 
-def pull(
-    model: str,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def pull(client: ApiClient, model: str, /, *, session: Running) -> Told:
     """Download the weights of an embedded model, with progress; name, size and licence are told first.
 
     Parameters
@@ -62,42 +51,41 @@ def pull(
     model:
         The model, as `headrace models --all` shows it.
     """
-    with open_client(session, flags) as client:
-        last = _pull(client, model, session)
-    if wants_json(flags.json, session.environment):
-        session.say_json(last)
-    else:
-        session.say(f"{model} is here. Talk to it: headrace chat {model}")
-    return 0
+    return Told(_pull(client, model, session), f"{model} is here. Talk to it: headrace chat {model}")
 
 
 def _pull(client: ApiClient, model: str, session: Session) -> JsonObject:
-    path = f"/v2/models/{segment(model)}/pull"
-    with client.events(path, "admin") as events, PullProgress(session.stderr) as shown:
-        for data in events.data:
-            event = event_object(data)
-            if event.get("done") is True:
-                return event
-            if "licence" in event:
-                shown.announce(text(event, "name", model), number(event, "size_bytes"), text(event, "licence"))
-            else:
-                done, total = number(event, "done"), number(event, "total")
-                shown(Progress(text(event, "what", model), done, total, text(event, "unit", "bytes")))
-    raise OperatorError(
-        f"the server stopped telling about {model} before it was there. Run the same command again: it goes on.",
-        code="reply_broken",
-    )
+    with client.events(f"/v2/models/{segment(model)}/pull", "admin") as events, PullProgress(session.stderr) as shown:
+        try:
+            last = _last_event(events, model, shown)
+        except KeyboardInterrupt:
+            session.note("The server goes on without this command: `headrace models` lists the model when it is there.")
+            raise
+    if last is None:
+        raise OperatorError(
+            f"the server stopped telling about {model} before it was there. Run the same command again: it goes on.",
+            code="reply_broken",
+        )
+    return last
+
+
+def _last_event(events: Events, model: str, shown: PullProgress) -> JsonObject | None:
+    """Show each event and return the one that says that all is there; None when the server leaves before."""
+    for event in map(event_object, events.data):
+        if event.get("done") is True:
+            return event
+        if "licence" in event:
+            shown.announce(text(event, "name", model), number(event, "size_bytes"), text(event, "licence"))
+        else:
+            done, total = number(event, "done"), number(event, "total")
+            shown(Progress(text(event, "what", model), done, total, text(event, "unit", "bytes")))
+    return None
 
 
 def _whole_catalog(client: ApiClient) -> JsonObject:
     found: list[JsonValue] = []
-    page, pages = 1, 1
-    reply: JsonObject = {}
-    while page <= pages:
-        reply = client.get(CATALOG, "either", {"page": page, "limit": PAGE})
-        found.extend(parts(reply, "models"))
-        pages = max(number(part(reply, "meta"), "pages"), 1)
-        page += 1
+    for reply in pages(client, CATALOG, "either", {"limit": PAGE_LIMIT}):
+        found += parts(reply, "models")
     return {"models": found, "meta": {"total": len(found), "page": 1, "pages": 1}}
 
 

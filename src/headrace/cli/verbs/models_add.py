@@ -12,6 +12,7 @@ from headrace.cli.client import open_client
 from headrace.cli.options import NO_FLAGS, ClientFlags, home_of, wants_json
 from headrace.cli.progress import PullProgress
 from headrace.cli.session import Session, columns
+from headrace.cli.verb_shapes import Running
 from headrace.domain.errors import ConfigInvalid, OperatorError
 from headrace.domain.fit import gigabytes
 from headrace.domain.json_value import JsonObject
@@ -41,7 +42,7 @@ def add(
     *,
     wishes: AddFlags = PLAIN,
     flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
+    session: Running,
 ) -> int:
     """Make a model of a .gguf file or a folder of safetensors; its weights stay where they lie.
 

@@ -8,18 +8,17 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, NO_HOME_FLAGS, ClientFlags, HomeFlags, home_of, wants_json
+from headrace.cli.client import ApiClient, segment
 from headrace.cli.progress import Waiting
 from headrace.cli.replies import part, parts, text, words
-from headrace.cli.session import Session, columns
+from headrace.cli.session import columns
+from headrace.cli.verb_shapes import Running, Told, asks_server, works_at_home
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.services.price_proposals import Change, Comparison, Proposed
 from headrace.wire.toml_text import table_text
 
 PATH = "/v2/prices"
 CATALOG_FOLDER = "catalog"
-Running = Annotated[Session, Parameter(parse=False)]
 SourceFormat = Annotated[
     Literal["genai-prices", "models.dev", "provider", "catalog"], Parameter(name="--format", help="What the file is.")
 ]
@@ -28,7 +27,8 @@ WhoseList = Annotated[
 ]
 
 
-def show_prices(model: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def show_prices(client: ApiClient, model: str, /) -> Told:
     """Show every dated price of a model at everybody who serves it, with its source.
 
     Parameters
@@ -36,20 +36,17 @@ def show_prices(model: str, /, *, flags: ClientFlags = NO_FLAGS, session: Runnin
     model:
         The model, as `headrace models --all` shows it.
     """
-    with open_client(session, flags) as client:
-        reply = client.get(f"{PATH}/{segment(model)}", "either")
+    reply = client.get(f"{PATH}/{segment(model)}", "either")
     blocks = [
         _version(text(offer, "provider"), version)
         for offer in parts(part(reply, "prices"), "offers")
         for version in parts(offer, "versions")
     ]
-    line = "\n\n".join(blocks) or f"{model} has no price, and what has no price is not called."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, "\n\n".join(blocks) or f"{model} has no price, and what has no price is not called.")
 
 
-def diff_prices(
-    file: Path, /, *, form: SourceFormat, whose: WhoseList = None, flags: HomeFlags = NO_HOME_FLAGS, session: Running
-) -> int:
+@works_at_home
+def diff_prices(home: Path, file: Path, /, *, form: SourceFormat, whose: WhoseList = None, session: Running) -> Told:
     """Show what the prices in a file would change, and which look wrong; nothing is written.
 
     Parameters
@@ -58,13 +55,12 @@ def diff_prices(
         A list of prices that you fetched, or a proposal.
     """
     with Waiting(session.stderr, f"Reading {file.name}"):
-        found = session.local.price_diff(_folder(flags, session), file.expanduser(), form, whose)
-    return session.tell(_as_json(found, ()), _as_text(found), as_json=wants_json(flags.json, session.environment))
+        found = session.local.price_diff(home / CATALOG_FOLDER, file.expanduser(), form, whose)
+    return Told(_as_json(found, ()), _as_text(found))
 
 
-def import_prices(
-    file: Path, /, *, form: SourceFormat, whose: WhoseList = None, flags: HomeFlags = NO_HOME_FLAGS, session: Running
-) -> int:
+@works_at_home
+def import_prices(home: Path, file: Path, /, *, form: SourceFormat, whose: WhoseList = None, session: Running) -> Told:
     """Write what the prices in a file would change as proposals in HOME/catalog/proposals; none is in force.
 
     Parameters
@@ -73,16 +69,16 @@ def import_prices(
         A list of prices that you fetched.
     """
     with Waiting(session.stderr, f"Reading {file.name}"):
-        found, paths = session.local.price_import(_folder(flags, session), file.expanduser(), form, whose)
+        found, paths = session.local.price_import(home / CATALOG_FOLDER, file.expanduser(), form, whose)
     lines = [_as_text(found)]
     if paths:
         lines += ["Nothing is in force yet. Read each proposal, correct it, and take it over:"]
         lines += [f"  headrace prices apply {path}" for path in paths]
-    line = "\n".join(lines)
-    return session.tell(_as_json(found, paths), line, as_json=wants_json(flags.json, session.environment))
+    return Told(_as_json(found, paths), "\n".join(lines))
 
 
-def apply_prices(proposal: Path, /, *, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
+@works_at_home
+def apply_prices(home: Path, proposal: Path, /, *, session: Running) -> Told:
     """Add the prices of a proposal that you reviewed to your catalog file, as new dated entries.
 
     Parameters
@@ -90,14 +86,9 @@ def apply_prices(proposal: Path, /, *, flags: HomeFlags = NO_HOME_FLAGS, session
     proposal:
         The file that `headrace prices import` wrote.
     """
-    path = session.local.price_apply(_folder(flags, session), proposal.expanduser())
+    path = session.local.price_apply(home / CATALOG_FOLDER, proposal.expanduser())
     reply: JsonObject = {"file": str(path)}
-    line = f"Added to {path}.\n  A running server takes it over by itself; at once: headrace config reload"
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
-
-
-def _folder(flags: HomeFlags, session: Session) -> Path:
-    return home_of(flags.home, session.environment) / CATALOG_FOLDER
+    return Told(reply, f"Added to {path}.\n  A running server takes it over by itself; at once: headrace config reload")
 
 
 def _version(provider: str, version: JsonObject) -> str:

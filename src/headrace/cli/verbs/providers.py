@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, segment
 from headrace.cli.replies import moment, part, parts, text, words
 from headrace.cli.session import Session, columns
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.domain.credential import DEFAULT_LABEL
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject, JsonValue
@@ -17,36 +13,25 @@ from headrace.domain.json_value import JsonObject, JsonValue
 LONGEST_KEY = 16 * 1024
 
 
-def list_providers(*, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, Parameter(parse=False)]) -> int:
+@asks_server
+def list_providers(client: ApiClient) -> Told:
     """List the providers, their keys by label, and how these do."""
-    as_json = wants_json(flags.json, session.environment)
-    with open_client(session, flags) as client:
-        reply = client.get("/v2/providers", "admin")
-        providers = parts(reply, "providers")
-        for each in providers:
-            if each.get("credential_set"):
-                found = client.get(f"/v2/providers/{segment(text(each, 'name'))}/credentials", "admin")
-                each["credentials"] = list[JsonValue](parts(found, "credentials"))
-    if as_json:
-        session.say_json(reply)
-        return 0
+    reply = client.get("/v2/providers", "admin")
+    providers = parts(reply, "providers")
+    for each in providers:
+        if each.get("credential_set"):
+            found = client.get(f"/v2/providers/{segment(text(each, 'name'))}/credentials", "admin")
+            each["credentials"] = list[JsonValue](parts(found, "credentials"))
     rows = [("NAME", "MODELS", "KEY", "STATE", "ADDRESS")]
     for each in providers:
         (key, state), *more = _keys_of(each)
         rows.append((text(each, "name"), text(each, "models", "0"), key, state, text(each, "base_url")))
         rows += [("", "", key, state, "") for key, state in more]
-    session.say(columns(rows, frozenset({1})))
-    return 0
+    return Told(reply, columns(rows, frozenset({1})))
 
 
-def set_key(
-    name: str,
-    /,
-    *,
-    label: str = DEFAULT_LABEL,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def set_key(client: ApiClient, name: str, /, *, label: str = DEFAULT_LABEL, session: Running) -> Told:
     """Set one of a provider's keys, read from standard input; it is sealed and live at once.
 
     Parameters
@@ -57,25 +42,13 @@ def set_key(
         What to call the key among the provider's keys; one of the same label is replaced.
     """
     credential = _read_key(name, session)
-    with open_client(session, flags) as client:
-        reply = client.send("PUT", _path(name, label), "admin", {"credential": credential})
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-        return 0
-    provider = part(reply, "provider")
-    session.say(f"The key{_named(label)} of {text(provider, 'display_name', name)} is set and sealed.")
-    session.note("  See what can be called now: headrace models")
-    return 0
+    reply = client.send("PUT", _path(name, label), "admin", {"credential": credential})
+    line = f"The key{_named(label)} of {text(part(reply, 'provider'), 'display_name', name)} is set and sealed."
+    return Told(reply, line, ("  See what can be called now: headrace models",))
 
 
-def remove_key(
-    name: str,
-    /,
-    *,
-    label: str = DEFAULT_LABEL,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def remove_key(client: ApiClient, name: str, /, *, label: str = DEFAULT_LABEL) -> Told:
     """Forget one of a provider's stored keys.
 
     Parameters
@@ -85,16 +58,11 @@ def remove_key(
     label:
         Which of the provider's keys.
     """
-    with open_client(session, flags) as client:
-        reply = client.send("DELETE", _path(name, label), "admin")
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-        return 0
+    reply = client.send("DELETE", _path(name, label), "admin")
     provider = part(reply, "provider")
-    session.say(f"The stored key{_named(label)} of {text(provider, 'display_name', name)} is gone.")
-    if any(text(each, "label") == label for each in parts(provider, "credentials")):
-        session.note("  One from the environment is in its place.")
-    return 0
+    line = f"The stored key{_named(label)} of {text(provider, 'display_name', name)} is gone."
+    stays = any(text(each, "label") == label for each in parts(provider, "credentials"))
+    return Told(reply, line, ("  One from the environment is in its place.",) if stays else ())
 
 
 def _read_key(name: str, session: Session) -> str:

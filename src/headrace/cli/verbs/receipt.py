@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, segment
 from headrace.cli.receipt_text import receipt_text
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Told, asks_server
 
 
-def receipt(
-    request_id: str,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def receipt(client: ApiClient, request_id: str, /) -> Told:
     """Show who served a request, in which attempts, and what it cost to the nano-dollar.
 
     Parameters
@@ -26,10 +16,5 @@ def receipt(
     request_id:
         The id that every reply carries as x-request-id.
     """
-    with open_client(session, flags) as client:
-        reply = client.get(f"/v2/requests/{segment(request_id)}", "either")
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-    else:
-        session.say(receipt_text(reply))
-    return 0
+    reply = client.get(f"/v2/requests/{segment(request_id)}", "either")
+    return Told(reply, receipt_text(reply))

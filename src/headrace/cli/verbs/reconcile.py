@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, segment
 from headrace.cli.replies import dollars, moment, number, part, parts, text, words
-from headrace.cli.session import Session, columns
+from headrace.cli.session import columns, listing
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.bill_cause import format_percent
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject, JsonValue
@@ -23,7 +23,6 @@ MOST_DAYS_SHOWN = 40
 COST = "cost_nano_usd"
 HEADINGS = ("ID", "PROVIDER", "FROM", "TO", "DIFFERING", "CAUSE")
 FormName = Literal["auto", "openai", "anthropic", "openrouter", "generic"]
-Running = Annotated[Session, Parameter(parse=False)]
 
 
 @Parameter(name="*")
@@ -43,15 +42,8 @@ class BillFlags:
 AS_IT_IS = BillFlags()
 
 
-def reconcile(
-    file: Path,
-    /,
-    *,
-    provider: str,
-    bill: BillFlags = AS_IT_IS,
-    flags: ClientFlags = NO_FLAGS,
-    session: Running,
-) -> int:
+@asks_server
+def reconcile(client: ApiClient, file: Path, /, *, provider: str, bill: BillFlags = AS_IT_IS) -> Told:
     """Compare a provider's usage or invoice with the books, day by day and model by model; fails when they differ.
 
     Parameters
@@ -70,19 +62,11 @@ def reconcile(
         "until": bill.until,
         "models": dict(_mapped(each) for each in bill.model or ()),
     }
-    with open_client(session, flags) as client:
-        reply = client.send("POST", PATH, "admin", body)
-    return _tell(reply, flags, session)
+    return _told(client.send("POST", PATH, "admin", body))
 
 
-def reconciliations(
-    reconciliation: str | None = None,
-    /,
-    *,
-    provider: str | None = None,
-    flags: ClientFlags = NO_FLAGS,
-    session: Running,
-) -> int:
+@asks_server
+def reconciliations(client: ApiClient, reconciliation: str | None = None, /, *, provider: str | None = None) -> Told:
     """List the comparisons with bills that were made, the newest first, or show one as it was made.
 
     Parameters
@@ -92,13 +76,11 @@ def reconciliations(
     provider:
         List those of this provider only.
     """
-    with open_client(session, flags) as client:
-        if reconciliation is not None:
-            return _tell(client.get(f"{PATH}/{segment(reconciliation)}", "admin"), flags, session)
-        reply = client.get(PATH, "admin", None if provider is None else {"provider": provider})
-    rows = [_summary(each) for each in parts(reply, "reconciliations")]
-    line = columns([HEADINGS, *rows]) if rows else "No bill was compared yet: headrace reconcile FILE --provider NAME"
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    if reconciliation is not None:
+        return _told(client.get(f"{PATH}/{segment(reconciliation)}", "admin"))
+    reply = client.get(PATH, "admin", None if provider is None else {"provider": provider})
+    empty = "No bill was compared yet: headrace reconcile FILE --provider NAME"
+    return Told(reply, listing(HEADINGS, map(_summary, parts(reply, "reconciliations")), empty))
 
 
 def _read(file: Path) -> str:
@@ -121,11 +103,9 @@ def _mapped(pair: str) -> tuple[str, JsonValue]:
     return theirs, ours
 
 
-def _tell(reply: JsonObject, flags: ClientFlags, session: Session) -> int:
+def _told(reply: JsonObject) -> Told:
     report = part(reply, "reconciliation")
-    words_of_it = "\n".join(_lines(report))
-    session.tell(reply, words_of_it, as_json=wants_json(flags.json, session.environment))
-    return 1 if number(report, "differing_rows") else 0
+    return Told(reply, "\n".join(_lines(report)), status=1 if number(report, "differing_rows") else 0)
 
 
 def _lines(report: JsonObject) -> Iterator[str]:

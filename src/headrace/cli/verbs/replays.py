@@ -9,14 +9,14 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
-from headrace.cli.client import ApiClient, event_object, open_client, segment
+from headrace.cli.client import ApiClient, event_object, given, segment
 from headrace.cli.known_routers import PATH
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.progress import PullProgress
 from headrace.cli.replay_text import replay_text
 from headrace.cli.replies import number, part, text
 from headrace.cli.router_file import RouterFile, read_router_file
 from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.domain.errors import OperatorError
 from headrace.domain.json_value import JsonObject
 from headrace.domain.router import PREFIX, RoutingPreference
@@ -44,14 +44,8 @@ class ReplayFlags:
 AS_IT_IS = ReplayFlags()
 
 
-def replay(
-    router: str,
-    /,
-    *,
-    asked: ReplayFlags = AS_IT_IS,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def replay(client: ApiClient, router: str, /, *, asked: ReplayFlags = AS_IT_IS, session: Running) -> Told:
     """Decide logged requests anew, by the router as it is now or by a draft, and say what that changes and costs.
 
     Parameters
@@ -60,21 +54,20 @@ def replay(
         The router's name or uuid, a preset's name, or inference-router.
     """
     file = None if asked.draft is None else read_router_file(asked.draft.expanduser())
-    body: JsonObject = {
-        "since": asked.since,
-        "until": asked.until,
-        "limit": asked.limit,
-        "router": None if file is None else file.body,
-        "routing_preference": None if asked.preference is None else asked.preference.value,
-    }
-    given: JsonObject = {name: value for name, value in body.items() if value is not None}
+    body: JsonObject = given(
+        since=asked.since,
+        until=asked.until,
+        limit=asked.limit,
+        router=None if file is None else file.body,
+        routing_preference=None if asked.preference is None else asked.preference.value,
+        stream=True,
+    )
     path = f"{PATH}/{segment(router.removeprefix(PREFIX))}/replay"
-    with open_client(session, flags) as client:
-        try:
-            reply = _followed(client, path, {**given, "stream": True}, session)
-        except OperatorError as error:
-            raise _told(error, file) from error
-    return session.tell(reply, replay_text(part(reply, "replay")), as_json=wants_json(flags.json, session.environment))
+    try:
+        reply = _followed(client, path, body, session)
+    except OperatorError as error:
+        raise _told(error, file) from error
+    return Told(reply, replay_text(part(reply, "replay")))
 
 
 def _followed(client: ApiClient, path: str, body: JsonObject, session: Session) -> JsonObject:

@@ -7,11 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient
 from headrace.cli.progress import Waiting
 from headrace.cli.routing_text import explained
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.json_value import JsonObject
 from headrace.wire.json_strict import decode_object
@@ -20,7 +19,9 @@ PATH = "/v1/routing/decisions"
 WAITING = "reading the prompt (the first time the tasks too, which takes some ten seconds)"
 
 
+@asks_server
 def explain(
+    client: ApiClient,
     router: str,
     prompt: str | None = None,
     /,
@@ -28,9 +29,8 @@ def explain(
     file: Annotated[
         Path | None, Parameter(help="A request's body as JSON, in any dialect, in place of a prompt.")
     ] = None,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+    session: Running,
+) -> Told:
     """Say which task a prompt matches, which model would serve it at what expected cost, and who was left out.
 
     Parameters
@@ -45,13 +45,13 @@ def explain(
     body: JsonObject = {"messages": [{"role": "user", "content": prompt}]}
     if file is not None:
         body = _read(file)
-    with open_client(session, flags) as client, Waiting(session.stderr, WAITING):
+    with Waiting(session.stderr, WAITING):
         reply = client.send("POST", PATH, "either", {**body, "model": router})
-    return session.tell(reply, explained(reply), as_json=wants_json(flags.json, session.environment))
+    return Told(reply, explained(reply))
 
 
 def _read(file: Path) -> JsonObject:
     try:
         return decode_object(file.read_bytes())
     except OSError as error:
-        raise ConfigInvalid(f"{file} cannot be read ({error.strerror}).") from error
+        raise ConfigInvalid(f"{file} cannot be read ({error.strerror}). Name a readable file with --file.") from error

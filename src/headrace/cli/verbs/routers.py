@@ -9,18 +9,17 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from headrace.cli.client import ApiClient, open_client
-from headrace.cli.known_routers import PATH, all_pages, find_router, router_named
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, given
+from headrace.cli.known_routers import PATH, PLURAL, all_routers, find_router, path_of, router_named
+from headrace.cli.pages import every_page
 from headrace.cli.replies import part, parts, text
 from headrace.cli.router_file import RouterFile, file_text, read_router_file
 from headrace.cli.router_text import router_text, routers_text, tasks_text
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.errors import ConfigInvalid, OperatorError
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.router import PREFIX
 
-Running = Annotated[Session, Parameter(parse=False)]
 Step = tuple[str, str]
 
 
@@ -59,17 +58,17 @@ class RouterFlags:
 NO_ROUTER_FLAGS = RouterFlags()
 
 
-def list_routers(*, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def list_routers(client: ApiClient) -> Told:
     """List the routers with their tasks and pools."""
-    with open_client(session, flags) as client:
-        reply = all_pages(client, PATH, "model_routers")
-    routers = parts(reply, "model_routers")
+    reply = every_page(client, PATH, PLURAL)
+    routers = parts(reply, PLURAL)
     empty = "There is no router. Make one: headrace routers create NAME --task SLUG --pool MODEL --fallback MODEL"
-    line = routers_text(routers) if routers else empty
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, routers_text(routers) if routers else empty)
 
 
-def show(name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def show(client: ApiClient, name: str, /) -> Told:
     """Show a router: every task with its pool, and what it is limited to.
 
     Parameters
@@ -77,20 +76,13 @@ def show(name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> in
     name:
         The router's name or uuid.
     """
-    with open_client(session, flags) as client:
-        router = find_router(client, name)
+    router = find_router(client, name)
     reply: JsonObject = {"model_router": router}
-    return session.tell(reply, router_text(router), as_json=wants_json(flags.json, session.environment))
+    return Told(reply, router_text(router))
 
 
-def create(
-    name: str,
-    /,
-    *,
-    router: RouterFlags = NO_ROUTER_FLAGS,
-    flags: ClientFlags = NO_FLAGS,
-    session: Running,
-) -> int:
+@asks_server
+def create(client: ApiClient, name: str, /, *, router: RouterFlags = NO_ROUTER_FLAGS) -> Told:
     """Make a router; callers write router:NAME as the model.
 
     Parameters
@@ -98,24 +90,24 @@ def create(
     name:
         What to call it: a-z, 0-9 and hyphen.
     """
-    given: dict[str, JsonValue] = {
-        "description": router.description,
-        "min_score": router.min_score,
-        "max_cost_usd": router.max_cost_usd,
-    }
+    if not router.step:
+        raise ConfigInvalid(
+            f"A router needs a task: headrace routers create {name} --task SLUG --pool MODEL --fallback MODEL."
+            " `headrace routers tasks` lists the slugs.",
+            code="usage",
+        )
     body: JsonObject = {
         "name": name,
         "policies": list[JsonValue](_policies(router.step)),
         "fallback_models": list[JsonValue](_split(router.fallback or ())),
-        **{field: value for field, value in given.items() if value is not None},
+        **given(description=router.description, min_score=router.min_score, max_cost_usd=router.max_cost_usd),
     }
-    with open_client(session, flags) as client:
-        reply = client.send("POST", PATH, "admin", body)
-    line = f"{PREFIX}{text(part(reply, 'model_router'), 'name', name)} is live."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    reply = client.send("POST", PATH, "admin", body)
+    return Told(reply, f"{PREFIX}{text(part(reply, 'model_router'), 'name', name)} is live.")
 
 
-def apply(file: Path, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def apply(client: ApiClient, file: Path, /) -> Told:
     """Make the router that a TOML file describes, or put it in the place of the one of its name.
 
     Parameters
@@ -124,13 +116,12 @@ def apply(file: Path, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> 
         What `headrace routers export` prints; docs/routers.md has every key.
     """
     wanted = read_router_file(file.expanduser())
-    with open_client(session, flags) as client:
-        reply, done = _applied(client, wanted)
-    line = f"{PREFIX}{wanted.name} is {done}."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    reply, done = _applied(client, wanted)
+    return Told(reply, f"{PREFIX}{wanted.name} is {done}.")
 
 
-def export(name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def export(client: ApiClient, name: str, /) -> Told:
     """Print a router as a TOML file for `headrace routers apply`.
 
     Parameters
@@ -138,16 +129,12 @@ def export(name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> 
     name:
         The router's name or uuid.
     """
-    with open_client(session, flags) as client:
-        router = find_router(client, name)
-    if wants_json(flags.json, session.environment):
-        session.say_json({"model_router": router})
-    else:
-        session.write(file_text(router))
-    return 0
+    router = find_router(client, name)
+    return Told({"model_router": router}, file_text(router).removesuffix("\n"))
 
 
-def delete(name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def delete(client: ApiClient, name: str, /) -> Told:
     """Delete a router that no alias points at.
 
     Parameters
@@ -155,34 +142,31 @@ def delete(name: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> 
     name:
         The router's name or uuid.
     """
-    with open_client(session, flags) as client:
-        router = find_router(client, name)
-        reply = client.send("DELETE", _one(router), "admin")
-    line = f"{PREFIX}{text(router, 'name')} is deleted."
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    router = find_router(client, name)
+    reply = client.send("DELETE", path_of(router), "admin")
+    return Told(reply, f"{PREFIX}{text(router, 'name')} is deleted.")
 
 
-def presets(*, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def presets(client: ApiClient) -> Told:
     """List the routers of the catalog, which are there without being made."""
-    with open_client(session, flags) as client:
-        reply = all_pages(client, f"{PATH}/presets", "presets")
-    line = routers_text(parts(reply, "presets"))
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    reply = every_page(client, f"{PATH}/presets", "presets")
+    return Told(reply, routers_text(parts(reply, "presets")))
 
 
-def tasks(*, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def tasks(client: ApiClient) -> Told:
     """List the tasks of the catalog, which --task and task_slug name."""
-    with open_client(session, flags) as client:
-        reply = all_pages(client, f"{PATH}/tasks/presets", "tasks")
-    return session.tell(reply, tasks_text(parts(reply, "tasks")), as_json=wants_json(flags.json, session.environment))
+    reply = every_page(client, f"{PATH}/tasks/presets", "tasks")
+    return Told(reply, tasks_text(parts(reply, "tasks")))
 
 
 def _applied(client: ApiClient, wanted: RouterFile) -> tuple[JsonObject, str]:
-    present = router_named(parts(all_pages(client, PATH, "model_routers"), "model_routers"), wanted.name)
+    present = router_named(all_routers(client), wanted.name)
     try:
         if present is None:
             return client.send("POST", PATH, "admin", wanted.body), "live"
-        return client.send("PUT", _one(present), "admin", wanted.body), "replaced"
+        return client.send("PUT", path_of(present), "admin", wanted.body), "replaced"
     except OperatorError as error:
         raise wanted.told(error) from error
 
@@ -225,7 +209,3 @@ def _list(item: JsonObject, name: str) -> list[JsonValue]:
 
 def _split(values: Iterable[str]) -> list[str]:
     return [name.strip() for value in values for name in value.split(",") if name.strip()]
-
-
-def _one(router: JsonObject) -> str:
-    return f"{PATH}/{text(router, 'uuid')}"

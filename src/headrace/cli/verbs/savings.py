@@ -8,12 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
-from headrace.cli.client import open_client, segment
+from headrace.cli.client import ApiClient, given, segment
 from headrace.cli.known_routers import PATH
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.replies import part
 from headrace.cli.savings_text import savings_text
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.router import PREFIX
 
 
@@ -30,14 +29,8 @@ class SavingsFlags:
 LAST_WEEK = SavingsFlags()
 
 
-def savings(
-    router: str,
-    /,
-    *,
-    asked: SavingsFlags = LAST_WEEK,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def savings(client: ApiClient, router: str, /, *, asked: SavingsFlags = LAST_WEEK) -> Told:
     """Show what a router's requests cost and saved, by route and model, beside controls, and what is known of quality.
 
     Parameters
@@ -45,9 +38,6 @@ def savings(
     router:
         The router's name or uuid, a preset's name, or inference-router.
     """
-    query = {"since": asked.since, "until": asked.until, "limit": asked.limit}
-    given = {name: value for name, value in query.items() if value is not None}
-    with open_client(session, flags) as client:
-        reply = client.get(f"{PATH}/{segment(router.removeprefix(PREFIX))}/savings", "admin", given)
-    line = savings_text(part(reply, "savings"))
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    query = given(since=asked.since, until=asked.until, limit=asked.limit)
+    reply = client.get(f"{PATH}/{segment(router.removeprefix(PREFIX))}/savings", "admin", query)
+    return Told(reply, savings_text(part(reply, "savings")))

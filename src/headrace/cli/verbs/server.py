@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import platform
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from headrace import __version__
-from headrace.cli.client import open_client
+from headrace.cli.client import ApiClient, open_client
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.replies import number, part, text
-from headrace.cli.session import Session
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.domain.errors import OperatorError
 from headrace.domain.json_value import JsonObject
 
-Running = Annotated[Session, Parameter(parse=False)]
 
-
-def reload(*, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
+@asks_server
+def reload(client: ApiClient) -> Told:
     """Make the server read its catalog and configuration anew; a bad one is refused and the old one serves."""
-    with open_client(session, flags) as client:
-        reply = client.send("POST", "/v2/config/reload", "admin")
-    if wants_json(flags.json, session.environment):
-        session.say_json(reply)
-    else:
-        session.say(f"Serving configuration {text(reply, 'version')} with {number(reply, 'models')} models.")
-    return 0
+    reply = client.send("POST", "/v2/config/reload", "admin")
+    return Told(reply, f"Serving configuration {text(reply, 'version')} with {number(reply, 'models')} models.")
 
 
 def version(*, flags: ClientFlags = NO_FLAGS, session: Running) -> int:

@@ -9,32 +9,31 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
-from headrace.cli.client import ApiClient, open_client, segment
+from headrace.cli.client import ApiClient, segment
 from headrace.cli.judging import question, verdict_of, word_of
 from headrace.cli.known_routers import PATH
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.progress import PullProgress
 from headrace.cli.replies import part, parts, short_dollars, text
-from headrace.cli.session import Session, columns
+from headrace.cli.session import columns
+from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.domain.json_value import JsonObject
 from headrace.domain.router import PREFIX
 from headrace.domain.shadow import Quality, Verdict, quality_of
 from headrace.ports.fleet import Progress
 
-Running = Annotated[Session, Parameter(parse=False)]
 CHAT = "/v1/chat/completions"
 PAGE = 100
 HEADINGS = ("REQUEST", "ROUTE", "ROUTER", "REFERENCE", "COST", "STATE", "VERDICT")
 
 
+@asks_server
 def shadows(
+    client: ApiClient,
     router: str,
     /,
     *,
     limit: Annotated[PositiveInt, Parameter(help="The newest so many, up to 100.")] = 20,
-    flags: ClientFlags = NO_FLAGS,
-    session: Running,
-) -> int:
+) -> Told:
     """List requests that the reference model answered too; --json has both answers.
 
     Parameters
@@ -42,26 +41,25 @@ def shadows(
     router:
         The router's name or uuid.
     """
-    with open_client(session, flags) as client:
-        reply = client.get(_path(router), "admin", {"limit": limit})
+    reply = client.get(_path(router), "admin", {"limit": limit})
     found = parts(reply, "shadows")
     empty = (
         'Nothing was sampled. A router is compared with a reference when it has a "shadow": docs/routing-measured.md'
     )
     rows = [HEADINGS, *map(_row, found)]
-    line = columns(rows, frozenset({4})) if found else empty
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, columns(rows, frozenset({4})) if found else empty)
 
 
+@asks_server
 def judge(
+    client: ApiClient,
     router: str,
     /,
     *,
     judge: Annotated[str, Parameter(help="The model that compares, in both orders; better none of the two.")],
     limit: Annotated[PositiveInt, Parameter(help="At the most so many pairs.")] = 50,
-    flags: ClientFlags = NO_FLAGS,
     session: Running,
-) -> int:
+) -> Told:
     """Have a model compare the pairs that wait for a verdict, and store what it says; costs two calls for each pair.
 
     Parameters
@@ -71,7 +69,7 @@ def judge(
     """
     counts: Counter[Verdict] = Counter()
     unreadable = 0
-    with open_client(session, flags) as client, PullProgress(session.stderr, "judging") as show:
+    with PullProgress(session.stderr, "judging") as show:
         pairs = list(_waiting(client, router, limit))
         for number, pair in enumerate(pairs, 1):
             verdict = _compared(client, judge, part(pair, "texts"))
@@ -89,7 +87,7 @@ def judge(
         **{each.value: counts[each] for each in Verdict},
         "unreadable": unreadable,
     }
-    return session.tell(reply, _told(quality, unreadable), as_json=wants_json(flags.json, session.environment))
+    return Told(reply, _as_text(quality, unreadable))
 
 
 def _waiting(client: ApiClient, router: str, limit: int) -> Iterator[JsonObject]:
@@ -120,7 +118,7 @@ def _word(client: ApiClient, body: JsonObject) -> str | None:
     return word_of("".join(said))
 
 
-def _told(quality: Quality, unreadable: int) -> str:
+def _as_text(quality: Quality, unreadable: int) -> str:
     told = f"judged {quality.judged}: {quality.better} better, {quality.equal} equal, {quality.worse} worse"
     if quality.mean is not None:
         told += f"; mean {quality.mean.value:+.2f} ({quality.mean.low:+.2f} to {quality.mean.high:+.2f}) from -1 to 1"

@@ -12,10 +12,9 @@ from headrace.cli.deployment_words import bounds, seconds, target
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
 from headrace.cli.progress import PullProgress
 from headrace.cli.replies import number
-from headrace.cli.session import Session
 from headrace.cli.simulation_text import simulation_text
 from headrace.cli.simulation_traffic import NO_TRAFFIC, TrafficFlags, traffic_of
-from headrace.domain.accelerator import Billing
+from headrace.cli.verb_shapes import Running
 from headrace.domain.decimals import parse_scaled
 from headrace.domain.dedicated import ScaleTarget, ScalingMetric, WhenAsleep
 from headrace.domain.errors import ConfigInvalid
@@ -32,7 +31,7 @@ from headrace.wire.simulation_json import simulation_object
 ACCELERATORS = "accelerators.toml"
 # Every price of the file is of a day before this one: the latest counts.
 LAST_DAY = "9999-12-31"
-MOST_REPLICAS, MOST_SLOTS = 10_000, 4_096
+MOST_REPLICAS, MOST_SLOTS, MOST_GPUS = 10_000, 4_096, 64
 
 
 @Parameter(name="*")
@@ -88,7 +87,7 @@ def simulate(
     replica: ReplicaFlags = AS_USUAL,
     policy: PolicyFlags = NO_POLICY,
     flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
+    session: Running,
 ) -> int:
     """Play traffic against a deployment that need not exist: its cost, its latency, its starts.
 
@@ -119,6 +118,8 @@ def _policy(replica: ReplicaFlags, policy: PolicyFlags) -> SimulatedPolicy:
     ):
         _within(flag, value, 1, 10**9)
     _within("--warm-percent", replica.warm_percent, 0, 100)
+    if policy.when_asleep == WhenAsleep.OVERFLOW and policy.overflow is None:
+        raise ConfigInvalid("--when-asleep overflow needs an --overflow, like 4.", code="usage")
     for flag, value in (
         ("--input-tokens-per-second", replica.input_tokens_per_second),
         ("--overflow", policy.overflow or 0),
@@ -185,11 +186,13 @@ def _nano_per_hour(replica: ReplicaFlags) -> int:
         raise ConfigInvalid(
             "A replica needs a price: name its --accelerator, like h100, or say --usd-per-hour.", code="usage"
         )
+    if replica.gpus is not None:
+        _within("--gpus", replica.gpus, 1, MOST_GPUS)
     return _catalog_price(replica.accelerator, replica.gpus)
 
 
 def _catalog_price(name: str, gpus: int | None) -> int:
-    """Return the latest price of the shipped catalog, on demand where there is one."""
+    """Return the latest price of the shipped catalog, on demand where there is one unless the name says spot."""
     data = resources.files("headrace.catalog").joinpath(ACCELERATORS).read_bytes()
     book = accelerator_book([AcceleratorText(ACCELERATORS, data)])
     found = book.find_machine(name)
@@ -197,8 +200,7 @@ def _catalog_price(name: str, gpus: int | None) -> int:
         hint = did_you_mean(name, book.names())
         raise ConfigInvalid(f'No accelerator is named "{name}". {hint or "Say --usd-per-hour instead."}', code="usage")
     accelerator, named = found
-    for billing in (Billing.ON_DEMAND, Billing.SPOT):
-        price = accelerator.replica_price_on(LAST_DAY, gpus or named, billing)
-        if price is not None:
-            return price[0].nano_per_hour * price[1]
+    price = accelerator.hourly_price(name, gpus or named, LAST_DAY)
+    if price is not None:
+        return price[0]
     raise ConfigInvalid(f"{accelerator.name} has no price in the catalog. Say --usd-per-hour.", code="usage")

@@ -7,23 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from headrace.cli.client import open_client, segment
-from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
+from headrace.cli.client import ApiClient, given, segment
 from headrace.cli.replies import moment, number, part, parts, short_dollars, text
-from headrace.cli.session import Session, columns
+from headrace.cli.session import columns, listing
+from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.json_value import JsonObject
 
 PATH = "/v2/teams"
 
 
-def create(
-    name: str,
-    /,
-    *,
-    prepaid: Annotated[bool, Parameter(negative="")] = False,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def create(client: ApiClient, name: str, /, *, prepaid: Annotated[bool, Parameter(negative="")] = False) -> Told:
     """Make a team; `headrace keys create --team NAME` makes keys for it.
 
     Parameters
@@ -33,29 +27,23 @@ def create(
     prepaid:
         It pays in advance: its priced calls stop when its balance is used up.
     """
-    with open_client(session, flags) as client:
-        reply = client.send("POST", PATH, "admin", {"name": name, "prepaid": prepaid})
+    reply = client.send("POST", PATH, "admin", {"name": name, "prepaid": prepaid})
     typed = shlex.quote(name)
     made = f'Team "{name}" is there. Make a key for it: headrace keys create NAME --team {typed}'
     more = f"\nIts balance is zero. Top it up: headrace teams top-up {typed} --usd 100" if prepaid else ""
-    return session.tell(reply, made + more, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, made + more)
 
 
-def list_teams(*, flags: ClientFlags = NO_FLAGS, session: Annotated[Session, Parameter(parse=False)]) -> int:
+@asks_server
+def list_teams(client: ApiClient) -> Told:
     """List the teams and how they pay."""
-    with open_client(session, flags) as client:
-        reply = client.get(PATH, "admin")
+    reply = client.get(PATH, "admin")
     rows = [("NAME", "PAYS", "CREATED"), *(_row(each) for each in parts(reply, "teams"))]
-    return session.tell(reply, columns(rows), as_json=wants_json(flags.json, session.environment))
+    return Told(reply, columns(rows))
 
 
-def show(
-    name: str,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def show(client: ApiClient, name: str, /) -> Told:
     """Show a team and its balance.
 
     Parameters
@@ -63,24 +51,16 @@ def show(
     name:
         The team.
     """
-    with open_client(session, flags) as client:
-        reply = client.get(f"{PATH}/{segment(name)}", "admin")
+    reply = client.get(f"{PATH}/{segment(name)}", "admin")
     team = part(reply, "team")
     told = _balance(part(team, "balance"))
     if team.get("prepaid") is not True and not number(part(team, "balance"), "paid_nano_usd"):
         told = f"What it used: headrace usage --team {shlex.quote(name)}"
-    line = f'Team "{text(team, "name")}" pays {_pays(team)}. {told}'
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, f'Team "{text(team, "name")}" pays {_pays(team)}. {told}')
 
 
-def set_team(
-    name: str,
-    /,
-    *,
-    prepaid: bool,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def set_team(client: ApiClient, name: str, /, *, prepaid: bool) -> Told:
     """Say how a team pays from the next call on; what was paid in and spent stays.
 
     Parameters
@@ -90,45 +70,29 @@ def set_team(
     prepaid:
         In advance: its priced calls stop when its balance is used up. With --no-prepaid, afterwards.
     """
-    with open_client(session, flags) as client:
-        reply = client.send("PATCH", f"{PATH}/{segment(name)}", "admin", {"prepaid": prepaid})
+    reply = client.send("PATCH", f"{PATH}/{segment(name)}", "admin", {"prepaid": prepaid})
     team = part(reply, "team")
     line = f'Team "{text(team, "name")}" pays {_pays(team)} from the next call on.'
     if prepaid:
         line += f" {_balance(part(team, 'balance'))}\nTop it up: headrace teams top-up {shlex.quote(name)} --usd 100"
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, line)
 
 
-def delete(
-    name: str,
-    /,
-    *,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
-    """Forget a team that has no keys and no budgets any more.
+@asks_server
+def delete(client: ApiClient, name: str, /) -> Told:
+    """Forget a team of which nothing is left: no key, deployment, budget, rate limit or balance.
 
     Parameters
     ----------
     name:
         The team.
     """
-    with open_client(session, flags) as client:
-        reply = client.send("DELETE", f"{PATH}/{segment(name)}", "admin")
-    line = f'Team "{name}" is forgotten; its receipts and entries stay.'
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    reply = client.send("DELETE", f"{PATH}/{segment(name)}", "admin")
+    return Told(reply, f'Team "{name}" is forgotten; its receipts and entries stay.')
 
 
-def top_up(
-    name: str,
-    /,
-    *,
-    usd: str,
-    note: str | None = None,
-    reference: str | None = None,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def top_up(client: ApiClient, name: str, /, *, usd: str, note: str | None = None, reference: str | None = None) -> Told:
     """Book a payment to a team's prepaid balance.
 
     Parameters
@@ -142,19 +106,19 @@ def top_up(
     reference:
         A name for the payment, like an invoice's number: it is booked once, however often it is sent.
     """
-    return _pay(name, _payment("top_up", usd, note, reference), flags, session)
+    return _paid(client, name, _payment("top_up", usd, note, reference))
 
 
+@asks_server
 def adjust(
+    client: ApiClient,
     name: str,
     /,
     *,
     usd: Annotated[str, Parameter(allow_leading_hyphen=True)],
     note: str | None = None,
     reference: str | None = None,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+) -> Told:
     """Correct a team's prepaid balance, up or down.
 
     Parameters
@@ -168,17 +132,11 @@ def adjust(
     reference:
         A name for the correction: it is booked once, however often it is sent.
     """
-    return _pay(name, _payment("adjustment", usd, note, reference), flags, session)
+    return _paid(client, name, _payment("adjustment", usd, note, reference))
 
 
-def transfers(
-    name: str,
-    /,
-    *,
-    limit: int = 100,
-    flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
-) -> int:
+@asks_server
+def transfers(client: ApiClient, name: str, /, *, limit: int = 100) -> Told:
     """List what was paid in and corrected, the newest first.
 
     Parameters
@@ -188,27 +146,21 @@ def transfers(
     limit:
         At most so many.
     """
-    with open_client(session, flags) as client:
-        reply = client.get(f"{PATH}/{segment(name)}/transfers?limit={limit}", "admin")
-    rows = [("AT", "KIND", "USD", "REFERENCE", "NOTE"), *(_moved(each) for each in parts(reply, "transfers"))]
+    reply = client.get(f"{PATH}/{segment(name)}/transfers?limit={limit}", "admin")
+    headings = ("AT", "KIND", "USD", "REFERENCE", "NOTE")
     empty = f"Nothing was paid in. Top it up: headrace teams top-up {shlex.quote(name)} --usd 100"
-    line = columns(rows, frozenset({2})) if len(rows) > 1 else empty
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, listing(headings, map(_moved, parts(reply, "transfers")), empty, frozenset({2})))
 
 
 def _payment(kind: str, usd: str, note: str | None, reference: str | None) -> JsonObject:
-    body: JsonObject = {"kind": kind, "amount_usd": usd}
-    given = (("note", note), ("reference", reference))
-    return {**body, **{name: value for name, value in given if value is not None}}
+    return given(kind=kind, amount_usd=usd, note=note, reference=reference)
 
 
-def _pay(name: str, body: JsonObject, flags: ClientFlags, session: Session) -> int:
-    with open_client(session, flags) as client:
-        reply = client.send("POST", f"{PATH}/{segment(name)}/transfers", "admin", body)
+def _paid(client: ApiClient, name: str, body: JsonObject) -> Told:
+    reply = client.send("POST", f"{PATH}/{segment(name)}/transfers", "admin", body)
     usd = text(body, "amount_usd")
     booked = f"-${usd[1:]}" if usd.startswith("-") else f"${usd}"
-    line = f"Booked {booked}. {_balance(part(reply, 'balance'))}"
-    return session.tell(reply, line, as_json=wants_json(flags.json, session.environment))
+    return Told(reply, f"Booked {booked}. {_balance(part(reply, 'balance'))}")
 
 
 def _balance(balance: JsonObject) -> str:

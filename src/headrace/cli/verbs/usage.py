@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from headrace.cli.client import open_client
 from headrace.cli.options import NO_FLAGS, ClientFlags, wants_json
-from headrace.cli.session import Session
 from headrace.cli.usage_text import usage_text
+from headrace.cli.verb_shapes import Running
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.usage_report import Dimension, Interval
 
@@ -58,7 +58,7 @@ class FilterFlags:
     team: Annotated[Texts, _filter("team")] = None
     model: Annotated[Texts, _filter("model")] = None
     provider: Annotated[Texts, _filter("provider")] = None
-    deployment: Annotated[Texts, _filter("deployment")] = None
+    deployment: Annotated[Texts, _filter("deployment, by its name or ID")] = None
     route: Annotated[Texts, _filter("route")] = None
     tag: Annotated[Text, Parameter(help="Only this tag, NAME or NAME=VALUE.")] = None
     status: Annotated[Texts, _filter("status: complete, voided, recovered or an error's code")] = None
@@ -72,7 +72,7 @@ def usage(
     report: ReportFlags = NO_REPORT,
     filters: FilterFlags = NO_FILTERS,
     flags: ClientFlags = NO_FLAGS,
-    session: Annotated[Session, Parameter(parse=False)],
+    session: Running,
 ) -> int:
     """Show what was used and what it cost, with the sums; by model when nothing else is asked."""
     asked = _asked(report, filters)

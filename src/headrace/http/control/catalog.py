@@ -54,7 +54,9 @@ def routes(snapshots: Snapshots, weights: Weights) -> tuple[RouteSpec, ...]:
         names = _visible(snapshots, request.who)
         if name not in names:
             hint = did_you_mean(name, names)
-            raise NotFound(f'No model named "{name[:128]}".{f" {hint}" if hint else ""}', code="model_not_found")
+            raise NotFound(
+                f'No model named "{name[:128]}". {hint or f"GET {PATH} lists them."}', code="model_not_found"
+            )
         return resource_reply(entry(snapshots.current().models[name]))
 
     return (
