@@ -29,11 +29,13 @@ def client(
     tmp_path_factory: pytest.TempPathFactory, weights_cache: Path, minilm_paths: tuple[Path, Path]
 ) -> Iterator[httpx2.Client]:
     assert all(each.is_file() for each in minilm_paths)
-    server = RunningHeadrace(tmp_path_factory.mktemp("real") / "home")
+    home = tmp_path_factory.mktemp("real") / "home"
+    server = RunningHeadrace(home)
     server.take_weights(weights_cache)
     with running_upstream() as upstream:
         server.add_provider("fake", upstream.base_url, "a", "b", "c")
         with server, server.client(server.admin_token) as caller:
+            eventually(lambda: [*home.glob("encoders/routing-*.npz")] != [], "it reads ahead unasked", READY_SECONDS)
             policies = [{"custom_task": task, "models": [model]} for task, model in ((REFUND, "a"), (BUG, "b"))]
             made = caller.post(ROUTERS, json={"name": "desk", "policies": policies, "fallback_models": ["c"]})
             assert made.status_code == 200, made.text

@@ -142,22 +142,29 @@ def _shuffled(rows: Sequence[Judged], own_cost: float) -> Course:
 
 
 def _best(row: Judged) -> str:
-    return max(row.choosable, key=lambda name: (*_worth(row.choosable[name]), name))
+    worth = _worth_among(list(row.choosable.values()))
+    return max(row.choosable, key=lambda name: (*worth(row.choosable[name]), name))
 
 
-def _worth(choosable: Choosable) -> tuple[float, float, int]:
-    unknown = -math.inf
-    quality, strength = choosable.quality, choosable.strength
-    return unknown if quality is None else quality, unknown if strength is None else strength, choosable.cost_nano
+def _worth_among(choosables: Sequence[Choosable]) -> Callable[[Choosable], tuple[float, float, int]]:
+    """Return what tells the best of these: quality only where all of it is known, for an unknown one may be better."""
+    is_judged = all(each.quality is not None for each in choosables)
+
+    def worth(choosable: Choosable) -> tuple[float, float, int]:
+        quality, strength = choosable.quality if is_judged else None, choosable.strength
+        return quality or 0.0, -math.inf if strength is None else strength, choosable.cost_nano
+
+    return worth
 
 
 def _best_single(rows: Sequence[Judged]) -> str | None:
     common = set(rows[0].choosable).intersection(*(each.choosable for each in rows))
     if not common:
         return None
+    worth = _worth_among([each.choosable[name] for each in rows for name in common])
 
     def mean_worth(name: str) -> tuple[float, float, float, str]:
-        worths = [_worth(each.choosable[name]) for each in rows]
+        worths = [worth(each.choosable[name]) for each in rows]
         quality, strength, cost = (sum(each) / len(rows) for each in zip(*worths, strict=True))
         return quality, strength, cost, name
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 # The normal quantile of a two-sided interval of 95 %.
 Z = 1.959964
+ADDED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,20 @@ def share_interval(hits: int, total: int) -> Interval | None:
     return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
 
 
-def mean_interval(values: Sequence[float]) -> Interval | None:
-    """Return a mean with the interval of its normal approximation, or None of no values."""
+def mean_interval(values: Sequence[float], least: float = 0.0, most: float = 1.0) -> Interval | None:
+    """Return a mean of values between two bounds with its interval, or None of no values.
+
+    The interval is the normal one with two more values at either bound: few values that are all alike prove little.
+    Source: A. Agresti, B. A. Coull, "Approximate is better than 'exact' for interval estimation of binomial
+    proportions", The American Statistician 52 (1998).
+    """
     if not values:
         return None
     mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return Interval(mean, mean, mean)
-    spread = math.sqrt(math.fsum((each - mean) ** 2 for each in values) / (len(values) - 1))
-    half = Z * spread / math.sqrt(len(values))
-    return Interval(mean, mean - half, mean + half)
+    more = [*values, *(least, most) * ADDED]
+    centre = math.fsum(more) / len(more)
+    half = Z * math.sqrt(math.fsum((each - centre) ** 2 for each in more)) / len(more)
+    return Interval(mean, max(least, min(mean, centre - half)), min(most, max(mean, centre + half)))
 
 
 def quantile_interval(values: Sequence[float], share: float) -> Interval | None:

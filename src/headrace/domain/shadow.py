@@ -68,7 +68,7 @@ def quality_of(counts: Mapping[Verdict, int]) -> Quality:
     """Return what so many verdicts come to."""
     better, equal, worse = (counts.get(each, 0) for each in (Verdict.BETTER, Verdict.EQUAL, Verdict.WORSE))
     values = [WORTH[each] for each in Verdict for _ in range(counts.get(each, 0))]
-    return Quality(better, equal, worse, mean_interval(values))
+    return Quality(better, equal, worse, mean_interval(values, WORTH[Verdict.WORSE], WORTH[Verdict.BETTER]))
 
 
 def is_sampled(request_id: str, share: float) -> bool:

@@ -19,7 +19,8 @@ class Strength:
     """A model's strength on a scale, with the bounds of its 95 % interval.
 
     `read` is the ISO date on which the source was read or measured, `n` how many prompts or votes it rests on. On the
-    scale `checkable` the figures are logits of the share of right answers to the checkable prompts.
+    scale `checkable` the figures are logits of the share of right answers to the checkable prompts. `is_own` says that
+    the operator measured or was told it, and did not get it with the package.
     """
 
     model: str
@@ -30,6 +31,7 @@ class Strength:
     source: str
     read: str
     n: int | None = None
+    is_own: bool = False
 
 
 def checkable_strength(model: str, right: int, total: int, source: str, day: str) -> Strength:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from headrace.domain.conversation import Conversation
 from headrace.domain.errors import EngineFailed
@@ -21,6 +22,9 @@ MOST_REMEMBERED = 1_000
 # What the managed router waits for: any task makes the scorer ready.
 ANY_TASK = TaskSet("any", (Task("any", "Anything that somebody may ask."),))
 
+# A running preparation, and what it failed by: who waits for it is told, nobody else.
+_Work: TypeAlias = "tuple[asyncio.Task[None], list[EngineFailed]]"
+
 
 class ReadyScorer:
     """Wraps the scorer of the process; what it has read once is not waited for again."""
@@ -30,8 +34,7 @@ class ReadyScorer:
         self._tasks = tasks
         self._wait_seconds = wait_seconds
         self._ready: OrderedDict[str, None] = OrderedDict()
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._failed: dict[str, EngineFailed] = {}
+        self._running: dict[str, _Work] = {}
 
     async def match(self, tasks: TaskSet, conversation: Conversation) -> Match:
         """Return how the conversation fits the tasks; raises EngineFailed, also while the scorer is made ready."""
@@ -59,21 +62,22 @@ class ReadyScorer:
             raise EngineFailed("What reads prompts is still being made ready, in the background.")
 
     async def _settled(self, tasks: TaskSet, wait_seconds: float | None) -> bool:
-        running = self._running.get(tasks.digest)
-        if running is None:
-            running = self._tasks.start("prepare a router", self._work(tasks))
-            self._running[tasks.digest] = running
+        work = self._running.get(tasks.digest)
+        if work is None:
+            failures = list[EngineFailed]()
+            work = self._tasks.start("prepare a router", self._work(tasks, failures)), failures
+            self._running[tasks.digest] = work
+        running, failures = work
         done, _ = await asyncio.wait({running}, timeout=wait_seconds)
-        if tasks.digest in self._failed:
-            raise self._failed[tasks.digest]
+        if failures:
+            raise failures[0]
         return bool(done)
 
-    async def _work(self, tasks: TaskSet) -> None:
-        self._failed.pop(tasks.digest, None)
+    async def _work(self, tasks: TaskSet, failures: list[EngineFailed]) -> None:
         try:
             await self._scorer.prepare(tasks)
         except EngineFailed as error:
-            self._failed[tasks.digest] = error
+            failures.append(error)
         else:
             self._ready[tasks.digest] = None
             if len(self._ready) > MOST_REMEMBERED:

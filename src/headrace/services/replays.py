@@ -30,8 +30,9 @@ from headrace.services.router_rules import check_content, router_of
 from headrace.services.router_tasks import task_set
 from headrace.services.snapshots import Snapshots
 
-# So many prompts are matched at a time: the decisions of running requests get in between.
-SLICE = 4
+# So many are decided at a time: together they are matched for a third of what each costs alone, and the decisions of
+# running requests still get in between within milliseconds.
+SLICE = 16
 NOT_SERVED = "not_served"
 FIELD = "router"
 

@@ -33,16 +33,19 @@ def with_strengths(catalog: Catalog, strengths: Iterable[Strength]) -> Catalog:
 
 
 def on_one_scale(strengths: Iterable[Strength]) -> Mapping[str, Interval]:
-    """Return each model's strength in logits; of several the one with the narrowest interval counts."""
+    """Return each model's strength in logits: of several an own one goes first, then that of the narrowest interval."""
     strengths = tuple(strengths)
     shift = _shift(strengths)
-    found: dict[str, Interval] = {}
+    found: dict[str, tuple[bool, Interval]] = {}
     for each in strengths:
-        logits = _logits(each, shift)
-        known = found.get(each.model)
-        if known is None or logits.high - logits.low < known.high - known.low:
-            found[each.model] = logits
-    return MappingProxyType(found)
+        logits, known = _logits(each, shift), found.get(each.model)
+        if known is None or _precedence(each.is_own, logits) < _precedence(*known):
+            found[each.model] = each.is_own, logits
+    return MappingProxyType({model: logits for model, (_, logits) in found.items()})
+
+
+def _precedence(is_own: bool, logits: Interval) -> tuple[bool, float]:
+    return not is_own, logits.high - logits.low
 
 
 def _logits(strength: Strength, shift: float) -> Interval:

@@ -94,7 +94,7 @@ def _turns(messages: Sequence[JsonValue], reader: _Reader) -> tuple[tuple[Turn, 
 
 
 def _opening(body: Mapping[str, JsonValue], messages: Sequence[JsonValue], reader: _Reader) -> str:
-    """Return the system prompt's beginning, the names of the tools and the first words of the user."""
+    """Return the system prompt's beginning, the names of the tools and the user's first words; empty without any."""
     system = [_text(body.get(name), MAX_SYSTEM_CHARS) for name in ("system", "instructions")]
     first = ""
     for kind, text in _read(messages, reader):
@@ -104,7 +104,8 @@ def _opening(body: Mapping[str, JsonValue], messages: Sequence[JsonValue], reade
             first = text
             break
     tools = [_tool_name(each) for name in ("tools", "functions") for each in islice(_listed(body.get(name)), MAX_TOOLS)]
-    return _SEPARATOR.join(["\n".join(filter(None, system))[:MAX_SYSTEM_CHARS], *tools, first])
+    parts = ["\n".join(filter(None, system))[:MAX_SYSTEM_CHARS], *tools, first]
+    return _SEPARATOR.join(parts) if any(parts) else ""
 
 
 def _read(messages: Iterable[JsonValue], reader: _Reader) -> Iterable[_Said]:

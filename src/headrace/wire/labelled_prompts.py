@@ -31,7 +31,7 @@ def read_labelled(file: str, text: str) -> tuple[LabelledPrompt, ...]:
     `outcomes`. What else it holds is left alone.
     """
     found: list[LabelledPrompt] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         if len(found) == MOST_ROWS:

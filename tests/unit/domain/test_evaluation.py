@@ -95,6 +95,12 @@ def test_one_unknown_outcome_makes_the_quality_unknown() -> None:
     assert by_name["only large"] is not None
 
 
+def test_where_an_outcome_is_missing_a_bad_one_does_not_make_the_best() -> None:
+    found = evaluate([a_row(chosen=SMALL, choosable=two(0.1, None))])
+    by_name = {each.name: each.cost_nano for each in found.controls}
+    assert (by_name["always best"], by_name["only large"]) == (100, 100)
+
+
 def test_without_a_common_model_there_is_no_single_one() -> None:
     rows = [
         a_row(chosen=SMALL, choosable={SMALL: Choosable(1)}),

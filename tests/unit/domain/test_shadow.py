@@ -23,6 +23,13 @@ def test_verdicts_come_to_a_mean_with_its_interval() -> None:
     assert -1 < quality.mean.low < -0.2 < quality.mean.high < 0.25
 
 
+def test_a_single_verdict_proves_nothing() -> None:
+    mean = quality_of({Verdict.BETTER: 1}).mean
+    assert mean is not None
+    assert (mean.value, mean.high) == (1.0, 1.0)
+    assert mean.low < 0
+
+
 def test_without_a_verdict_nothing_is_known() -> None:
     quality = quality_of({})
     assert (quality.judged, quality.mean) == (0, None)

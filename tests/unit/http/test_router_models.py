@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headrace.domain.alias import Alias
-from headrace.domain.catalog import AVAILABLE, Capability, Listed, ModelKind
+from headrace.domain.catalog import AVAILABLE, Availability, Capability, Listed, ModelKind
 from headrace.domain.router import Policy, Router, Task
 from headrace.domain.snapshot import Snapshot
 from headrace.http.models import model_list, one_model
@@ -56,6 +56,24 @@ def test_a_router_that_can_serve_nothing_to_this_key_is_not_listed() -> None:
     assert list(router_objects(SNAPSHOT, narrow)) == []
     only_small = replace(CALLER, models=frozenset({"small"}))
     assert [each["context_length"] for each in router_objects(SNAPSHOT, only_small)] == [1_000] * 3
+
+
+def test_the_fallbacks_of_aliases_serve_too() -> None:
+    away = replace(LARGE, availability=Availability(False, "no_credential", "No key.", "Give one."))
+    pool = replace(BEST, fallbacks=("small",))
+    router = replace(SUPPORT, policies=(replace(SUPPORT.policies[0], models=("best",)),), fallbacks=("best",))
+    front = replace(FRONT, fallbacks=("small",))
+    for best, alias in ((pool, FRONT), (BEST, front)):
+        snapshot = replace(
+            SNAPSHOT,
+            models={**SNAPSHOT.models, "large": (away,)},
+            aliases={"best": best, "front": alias},
+            routers={"support": router},
+        )
+        found = {str(each["id"]): each for each in router_objects(snapshot, CALLER)}
+        assert ("router:support" in found) == (best is pool)
+        assert (found["front"]["context_length"], found["front"]["fallbacks"]) == (1_000, [*alias.fallbacks])
+        assert one_model(snapshot, CALLER, "front") == found["front"]
 
 
 def test_one_router_is_found_by_its_name_or_an_alias() -> None:

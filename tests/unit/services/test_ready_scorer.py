@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -103,6 +105,23 @@ async def test_a_failure_is_told_and_tried_again() -> None:
     assert await ready.rematch(TASKS, ()) == ()
     assert scorer.prepared == ["d1"] * 3
     await tasks.close()
+
+
+async def test_failures_are_not_kept_whatever_is_asked_for() -> None:
+    scorer, tasks = SlowScorer(), Tasks(fail)
+    scorer.go_on.set()
+    scorer.is_away = True
+    ready = ReadyScorer(scorer, tasks)
+
+    async def failure(digest: str) -> weakref.ref[EngineFailed]:
+        with pytest.raises(EngineFailed) as caught:
+            await ready.match(TaskSet(digest, TASKS.tasks), ASKED)
+        return weakref.ref(caught.value)
+
+    failures = [await failure(f"draft-{number}") for number in range(3)]
+    await tasks.close()
+    gc.collect()
+    assert [each() for each in failures] == [None] * 3
 
 
 async def test_what_was_read_longest_ago_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

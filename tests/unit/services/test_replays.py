@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from headrace.domain.errors import MeteringUnavailable
 from headrace.domain.evaluation import Choosable
 from headrace.domain.replay import Redecided, ReplaySums
+from headrace.domain.routing import Match, TaskSet
 from headrace.ports.fleet import Progress
 from headrace.ports.routing import RoutedRequest
-from headrace.services.replays import ReplayParts, ReplayQuestion, ReplayReport, Replays
+from headrace.services.replays import SLICE, ReplayParts, ReplayQuestion, ReplayReport, Replays
 from headrace.services.route_figures import RouteFigures
 from headrace.services.router_history import Past
 from headrace.wire.replay_json import replay_fields
@@ -64,6 +65,29 @@ async def test_one_replay_runs_at_a_time_and_one_that_is_left_makes_room() -> No
         report = second.result()
         assert isinstance(report, ReplayReport)
         assert report.replay.redecided == 1
+
+
+class CountingScorer(NamingScorer):
+    """Notes how many prompts it matched at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_once: list[int] = []
+
+    async def rematch(self, tasks: TaskSet, features: Sequence[bytes]) -> tuple[Match, ...]:
+        self.at_once.append(len(features))
+        return await super().rematch(tasks, features)
+
+
+async def test_prompts_are_matched_several_at_a_time_but_not_all() -> None:
+    async with open_plane(World()) as plane:
+        routing = a_routing("summarization", router="general")
+        requests = [a_request(f"req_{number:02}", routing) for number in range(2 * SLICE + 1)]
+        scorer, snapshots = CountingScorer(), plane.parts.door.snapshots
+        replays = Replays(ReplayParts(MemoryDecisions(requests), scorer, RouteFigures(), snapshots, InPlace()))
+        report = await replays.whole(QUESTION)
+    assert report.replay.redecided == 2 * SLICE + 1
+    assert scorer.at_once == [SLICE, SLICE, 1]
 
 
 async def test_a_store_that_fails_ends_the_replay() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -44,6 +45,17 @@ def test_the_narrowest_interval_counts_whatever_the_order() -> None:
     wide, narrow = of("a", LOGIT, 1.0, 2.0), of("a", ARENA, 1030.0, 5.0)
     assert on_one_scale((wide, narrow))["a"].value == 0.0
     assert on_one_scale((narrow, wide))["a"].value == 0.0
+
+
+def test_what_the_operator_measured_counts_however_wide_it_is() -> None:
+    shipped, own = of("a", ARENA, 1430.0, 5.0), replace(of("a", CHECKABLE, 0.5, 2.0), is_own=True)
+    anchor = (of("b", ARENA, 1030.0), of("b", CHECKABLE, 1.0))
+    # Ours are shifted by the mean gap of the two models that have both figures.
+    found = on_one_scale((shipped, own, *anchor))["a"]
+    assert found.value == pytest.approx(0.5 + (2.302585 - 0.5 + 0 - 1.0) / 2)
+    assert on_one_scale((own, shipped, *anchor))["a"] == found
+    narrow = replace(of("a", LOGIT, 1.0, 0.1), is_own=True)
+    assert on_one_scale((shipped, own, narrow))["a"] == Interval(1.0, 0.9, 1.1)
 
 
 def test_a_catalog_gets_the_strengths_of_its_models() -> None:

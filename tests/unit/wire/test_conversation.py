@@ -145,6 +145,12 @@ def test_opening_is_the_same_for_every_request_of_a_session():
     assert conversation_of(Dialect.CHAT, chat(functions=functions), 0).opening == "\x1ff\x1f\x1f"
 
 
+def test_where_nothing_is_said_no_session_is_known_by_it():
+    image = said("user", [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}])
+    for body in (chat(image), chat(image, said("tool", "sunny")), chat(said("system", " "), image), chat()):
+        assert conversation_of(Dialect.CHAT, body, 0).opening == ""
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [

@@ -23,6 +23,12 @@ def test_a_prompt_and_messages_are_read() -> None:
     )
 
 
+def test_only_a_line_feed_ends_a_line() -> None:
+    said = "one\u2028two\u0085three"
+    first, second = read_labelled("f", f'{{"prompt": "{said}", "route": "a"}}\r\n{{"prompt": "hi", "route": "b"}}\r\n')
+    assert (first.messages[0]["content"], second.route) == (said, "b")
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

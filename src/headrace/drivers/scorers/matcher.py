@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
 
 from headrace.domain.conversation import Conversation
 from headrace.domain.routing import Match, PromptFigures, TaskSet
@@ -14,7 +16,7 @@ from headrace.drivers.scorers.calibration import FILE as CALIBRATION
 from headrace.drivers.scorers.calibration import THRESHOLD, Calibration, read_calibration
 from headrace.drivers.scorers.difficulty import FILE as DIFFICULTY
 from headrace.drivers.scorers.difficulty import DifficultyModel, read_difficulty
-from headrace.drivers.scorers.features import scored
+from headrace.drivers.scorers.features import Scored, scored
 from headrace.drivers.scorers.library import FILE as LIBRARY
 from headrace.drivers.scorers.library import Library, read_library, shipped, shipped_text
 from headrace.drivers.scorers.single_thread import compute_in_one_thread
@@ -83,21 +85,37 @@ class Matcher:
         return NOTHING_READ if turns is None else self._matched(index, turns)
 
     def rematch(self, index: TaskIndex, features: Sequence[bytes]) -> tuple[Match, ...]:
-        """Return how kept prompts fit, each as a conversation of one message."""
-        return tuple(
-            NOTHING_READ if vector is None else self._matched(index, ReadTurns(vector[None], (True,), None))
-            for vector in map(unpacked, features)
-        )
+        """Return how kept prompts fit, each as a conversation of one message; all are compared in one go.
+
+        A score depends on how many are compared by the rounding of float32 alone: less than 1e-5.
+        """
+        vectors = [unpacked(each) for each in features]
+        rows = [each for each in vectors if each is not None]
+        found = iter(self._matched_alone(index, np.stack(rows)) if rows else ())
+        return tuple(NOTHING_READ if each is None else next(found) for each in vectors)
 
     def weigh(self, conversation: Conversation) -> tuple[PromptFigures, bytes]:
         """Return what the user's last turn asks of a model, and its features."""
         turns = read_turns(conversation.turns[-1:], self._vectors)
-        return (UNKNOWN, b"") if turns is None else (self._figures(turns), packed(turns.vectors[-1]))
+        if turns is None:
+            return UNKNOWN, b""
+        return self._difficulty.figures(meaning(turns.vectors[-1]), turns.text), packed(turns.vectors[-1])
 
     def _matched(self, index: TaskIndex, turns: ReadTurns) -> Match:
         found = scored(index, self._background, turns.vectors)
-        score = fitting(self._calibration.probabilities(found.features, index.shots[found.best]), turns.is_user)
-        belief = followed(found.scores, turns.is_user)
+        score = fitting(self._probabilities(index, found), turns.is_user)
+        return self._told(index, followed(found.scores, turns.is_user), score, turns.vectors[-1], turns.text)
+
+    def _matched_alone(self, index: TaskIndex, vectors: Floats) -> Iterator[Match]:
+        found = scored(index, self._background, vectors)
+        for row, score in enumerate(self._probabilities(index, found)):
+            belief = followed(found.scores[row : row + 1], (True,))
+            yield self._told(index, belief, float(score), vectors[row], None)
+
+    def _probabilities(self, index: TaskIndex, found: Scored) -> Floats:
+        return self._calibration.probabilities(found.features, index.shots[found.best])
+
+    def _told(self, index: TaskIndex, belief: Floats, score: float, vector: Floats, text: str | None) -> Match:
         first = int(belief.argmax())
         second = _second(belief, first)
         return Match(
@@ -106,13 +124,10 @@ class Matcher:
             matched=score >= THRESHOLD,
             runner_up=None if second is None else index.slugs[second],
             runner_up_score=0.0 if second is None else score * float(belief[second] / belief[first]),
-            closest_example=_closest(index, first, turns.vectors[-1]),
-            figures=self._figures(turns),
-            features=packed(turns.vectors[-1]),
+            closest_example=_closest(index, first, vector),
+            figures=self._difficulty.figures(meaning(vector), text),
+            features=packed(vector),
         )
-
-    def _figures(self, turns: ReadTurns) -> PromptFigures:
-        return self._difficulty.figures(meaning(turns.vectors[-1]), turns.text)
 
 
 def _second(belief: Floats, first: int) -> int | None:

@@ -1,5 +1,6 @@
 """Strengths from files: the package's, the operator's in their place, and what is added to these."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ def test_what_is_added_is_kept_and_goes_before_the_shipped_ones(tmp_path: Path) 
     assert file == tmp_path / "routing" / "strengths.toml"
     add_strengths(tmp_path, [measured("second", 3)])
     read = StrengthFiles(tmp_path).read()
-    assert [each for each in read if each.model in {"first", "second"}] == [measured("first", 1), measured("second", 3)]
+    own = [replace(each, is_own=True) for each in (measured("first", 1), measured("second", 3))]
+    assert [each for each in read if each.is_own] == own
     assert len(read) == len(merged((), shipped_strengths())) + 2
 
 

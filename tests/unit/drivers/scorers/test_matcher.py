@@ -12,17 +12,18 @@ from headrace.domain.router import Task
 from headrace.domain.routing import Match, TaskSet
 from headrace.drivers.scorers import background, single_thread
 from headrace.drivers.scorers import matcher as matcher_module
+from headrace.drivers.scorers.background import Background
 from headrace.drivers.scorers.background_file import background_path, read_background, write_background
 from headrace.drivers.scorers.calibration import bucket_of, read_calibration
 from headrace.drivers.scorers.difficulty import read_difficulty
-from headrace.drivers.scorers.features import WITH_SEVERAL, scored
+from headrace.drivers.scorers.features import WITH_SEVERAL, Scored, scored
 from headrace.drivers.scorers.grams import PLACES, grams_of
 from headrace.drivers.scorers.library import FILE, Library, read_library, shipped, shipped_text
-from headrace.drivers.scorers.matcher import UNKNOWN, Matcher, make_background, open_matcher
-from headrace.drivers.scorers.task_index import lead_of, top_two
+from headrace.drivers.scorers.matcher import NOTHING_READ, UNKNOWN, Matcher, make_background, open_matcher
+from headrace.drivers.scorers.task_index import TaskIndex, lead_of, top_two
 from headrace.drivers.scorers.texts import OLDER_TOKENS, PROMPT_TOKENS, cut, in_words, is_readable, phrasings
 from headrace.drivers.scorers.turns import MOST_NEW_TOKENS, TOKENS_EACH, fitting, followed, read_turns
-from headrace.drivers.scorers.vectors import WHOLE, Vectors, meaning, packed, unit, unpacked
+from headrace.drivers.scorers.vectors import WHOLE, Floats, Vectors, meaning, packed, unit, unpacked
 from tests.unit.drivers.scorers.word_reader import WordReader
 
 KINDS = ("baking", "travel", "tennis", "loans", "gardens", "puzzles", "songs", "weather", "taxes", "chess", "dogs")
@@ -92,6 +93,32 @@ def test_kept_features_decide_as_the_prompt_did(matcher: Matcher) -> None:
     assert (again.best, again.score, again.matched) == (first.best, first.score, first.matched)
     assert again.features == first.features
     assert nothing.best is None
+
+
+def test_kept_features_are_compared_together_as_each_would_be_alone(
+    matcher: Matcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = matcher.index(TASKS)
+    texts = [f"{word} please, {number} times" for number in range(5) for word in ("money back", "a program", *KINDS)]
+    kept = [matcher.match(index, asked(each)).features for each in texts]
+    alone = [matcher.rematch(index, [each])[0] for each in kept]
+    compared: list[int] = []
+
+    def counting(index: TaskIndex, library: Background, prompts: Floats) -> Scored:
+        compared.append(len(prompts))
+        return scored(index, library, prompts)
+
+    monkeypatch.setattr(matcher_module, "scored", counting)
+    nothing, *together, damaged = matcher.rematch(index, [b"", *kept, b"damaged"])
+    assert compared == [len(kept)]
+    assert (nothing.best, damaged.best) == (None, None)
+    for found, wanted in zip(together, alone, strict=True):
+        assert (found.best, found.runner_up, found.closest_example, found.features, found.figures) == (
+            (wanted.best, wanted.runner_up, wanted.closest_example, wanted.features, wanted.figures)
+        )
+        assert found.score == pytest.approx(wanted.score, abs=1e-5)
+        assert found.runner_up_score == pytest.approx(wanted.runner_up_score, abs=1e-5)
+    assert matcher.rematch(index, [b"", b""]) == (NOTHING_READ, NOTHING_READ)
 
 
 def test_a_correction_is_an_example_without_a_text(matcher: Matcher) -> None:
