@@ -26,24 +26,31 @@ NOBODY = 65_534
 ROOT = 0
 TEMPLATE = "headrace_template"
 NOTE = "store.url"
+LOG_MEGABYTES = 1
 # Nothing here survives the tests, so that nothing needs to reach a disk.
-LIFE = """
+SETTINGS = (
+    "-h '' -F -c full_page_writes=off -c autovacuum=off -c max_connections=100 -c shared_buffers=32MB"
+    " -c max_wal_size=1GB"
+)
+LIFE = f"""
 set -e
-"$1/bin/initdb" -D "$2/data" -U headrace --auth=trust --no-sync --encoding=UTF8 --locale=C >"$2/log" 2>&1
-"$1/bin/pg_ctl" -w -D "$2/data" -l "$2/log" start >>"$2/log" 2>&1 -o "-k $2 -h '' -F \
-    -c full_page_writes=off -c autovacuum=off -c max_connections=100 -c shared_buffers=32MB"
+"$1/bin/initdb" -D "$2/data" -U headrace --auth=trust --no-sync --encoding=UTF8 --locale=C \
+    --wal-segsize={LOG_MEGABYTES} >"$2/log" 2>&1
+"$1/bin/pg_ctl" -w -D "$2/data" -l "$2/log" start >>"$2/log" 2>&1 -o "-k $2 {SETTINGS}"
 echo ready
 read -r _ || true
-"$1/bin/pg_ctl" -D "$2/data" -m immediate stop >/dev/null
+"$1/bin/pg_ctl" -D "$2/data" -m immediate stop >/dev/null || true
 rm -rf "$2"
 """
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """A running server; `numbers` names its databases, `made` are those that are there, `shell` keeps it alive."""
+    """A server; `numbers` names its databases, `made` are those that are there, `shell` ends it with this process."""
 
     folder: Path
+    programs: Path
+    user: int | None
     shell: subprocess.Popen[bytes]
     numbers: count[int] = field(default_factory=lambda: count(1))
     made: list[str] = field(default_factory=list[str])
@@ -64,6 +71,28 @@ class PostgresServer:
         """Run a statement as the server's owner."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def stop(self) -> None:
+        """End the server as at once as a crash does: sessions are cut, nothing is written out."""
+        self.act(self.programs / "bin/pg_ctl", "-D", self.folder / "data", "-m", "immediate", "stop")
+
+    def start(self) -> None:
+        """Start a server that was stopped; returns when it answers."""
+        files = ("-D", self.folder / "data", "-l", self.folder / "log")
+        self.act(self.programs / "bin/pg_ctl", "-w", *files, "-o", f"-k {self.folder} {SETTINGS}", "start")
+
+    def act(self, *command: str | Path) -> None:
+        """Run a command as the user whom the server's processes belong to."""
+        extra_groups = None if self.user is None else ()
+        subprocess.run(
+            command,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            user=self.user,
+            group=self.user,
+            extra_groups=extra_groups,
+        )
 
     def _made(self, template: str, options: str = "") -> str:
         name = f"test_{next(self.numbers)}"
@@ -99,7 +128,7 @@ def postgres_server() -> PostgresServer:
         user = NOBODY
         for path in (folder, *folder.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-    server = PostgresServer(folder, _start(programs, folder, user))
+    server = PostgresServer(folder, programs, user, _start(programs, folder, user))
     server.run(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
     open_postgres(Secret(server.url(TEMPLATE)), FakeClock()).close()
     with psycopg.connect(server.url(TEMPLATE), autocommit=True) as connection:

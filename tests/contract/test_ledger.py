@@ -294,6 +294,21 @@ async def test_recovery_settles_what_was_delivered_at_the_last_checkpoint(
             assert broken == []
 
 
+async def test_recovery_charges_no_more_output_than_was_held(open_books: OpenBooks, tmp_path: Path) -> None:
+    held = opening(1)
+    async with open_books(tmp_path) as books:
+        await books.ledger.set_limit("platform", held.bound.amount_nano)
+        await books.ledger.hold(held)
+        await books.ledger.sent("att_000001", START_MICROS + 5)
+        books.ledger.checkpoint("att_000001", Progress(held.bound.output_tokens * 50, 90_000, START_MICROS + 9))
+        await books.ledger.hold(opening(2))
+    async with open_books(tmp_path) as books:
+        await books.ledger.recover()
+        attempt = await books.attempt("att_000001")
+        assert (attempt.usage and attempt.usage.output_text) == held.bound.output_tokens
+        assert 0 < attempt.charge_nano <= held.bound.amount_nano
+
+
 async def test_recovery_charges_nothing_for_what_was_not_delivered(open_books: OpenBooks, tmp_path: Path) -> None:
     async with open_books(tmp_path) as books:
         await books.ledger.hold(opening(1))

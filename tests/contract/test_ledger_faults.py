@@ -124,6 +124,22 @@ async def test_a_locked_store_refuses_and_goes_on_after_the_lock(
     assert await ledger.hold(opening(2)) == Held("att_000002")
 
 
+async def test_readiness_comes_back_without_a_call(database: FileDatabase, ledger: LimitedSqlLedger) -> None:
+    assert database.fault() is None
+    with locked_elsewhere(database.path):
+        with pytest.raises(MeteringUnavailable):
+            await ledger.hold(opening(1))
+        assert "locked" in (database.fault() or "")
+        failures = database.writer.failures
+        while database.writer.failures == failures:
+            await asyncio.sleep(0)
+            assert "locked" in (database.fault() or "")
+    while (told := database.fault()) is not None:
+        assert "locked" in told
+        await asyncio.sleep(0)
+    assert (await database.read(lambda cursor: cursor.execute("SELECT count(*) FROM attempt").fetchone())) == (0,)
+
+
 async def test_a_count_that_a_locked_store_lost_keeps_no_newer_one_away(
     database: FileDatabase, ledger: LimitedSqlLedger
 ) -> None:

@@ -170,6 +170,28 @@ async def test_a_session_that_was_lost_between_two_calls_is_opened_again_unseen(
     assert database.writer.last_error is None
 
 
+async def test_a_server_that_took_over_without_the_last_commits_is_believed(
+    database: PostgresDatabase, url: str
+) -> None:
+    ledger = new_ledger(database, CLOCK)
+    first = opening(1)
+    await ledger.set_limit("platform", first.bound.amount_nano)
+    assert await ledger.hold(first) == Held("att_000001")
+    lost = ("hold", "attempt", "turn", "request", "price_version")
+    outside(
+        url,
+        "SET session_replication_role = replica",
+        *(f"DELETE FROM {table}" for table in lost),
+        "UPDATE scope SET held_nano = 0",
+        "RESET session_replication_role",
+        END_SESSIONS,
+    )
+    assert await ledger.hold(opening(2)) == Held("att_000002")
+    with pytest.raises(Conflict):
+        await ledger.settle(settlement("att_000001"))
+    assert (await ledger.balance("platform"))[1] == first.bound.amount_nano
+
+
 async def test_a_session_that_ends_in_a_batch_fails_it_whole(database: PostgresDatabase) -> None:
     ledger = new_ledger(database, CLOCK)
     end = "SELECT pg_terminate_backend(pg_backend_pid())"
@@ -241,6 +263,22 @@ async def test_a_commit_that_was_not_made_failed(lossy: Lossy) -> None:
         await lossy.ledger.hold(opening(1))
     assert await lossy.ledger.hold(opening(1)) == Held("att_000001")
     assert (await lossy.ledger.balance("platform"))[1] == opening(1).bound.amount_nano
+
+
+async def test_a_number_that_a_crashed_server_gave_out_again_is_no_commit_of_ours(lossy: Lossy, url: str) -> None:
+    ((number,),) = outside(url, "SELECT CAST(pg_current_xact_id() AS text)")
+    begin = lossy.connection.begin
+
+    def begin_as_the_other(statement: bytes) -> psycopg.Cursor[tuple[Any, ...]]:
+        cursor = begin(statement)
+        lossy.connection.transaction = number
+        return cursor
+
+    lossy.connection.begin = begin_as_the_other
+    lossy.lose_next(is_made=False, is_away=False)
+    with pytest.raises(MeteringUnavailable):
+        await lossy.ledger.hold(opening(1))
+    assert await lossy.ledger.hold(opening(1)) == Held("att_000001")
 
 
 @pytest.mark.parametrize("is_made", [True, False])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from headrace.domain.json_value import JsonObject
 from headrace.domain.team import Team
-from tests.control_world import Plane, World, body_of, open_plane
+from tests.control_world import SHA, Plane, World, body_of, open_plane
+from tests.fakes.deployed import TINY, deployment_body
 
 pytestmark = pytest.mark.anyio
 
@@ -61,8 +63,52 @@ async def test_a_team_in_use_stays(plane: Plane) -> None:
     budget: JsonObject = {"scope": "team:desk", "window": "day", "limit_usd": "1"}
     await plane.call("admin", "POST", "/v2/budgets", budget)
     assert "has budgets" in str(body_of(await plane.call("admin", "DELETE", SHOP))["message"])
+    (first,) = (await plane.call("admin", "GET", "/v2/budgets")).json()["budgets"]
+    await plane.call("admin", "DELETE", f"/v2/budgets/{first['id']}")
+    await plane.call("admin", "PUT", "/v2/limits/team:desk", {"requests_per_minute": 1})
+    limited = str(body_of(await plane.call("admin", "DELETE", SHOP))["message"])
+    assert "has rate limits: lift them first, `headrace limits remove team:desk`" in limited
+    await plane.call("admin", "DELETE", "/v2/limits/team:desk")
+    assert (await plane.call("admin", "DELETE", SHOP)).status_code == 200
     stays = await plane.call("admin", "DELETE", f"{PATH}/default")
     assert (stays.status_code, body_of(stays)["id"]) == (409, "team_in_use")
+
+
+@pytest.mark.parametrize(
+    ("spent", "held", "says"),
+    [
+        (0, 5, "has calls that still run and hold $0.000000005 of its balance: wait"),
+        (40, 0, "has $0.999999960 of its balance left: pay that back or write it off, and book it first"),
+        (1_000_000_001, 0, "owes $0.000000001 of its balance: settle that, and book it first"),
+    ],
+)
+async def test_a_team_with_a_balance_stays_until_it_is_zero(plane: Plane, spent: int, held: int, says: str) -> None:
+    await plane.call("admin", "POST", TRANSFERS, {"amount_usd": "1"})
+    scopes = plane.world.money.scopes
+    scopes["balance:desk"] = replace(scopes["balance:desk"], held_nano=held, spent_nano=spent)
+    refused = await plane.call("admin", "DELETE", SHOP)
+    assert (refused.status_code, body_of(refused)["id"]) == (409, "team_in_use")
+    assert says in str(body_of(refused)["message"])
+    scopes["balance:desk"] = replace(scopes["balance:desk"], held_nano=0)
+    rest = f"{(spent - 1_000_000_000) / 1e9:.9f}"
+    if not held:
+        assert f"`headrace teams adjust desk --usd {rest}`" in str(body_of(refused)["message"])
+    await plane.call("admin", "POST", TRANSFERS, {"kind": "adjustment", "amount_usd": rest})
+    assert (await plane.call("admin", "DELETE", SHOP)).status_code == 200
+    again = await plane.call("admin", "POST", PATH, {"name": "desk", "prepaid": True})
+    assert again.json()["team"]["balance"]["left_nano_usd"] == 0
+
+
+async def test_a_team_with_a_deployment_stays() -> None:
+    world = World()
+    world.weights.here.add(SHA)
+    async with open_plane(world) as plane:
+        await plane.call("admin", "POST", PATH, {"name": "desk"})
+        wanted = {**deployment_body(TINY, "prod"), "team": "desk"}
+        assert (await plane.call("admin", "POST", "/v2/dedicated-inferences", wanted)).status_code == 202
+        refused = await plane.call("admin", "DELETE", SHOP)
+    assert (refused.status_code, body_of(refused)["id"]) == (409, "team_in_use")
+    assert 'has deployments ("prod" is one): delete them first' in str(body_of(refused)["message"])
 
 
 async def test_the_default_team_can_pay_in_advance_too(plane: Plane) -> None:

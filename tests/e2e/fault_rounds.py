@@ -15,7 +15,7 @@ from pathlib import Path
 
 from headrace.testing.upstream import FakeUpstream
 from tests.e2e.fault_server import CLOCK, READ_ONLY
-from tests.e2e.kill_judge import booking_faults, call_faults, money_faults, told_by
+from tests.e2e.kill_judge import NOTHING_HELD, booking_faults, call_faults, money_faults, told_by
 from tests.e2e.kill_money import BUDGETED, PREPAID, Money, make_money
 from tests.e2e.kill_rounds import CHAT, PACED_MODEL, ROOT, chat_request, paced
 from tests.e2e.raw_client import RawClient, RawReply
@@ -47,13 +47,17 @@ class FaultRounds:
     replies: list[RawReply] = field(default_factory=list[RawReply])
     is_over: bool = False
 
-    async def during(self, fault: Callable[[], contextlib.AbstractContextManager[object]], seconds: float) -> None:
-        """Call before, in and after a fault, which lasts so long at least and until somebody was told of it."""
+    async def during(
+        self, fault: Callable[[], contextlib.AbstractContextManager[object]], seconds: float, *, is_felt: bool = True
+    ) -> None:
+        """Call before, in and after a fault, which lasts so long, and until a call was refused where it is felt."""
         clients = [asyncio.ensure_future(self._call(number)) for number in range(CLIENTS)]  # noqa: TID251 - gathered below
         try:
             await self.until(lambda: self.count(OK) >= CLIENTS, "good replies")
             with fault():
                 await asyncio.sleep(seconds)
+                if is_felt:
+                    await self.until(lambda: self.count(UNAVAILABLE) > 0, "a call that is refused")
             good = self.count(OK)
             await self.until(lambda: self.count(OK) >= good + 2 * CLIENTS, "good replies afterwards")
         finally:
@@ -61,7 +65,7 @@ class FaultRounds:
             await asyncio.gather(*clients)
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
-        """Wait for something that the clients or the store's file see."""
+        """Wait for something that the clients or the store's books show."""
         await asyncio.to_thread(eventually, holds, what, WAIT_SECONDS)
 
     def count(self, status: int) -> int:
@@ -70,7 +74,7 @@ class FaultRounds:
 
     async def faults(self) -> list[str]:
         """Wait until nothing is held, and compare what clients, ledger and upstream say."""
-        await self.until(lambda: self.headrace.count("hold") == 0, "no hold is open")
+        await self.until(self._is_settled, "no hold is open")
         with ledger_of(self.headrace) as ledger:
             booked = ledger.requests()
             by_attempt = {each.attempt_id: each for each in booked.values()}
@@ -83,6 +87,10 @@ class FaultRounds:
                 *money_faults(self.money, ledger),
                 *(f"spending is not the sum of the charges: {scope}" for scope in ledger.unbalanced_scopes()),
             ]
+
+    def _is_settled(self) -> bool:
+        with ledger_of(self.headrace) as ledger:
+            return ledger.open_holds() == NOTHING_HELD
 
     def _unknown(self, known: Collection[str]) -> Iterator[str]:
         for reply in self.replies:
@@ -163,11 +171,14 @@ def statuses(rounds: FaultRounds) -> Counter[int]:
 
 
 @asynccontextmanager
-async def fault_rounds(folder: Path, seed: int) -> AsyncGenerator[FaultRounds]:
-    """An installation that can be broken, with a paced upstream and money to spend."""
+async def fault_rounds(folder: Path, seed: int, store: str = "") -> AsyncGenerator[FaultRounds]:
+    """An installation that can be broken, with a paced upstream and money to spend.
+
+    It keeps its books in the PostgreSQL database of this address, where there is one.
+    """
     switches = folder / "switches"
     switches.mkdir()
-    headrace = RunningHeadrace(folder / "home", environment={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"})
+    headrace = RunningHeadrace(folder / "home", environment={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}, store=store)
     headrace.module = ("tests.e2e.fault_server", str(switches))
     async with FakeUpstream(paced(seed)) as upstream:
         headrace.add_provider("upstream", upstream.base_url, PACED_MODEL)

@@ -27,23 +27,20 @@ async def rounds(tmp_path: Path) -> AsyncGenerator[FaultRounds]:
 async def test_a_store_that_is_locked_for_ten_seconds(rounds: FaultRounds) -> None:
     await rounds.during(rounds.locked, LOCKED_SECONDS)
     assert await rounds.faults() == []
-    assert rounds.count(UNAVAILABLE) > 0
 
 
 async def test_a_disk_that_is_full(rounds: FaultRounds) -> None:
     await rounds.during(rounds.full, MOMENT_SECONDS)
     assert await rounds.faults() == []
-    assert rounds.count(UNAVAILABLE) > 0
 
 
 async def test_a_store_that_has_become_read_only(rounds: FaultRounds) -> None:
     await rounds.during(rounds.read_only, MOMENT_SECONDS)
     assert await rounds.faults() == []
-    assert rounds.count(UNAVAILABLE) > 0
 
 
 @pytest.mark.parametrize("seconds", [DAY_SECONDS, -DAY_SECONDS])
 async def test_a_clock_that_steps_by_a_day_and_back(rounds: FaultRounds, seconds: int) -> None:
-    await rounds.during(lambda: rounds.clock_off_by(seconds), MOMENT_SECONDS)
+    await rounds.during(lambda: rounds.clock_off_by(seconds), MOMENT_SECONDS, is_felt=False)
     assert await rounds.faults() == []
     assert rounds.count(UNAVAILABLE) == 0

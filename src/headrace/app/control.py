@@ -78,7 +78,7 @@ def make_control(
         about=_about(ground),
         reload=snapshots.reload,
         authority=lambda: _authority(options),
-        checks={"store": lambda: ground.database.writer.last_error},
+        checks={"store": ground.database.fault},
         render_metrics=metrics.render,
         metrics_public=options.host in LOOPBACK,
         offload=machine.offload,

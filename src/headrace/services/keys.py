@@ -53,6 +53,7 @@ class Keys:
             minted = self._identity.mint(wanted, self._clock.unix_micros())
             await self._store.add(minted.key)
             await self._snapshots.publish_keys()
+            await self._require_payer(minted.key)
             return minted
 
     async def list(self) -> tuple[AccessKey, ...]:
@@ -129,6 +130,17 @@ class Keys:
                     code="model_not_found",
                     param="models",
                 )
+
+    async def _require_payer(self, key: AccessKey) -> None:
+        """Revoke a new key whose team was deleted while it was made: its calls would draw on no balance."""
+        if key.role is not Role.KEY:
+            return
+        try:
+            check_payer(key.account, self._snapshots.current())
+        except InvalidRequest:
+            await self._store.revoke(key.public_id, self._clock.unix_micros())
+            await self._snapshots.publish_keys()
+            raise
 
     async def _keep_an_admin(self, key: AccessKey) -> None:
         if key.role is not Role.ADMIN or key.revoked_at_micros is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from headrace.domain.access import OPERATOR_ACCOUNT
 from headrace.domain.budget import balance_scope
 from headrace.domain.errors import Conflict, InvalidRequest, NotFound
+from headrace.domain.money import format_nano
 from headrace.domain.names import did_you_mean
 from headrace.domain.snapshot import Snapshot
 from headrace.domain.team import DEFAULT_TEAM, MAX_NAME_CHARS, Team, is_team_name
@@ -82,14 +83,22 @@ class Teams:
             return await self._put(replace(self.find(name), is_prepaid=is_prepaid))
 
     async def remove(self, name: str) -> Team:
-        """Forget a team; raises Conflict for the default one and while keys or budgets of it are in use, NotFound."""
+        """Forget a team; raises Conflict for the default one and while anything is of it or left of it, NotFound.
+
+        Its name may be given again: then nothing of the old one's money, budgets and limits may be there to inherit.
+        """
         async with self._turn:
             team = self.find(name)
-            reason = _use_of(name, self._snapshots.current())
+            reason = _use_of(name, self._snapshots.current()) or _left_of(name, await self.balance(name))
+            if reason is None:
+                await self._store.remove(name)
+                await self._snapshots.publish_named()
+                # A key may have been made for it meanwhile.
+                reason = _use_of(name, self._snapshots.current())
+                if reason is not None:
+                    await self._put(team)
             if reason is not None:
                 raise Conflict(f'The team "{name}" {reason}', code="team_in_use")
-            await self._store.remove(name)
-            await self._snapshots.publish_named()
             return team
 
     async def pay(self, name: str, payment: Payment) -> Balance:
@@ -97,11 +106,24 @@ class Teams:
 
         Nobody pays in advance for a team that pays afterwards; what is left of an earlier balance may be corrected.
         """
-        team = self.find(name)
+        async with self._turn:
+            return await self._pay(self.find(name), payment)
+
+    async def balance(self, name: str) -> Balance:
+        """Return a team's balance, zero when nothing was ever paid; raises NotFound."""
+        scope = balance_scope(self.find(name).name)
+        found = await self._accounts.balances([scope])
+        return found[0] if found else Balance(scope, 0, 0, 0)
+
+    async def transfers(self, name: str, limit: int = 100) -> tuple[Entry, ...]:
+        """Return the newest transfers of a team first; raises NotFound."""
+        return await self._accounts.transfers(self.find(name).name, min(max(limit, 1), MOST_TRANSFERS))
+
+    async def _pay(self, team: Team, payment: Payment) -> Balance:
         if payment.kind is TransferKind.TOP_UP and not team.is_prepaid:
             raise Conflict(
-                f'The team "{name}" pays afterwards: its calls draw on no balance. Let it pay in advance first: '
-                f"`headrace teams set {shlex.quote(name)} --prepaid`.",
+                f'The team "{team.name}" pays afterwards: its calls draw on no balance. Let it pay in advance first: '
+                f"`headrace teams set {shlex.quote(team.name)} --prepaid`.",
                 code="team_not_prepaid",
             )
         if payment.amount_nano == 0 or (payment.kind is TransferKind.TOP_UP and payment.amount_nano < 0):
@@ -120,16 +142,6 @@ class Teams:
             Transfer(payment.kind, team.name, payment.amount_nano, payment.note, reference, at_micros)
         )
 
-    async def balance(self, name: str) -> Balance:
-        """Return a team's balance, zero when nothing was ever paid; raises NotFound."""
-        scope = balance_scope(self.find(name).name)
-        found = await self._accounts.balances([scope])
-        return found[0] if found else Balance(scope, 0, 0, 0)
-
-    async def transfers(self, name: str, limit: int = 100) -> tuple[Entry, ...]:
-        """Return the newest transfers of a team first; raises NotFound."""
-        return await self._accounts.transfers(self.find(name).name, min(max(limit, 1), MOST_TRANSFERS))
-
     async def _put(self, team: Team) -> Team:
         await self._store.put(team)
         await self._snapshots.publish_named()
@@ -139,9 +151,30 @@ class Teams:
 def _use_of(name: str, snapshot: Snapshot) -> str | None:
     if name == DEFAULT_TEAM:
         return "takes the keys that are made without a team: it stays."
+    deployment = next((each for each in snapshot.deployments.values() if each.account == name), None)
+    if deployment is not None:
+        return f'has deployments ("{deployment.name}" is one): delete them first.'
     live = (each for each in snapshot.keys.values() if each.account == name and each.revoked_at_micros is None)
     key = next(live, None)
     if key is not None:
         return f'has keys in use ("{key.name}" is one): revoke them first.'
     budget = next((each for each in snapshot.budgets if each.scope == f"team:{name}"), None)
-    return None if budget is None else f"has budgets ({budget.id} is one): delete them first."
+    if budget is not None:
+        return f"has budgets ({budget.id} is one): delete them first."
+    if f"team:{name}" in snapshot.limits:
+        return f"has rate limits: lift them first, `headrace limits remove {shlex.quote(f'team:{name}')}`."
+    return None
+
+
+def _left_of(name: str, balance: Balance) -> str | None:
+    if balance.held_nano:
+        return (
+            f"has calls that still run and hold ${format_nano(balance.held_nano)} of its balance: wait for their end."
+        )
+    left = (balance.limit_nano or 0) - balance.spent_nano
+    if not left:
+        return None
+    adjust = f"`headrace teams adjust {shlex.quote(name)} --usd {format_nano(-left)}`"
+    if left < 0:
+        return f"owes ${format_nano(-left)} of its balance: settle that, and book it first, {adjust}."
+    return f"has ${format_nano(left)} of its balance left: pay that back or write it off, and book it first, {adjust}."

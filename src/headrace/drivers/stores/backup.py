@@ -56,7 +56,10 @@ def backup(home: Path, destination: Path) -> Copied:
             files = _pack(home, Path(folder))
             _publish(Path(folder) / ARCHIVE, destination)
     except OSError as error:
-        raise HomeUnusable(f"{destination} cannot be written: {error.strerror}.", detail=str(error)) from error
+        raise HomeUnusable(
+            f"{destination} cannot be written: {error.strerror}. Name a file in a folder that is there and has room.",
+            detail=str(error),
+        ) from error
     return Copied(destination, files, NOT_INSIDE)
 
 
@@ -163,7 +166,10 @@ def _unpack(source: Path, folder: Path) -> None:
                 raise StoreUnusable(f"{source} is not a Headrace backup: it has no {FILE_NAME}.")
             archive.extractall(folder, members=members, filter="data")
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise StoreUnusable(f"{source} cannot be read as a backup: {error}.", detail=str(error)) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise StoreUnusable(
+            f"{source} cannot be read as a backup: {why}. Name a file that `headrace backup` wrote.", detail=str(error)
+        ) from error
     for path in folder.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Callable
@@ -34,6 +35,7 @@ T = TypeVar("T")
 
 FILE_NAME = "headrace.db"
 CHECK_SECONDS = 0.5
+TRIAL = "UPDATE epoch SET ended_at_micros = NULL WHERE epoch = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,19 @@ class Database:
         self.writer = parts.make_writer()
         self.figures = Figures()
         self._readers = Readers(parts.connect_reader)
+        self._trial: asyncio.Future[int] | None = None
+
+    def fault(self) -> str | None:
+        """Return why the last batch was not committed, or None; from the event loop.
+
+        To be asked while there is a fault tries a write, for nobody else may: a balancer sends no calls to what is not
+        ready.
+        """
+        error = self.writer.last_error
+        if error is not None and (self._trial is None or self._trial.done()):
+            self._trial = self.writer.submit(_try_write, self.epoch)
+            self._trial.add_done_callback(_hear)
+        return error
 
     async def write(self, work: Callable[[Cursor], T]) -> T:
         """Run a write function in the next commit and return its result once that is durable.
@@ -152,6 +167,16 @@ def begin_epoch(cursor: Cursor, clock: Clock) -> int:
     """Note this process among those that had the store and return its number."""
     rows: list[tuple[int]] = cursor.execute(sql.ADD_EPOCH, (os.getpid(), __version__, clock.unix_micros())).fetchall()
     return rows[0][0]
+
+
+def _hear(trial: asyncio.Future[int]) -> None:
+    """Take note of a failed trial: the writer tells what was wrong."""
+    if not trial.cancelled():
+        trial.exception()
+
+
+def _try_write(cursor: Cursor, epoch: int) -> int:
+    return cursor.execute(TRIAL, (epoch,)).rowcount
 
 
 def _damaged(path: Path, what: str) -> str:

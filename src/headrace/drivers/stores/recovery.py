@@ -4,9 +4,10 @@ An attempt that was not marked SENT is voided. Its send may have begun in the in
 possible spend is noted; the caller got nothing, because no byte leaves before SENT is durable.
 
 An attempt that was SENT is settled from its last checkpoint. When output had been delivered, the caller is
-charged for the output counted there and for the estimate of the prompt that was stored with the hold. When
-nothing had been delivered, the caller is charged nothing; the same figures are booked as the operator's cost,
-with a possible spend noted. Either way the usage says "counted" and the attempt is marked for reconciling.
+charged for the output counted there, never for more than was held, and for the estimate of the prompt that was
+stored with the hold. When nothing had been delivered, the caller is charged nothing; the same figures are booked as
+the operator's cost, with a possible spend noted. Either way the usage says "counted" and the attempt is marked for
+reconciling.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from headrace.drivers.stores.sqlite import Cursor
 from headrace.wire.price_json import read_rates, read_variants
 
 Found: TypeAlias = (
-    "tuple[str, int | None, int, int, int, int, int, int | None, str, str, str, str, str, str, int, str | None]"
+    "tuple[str, int | None, int, int, int, int, int, int | None, int, str, str, str, str, str, str, int, str | None]"
 )
 
 RECOVERED = "recovered"
 OPEN_OF_DEAD_EPOCHS = """
 SELECT attempt.attempt_id, hold.sent_at_micros, attempt.held_at_micros, attempt.epoch,
     attempt.input_estimate, coalesce(hold.checkpoint_output_tokens, 0),
-    coalesce(hold.checkpoint_bytes, 0), hold.checkpoint_at_micros,
+    coalesce(hold.checkpoint_bytes, 0), hold.checkpoint_at_micros, attempt.bound_output_tokens,
     price.price_version, price.provider, price.model_id, price.effective, price.source, price.rates_pico,
     price.markup_ppm, price.variants
 FROM hold
@@ -83,12 +84,12 @@ def read_price(columns: Sequence[str | int | None]) -> PriceVersion:
 
 
 def _settle(cursor: Cursor, row: Found, booking: Booking, figures: Figures) -> None:
-    attempt_id, sent_at_micros, held_at_micros, _, input_tokens, output_tokens, bytes_, checkpoint_at = row[:8]
-    usage = Usage(input_fresh=input_tokens, output_text=output_tokens, source="counted")
+    attempt_id, sent_at_micros, held_at_micros, _, input_tokens, output_tokens, bytes_, checkpoint_at, most = row[:9]
+    usage = Usage(input_fresh=input_tokens, output_text=min(output_tokens, most), source="counted")
     settlement = Settlement(
         attempt_id=attempt_id,
         usage=usage,
-        lines=price_lines(usage, read_price(row[8:]), held_at_micros, charged=bytes_ > 0),
+        lines=price_lines(usage, read_price(row[9:]), held_at_micros, charged=bytes_ > 0),
         ending=RECOVERED,
         timing=Timing(None, checkpoint_at or sent_at_micros or held_at_micros),
         delivered_bytes=bytes_,

@@ -75,8 +75,10 @@ class LedgerSteps:
         """Drop what was learnt from a transaction that was rolled back.
 
         Its counts may be lost: one that is thought to wait would keep every newer one of its attempt from the queue.
+        Its prices are written again, unless they are there.
         """
         self._figures.forget()
+        self.prices.clear()
         self.waiting.clear()
 
     def take_back(self, cursor: Cursor, steps: Sequence[Step]) -> None:

@@ -41,7 +41,7 @@ class Group(Protocol):
         ...
 
     def forget(self) -> None:
-        """Drop what was learnt from a transaction that was rolled back."""
+        """Drop what was learnt: its transaction was rolled back, or another server has taken over."""
         ...
 
     def take_back(self, cursor: Cursor, steps: Sequence[Any], /) -> None:

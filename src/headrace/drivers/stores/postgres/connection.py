@@ -22,8 +22,12 @@ Raw: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 PREPARED_STATEMENTS = 400
 TRANSLATIONS = 1_000
+# A transaction that writes leaves its number on the row of the process's epoch, which nobody else may write.
 BEGIN: Mapping[str, bytes] = {
-    "BEGIN IMMEDIATE": b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_current_xact_id()",
+    "BEGIN IMMEDIATE": b"""
+BEGIN ISOLATION LEVEL READ COMMITTED;
+UPDATE epoch SET pid = pid WHERE epoch = (SELECT max(epoch) FROM epoch) RETURNING pg_current_xact_id()
+""",
     "BEGIN": b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 }
 # A lock that somebody else holds makes a write fail, as a locked file does; a silent client loses its session.

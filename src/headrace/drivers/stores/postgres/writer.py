@@ -1,8 +1,8 @@
 """Owns what the writer does when its session is lost: it opens a new one, and finds out what became of the last commit.
 
-A commit whose answer was lost may have been made. The transaction's number tells, once there is a session again: when
-it was made, the batch succeeded after all. Whoever could not wait for that was told that it failed, so what stands of
-it is taken back.
+A commit whose answer was lost may have been made. Its number on the row of our epoch tells, once there is a session
+again: when it is there, the batch succeeded after all. Whoever could not wait for that was told that it failed, so what
+stands of it is taken back. The number's fate alone would not do: a server that crashed gives lost numbers out again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import queue
 from typing import Any
 
 from headrace.drivers.stores.postgres.connection import PostgresConnection
-from headrace.drivers.stores.sqlite import DatabaseError, IntegrityError
+from headrace.drivers.stores.sqlite import DatabaseError
 from headrace.drivers.stores.writer import Group, Operation, Writer
 from headrace.ports.ambient import Clock
 
 MEND_SECONDS = 1.0
-FATE = "SELECT pg_xact_status(CAST(CAST(? AS text) AS xid8))"
-COMMITTED = "committed"
+FATE = """
+SELECT count(*) FROM epoch WHERE epoch = (SELECT max(epoch) FROM epoch)
+    AND CAST(CAST(xmin AS text) AS bigint) = CAST(? AS bigint) % 4294967296
+"""
 
 
 class PostgresWriter(Writer):
@@ -27,6 +29,8 @@ class PostgresWriter(Writer):
     def __init__(self, connection: PostgresConnection, clock: Clock, synchronous: str) -> None:
         self._session = connection
         self._doubt: tuple[str, list[Operation]] | None = None
+        self._groups: set[Group] = set()
+        self._learnt_in = connection.raw
         super().__init__(connection, clock, synchronous)
 
     def _next_round(self) -> bool:
@@ -36,10 +40,22 @@ class PostgresWriter(Writer):
             self._mend()
         return super()._next_round()
 
+    def _commit(self, batch: list[Operation]) -> None:
+        self._groups.update(group for _, _, _, group in batch if group is not None)
+        super()._commit(batch)
+
     def _begin(self) -> None:
         if self._doubt is not None:
             self._settle_doubt()
+        self._begin_knowing()
+
+    def _begin_knowing(self) -> None:
+        """Begin; on a new session drop what was learnt on others, for a server that took over may lack commits."""
         super()._begin()
+        if self._session.raw is not self._learnt_in:
+            self._learnt_in = self._session.raw
+            for group in self._groups:
+                group.forget()
 
     def _end(self, batch: list[Operation]) -> None:
         transaction = self._session.transaction
@@ -79,12 +95,9 @@ class PostgresWriter(Writer):
         self._doubt = None
 
     def _fate(self, transaction: str) -> bool:
-        """Whether a transaction was committed; one that the server does not know was lost with the server before it."""
-        try:
-            row = self._session.cursor().execute(FATE, (transaction,)).fetchone()
-        except IntegrityError:
-            return False
-        return row[0] == COMMITTED
+        """Whether a transaction was committed."""
+        row = self._session.cursor().execute(FATE, (transaction,)).fetchone()
+        return row[0] == 1
 
     def _take_back(self, batch: list[Operation]) -> None:
         by_group: dict[Group, list[Any]] = {}
@@ -92,7 +105,7 @@ class PostgresWriter(Writer):
             if group is not None:
                 by_group.setdefault(group, []).append(step)
         try:
-            super()._begin()
+            self._begin_knowing()
             for group, steps in by_group.items():
                 group.take_back(self._cursor, steps)
             self._cursor.execute("COMMIT")
