@@ -9,6 +9,7 @@ from pathlib import Path
 from headrace.domain.books import Bound, Opening, Progress, RequestStart, Settlement, Timing, Void
 from headrace.domain.budget import Budget, BudgetMode, Window
 from headrace.domain.price import PriceTier, PriceVersion, PriceWindow, Rates, bound_nano, price_lines
+from headrace.domain.replica_run import share_nano
 from headrace.domain.transfer import Transfer, TransferKind
 from headrace.domain.usage import TokenClass, UnitClass, Usage, rare
 from headrace.drivers.stores.accounts import SqlAccounts
@@ -28,6 +29,8 @@ BUDGETS = (
     Budget("bud_1", "platform", Window.DAY, "UTC", 10**15, BudgetMode.REJECT, START_MICROS, START_MICROS),
     Budget("bud_2", "team:shop", Window.TOTAL, "UTC", 10**14, BudgetMode.CLAMP, START_MICROS, START_MICROS),
 )
+# What the last of three runs costs, and with it the shares of requests.
+HOURLY = 5_180_000_019
 NEXT_EPOCH = "INSERT INTO epoch (pid, version, started_at_micros) VALUES (1, '0', 0)"
 ENDINGS = ("complete", "complete", "complete", "client_closed", "upstream_truncated")
 
@@ -98,7 +101,7 @@ async def _fill(database: Database, clock: FakeClock, traffic: Traffic) -> None:
 
 async def _run_replica(runs: SqlReplicaRuns, chance: random.Random, number: int) -> None:
     """One that was never ready, one that runs, and one that was gone before what was booked last."""
-    run = replace(a_run(f"run_{number}", chance.randrange(10**9, 10**10)), account="shop")
+    run = replace(a_run(f"run_{number}", HOURLY if number == 2 else chance.randrange(10**9, 10**10)), account="shop")
     await runs.begin(run)
     if number == 0:
         return
@@ -147,7 +150,7 @@ def make_opening(chance: random.Random, number: int, at_micros: int) -> Opening:
         scopes += [each.span_at(at_micros).scope for each in BUDGETS if each.scope in ("platform", f"team:{team}")]
         scopes += ["balance:shop"] if team == "shop" else []
     bound = Bound(3_000, 300, bound_nano(price, 3_000, 300), input_estimate=700)
-    deployment = "d1" if price is FREE else None
+    deployment = "dep_1" if price is FREE else None
     return Opening(
         f"att_{name}",
         request,
@@ -172,6 +175,7 @@ def make_settlement(chance: random.Random, opening: Opening) -> Settlement:
     usage = Usage(*numbers, source=source, more=audio)
     ending = chance.choice(ENDINGS)
     ended = opening.at_micros + chance.randrange(1_000_000, 9_000_000)
+    share = 0 if opening.deployment is None else (ended - opening.at_micros) // 2
     return Settlement(
         opening.attempt_id,
         usage,
@@ -182,4 +186,6 @@ def make_settlement(chance: random.Random, opening: Opening) -> Settlement:
         upstream_status=200,
         upstream_request_id=f"up_{opening.attempt_id[-6:]}",
         request_status=200,
+        share_micros=share,
+        share_nano=share_nano(share, HOURLY),
     )

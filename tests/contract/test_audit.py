@@ -45,7 +45,6 @@ FACTS = frozenset(
         "resolution.request_status",
         "resolution.possible_spend",
         "resolution.share_micros",
-        "resolution.share_nano",
         "ledger_entry.entry_id",
         "ledger_entry.at_micros",
         "ledger_entry.reverses",
@@ -155,6 +154,7 @@ def test_books_that_nobody_touched_agree(tmp_path: Path, seed: int) -> None:
     assert report.checked["usage_hour rows"]
     assert report.checked["tag_hour rows"]
     assert report.checked["replica runs"] == 3
+    assert report.checked["shares"]
 
 
 @pytest.mark.parametrize("step", [1, -1])
@@ -192,6 +192,15 @@ def test_a_line_that_was_changed_by_fifty_is_found(home: Path, column: str, whos
     row = chosen("ledger_entry", column, whose)
     assert spoil(home, f"UPDATE ledger_entry SET {column} = {column} + 50 WHERE {row}") == 1
     assert not look(home).agrees
+
+
+@pytest.mark.parametrize(
+    "change", ["share_nano = NULL", "share_micros = NULL", "share_micros = share_micros + 2", "share_micros = -1"]
+)
+def test_a_share_that_was_changed_is_found(home: Path, change: str) -> None:
+    row = chosen("resolution", "share_micros", None)
+    assert spoil(home, f"UPDATE resolution SET {change} WHERE {row}") == 1
+    assert [each.what for each in look(home).differences] == ["resolution.share_nano"]
 
 
 @pytest.mark.parametrize("reverses", ["IS NULL", "IS NOT NULL"])

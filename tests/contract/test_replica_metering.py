@@ -1,6 +1,7 @@
 """Metering over the real books: processes with random lives, a store that fails, and gateways that die at any moment.
 
-Whatever happens, what the books have of a process at the end is exactly its time from ready to gone at its price.
+Whatever happens, what the books have of a process at the end is exactly its time from ready to gone at the prices of
+its days.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pytest
 from headrace.domain.dedicated import Deployment
 from headrace.domain.deployment import Replica
 from headrace.domain.errors import MeteringUnavailable
-from headrace.domain.replica_run import ReplicaRun
+from headrace.domain.replica_run import DAY_MICROS, MICROS_PER_HOUR, ReplicaRun, share_nano
 from headrace.drivers.stores.auditing import audit_rows
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.replica_runs import SqlReplicaRuns
@@ -24,12 +25,11 @@ from headrace.services.replica_metering import MeteringParts, ReplicaMetering
 from headrace.services.replica_prices import ReplicaPrice
 from headrace.testing.clock import FakeClock, FakeIds
 from tests.contract.ledger_books import START_MICROS, OpenStore, broken_invariants
-from tests.fakes.replicas import a_deployment, a_replica, a_run, ended, ready
+from tests.fakes.replicas import a_deployment, a_replica, ended, ready
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 SECOND = 1_000_000
-RUN = a_run()
 NAMES = ("prod-llm-0", "prod-llm-1", "prod-llm-2")
 RUNS = """
 SELECT replica, started_at_micros, ready_at_micros, gone_at_micros, nano_per_hour,
@@ -37,7 +37,7 @@ SELECT replica, started_at_micros, ready_at_micros, gone_at_micros, nano_per_hou
         WHERE ledger_entry.run_id = replica_run.run_id AND kind = 'charge'),
     (SELECT coalesce(sum(CASE WHEN reverses IS NULL THEN quantity ELSE -quantity END), 0) FROM ledger_entry
         WHERE ledger_entry.run_id = replica_run.run_id AND kind = 'charge')
-FROM replica_run ORDER BY started_at_micros, replica
+FROM replica_run ORDER BY started_at_micros, replica, run_id
 """
 
 
@@ -108,6 +108,7 @@ class Gateway:
     machine: Machine
     ids: FakeIds
     rate: int
+    step: int
     metering: ReplicaMetering = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,8 +138,20 @@ class Gateway:
             except MeteringUnavailable:
                 continue
 
+    def rate_on(self, day: int) -> int:
+        """What an hour costs on a day, counted from 1970."""
+        return self.rate + self.step * (day - START_MICROS // DAY_MICROS)
+
+    def due(self, since: int, until: int) -> int:
+        """What is owed for a process: the time of each day at its price, each rounded once."""
+        days = range(since // DAY_MICROS, until // DAY_MICROS + 1)
+        if not self.step:
+            return share_nano(until - since, self.rate)
+        parts = [(max(since, each * DAY_MICROS), min(until, (each + 1) * DAY_MICROS), each) for each in days]
+        return sum(share_nano(ends - begins, self.rate_on(each)) for begins, ends, each in parts)
+
     async def _price(self, deployment: Deployment, at_micros: int) -> ReplicaPrice:
-        return ReplicaPrice(self.rate, deployment.price_source)
+        return ReplicaPrice(self.rate_on(at_micros // DAY_MICROS), deployment.price_source)
 
 
 async def audited(database: Database) -> list[str]:
@@ -156,19 +169,29 @@ async def audited(database: Database) -> list[str]:
 async def booked(database: Database) -> dict[tuple[str, int], tuple[int, int, int | None]]:
     """What the books have of each process that was ready: nano-dollars, microseconds, its end."""
     rows = await database.read(lambda cursor: cursor.execute(RUNS).fetchall())
-    found = {(row[0], row[1]): (int(row[5]), int(row[6]), row[3]) for row in rows if row[2] is not None}
-    assert len(found) == sum(row[2] is not None for row in rows), "a process has two runs"
+    found: dict[tuple[str, int], tuple[int, int, int | None]] = {}
+    prices: set[tuple[str, int, int]] = set()
+    for row in rows:
+        if row[2] is None:
+            continue
+        assert (row[0], row[1], row[4]) not in prices, "a process has two runs at one price"
+        prices.add((row[0], row[1], row[4]))
+        nano, micros, _ = found.get((row[0], row[1]), (0, 0, None))
+        found[row[0], row[1]] = (nano + int(row[5]), micros + int(row[6]), row[3])
     return found
 
 
+@pytest.mark.parametrize("step", [0, 700_000_001])
 @pytest.mark.parametrize("seed", range(6))
 async def test_the_books_have_every_process_from_ready_to_gone(
-    open_store: OpenStore, tmp_path: Path, seed: int
+    open_store: OpenStore, tmp_path: Path, seed: int, step: int
 ) -> None:
-    chance, clock = random.Random(seed), FakeClock(START_MICROS)
+    # With a price that changes every day it begins two hours before a midnight.
+    begins = START_MICROS if not step else (START_MICROS // DAY_MICROS + 1) * DAY_MICROS - 2 * MICROS_PER_HOUR
+    chance, clock = random.Random(seed), FakeClock(begins)
     machine = Machine(chance, clock)
     database = open_store(tmp_path, clock)
-    gateway = Gateway(UnsteadyRuns(database, chance), machine, FakeIds(), chance.randrange(10**9, 10**10))
+    gateway = Gateway(UnsteadyRuns(database, chance), machine, FakeIds(), chance.randrange(10**9, 10**10), step)
     await gateway.boot()
     doubtful: set[tuple[str, int]] = set()
     for _ in range(80):
@@ -200,12 +223,12 @@ async def test_the_books_have_every_process_from_ready_to_gone(
             continue
         place = (replica.id, replica.started_at_micros)
         until = clock.unix_micros() if replica.ended_at_micros is None else replica.ended_at_micros
-        run = replace(RUN, nano_per_hour=gateway.rate, ready_at_micros=replica.ready_at_micros)
         if place in doubtful:
             assert found.get(place, (0, 0, None))[1] <= until - replica.ready_at_micros + 3 * SECOND
             continue
         exact += 1
-        assert found[place] == (run.amount_nano(until), until - replica.ready_at_micros, replica.ended_at_micros)
+        due = gateway.due(replica.ready_at_micros, until)
+        assert found[place] == (due, until - replica.ready_at_micros, replica.ended_at_micros)
     assert exact > 3
     assert await audited(database) == []
     database.close()

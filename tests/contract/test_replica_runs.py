@@ -210,6 +210,18 @@ async def test_sums_by_the_hour_are_made_anew_from_the_lines(database: Database)
     assert await audited(database) == []
 
 
+async def test_a_replica_that_is_paid_twice_for_the_same_time_is_found(database: Database) -> None:
+    runs, until = SqlReplicaRuns(database), START_MICROS + 5 * MINUTE
+    run = replace(a_run(), replica="prod-llm-0", ready_at_micros=START_MICROS)
+    await runs.meter(replace(run, gone_at_micros=until, metered_to_micros=until), ())
+    following = replace(run, id="run_2", ready_at_micros=until, nano_per_hour=7)
+    await runs.meter(replace(following, metered_to_micros=until + MINUTE), ())
+    assert await audited(database) == []
+    again = replace(run, id="run_3", ready_at_micros=until - 7)
+    await runs.meter(replace(again, metered_to_micros=until), ())
+    assert await audited(database) == ["replica_run.paid_twice_micros run_3: 7 != 0"]
+
+
 async def test_runs_are_found_by_deployment_and_time(database: Database) -> None:
     runs = SqlReplicaRuns(database)
     early = replace(a_run("run_1"), ready_at_micros=START_MICROS, gone_at_micros=START_MICROS + MINUTE)
@@ -301,8 +313,12 @@ async def test_what_a_full_disk_refused_is_booked_once_when_it_is_repeated(file:
 
 async def test_a_receipt_tells_the_share_of_an_attempt_and_none_where_there_is_none(database: Database) -> None:
     ledger = new_ledger(database, FakeClock(START_MICROS))
-    await asyncio.gather(*(ledger.hold(opening(number)) for number in range(4)))
-    shared = [replace(settlement(f"att_{number:06d}"), share_micros=353_000, share_nano=number) for number in range(3)]
+    await SqlReplicaRuns(database).begin(a_run(nano_per_hour=3_600_000))
+    await asyncio.gather(*(ledger.hold(replace(opening(number), deployment="dep_1")) for number in range(4)))
+    shared = [
+        replace(settlement(f"att_{number:06d}"), share_micros=400 + 1_000 * number, share_nano=number)
+        for number in range(3)
+    ]
     await ledger.settle(shared[2])
     await asyncio.gather(*(ledger.settle(each) for each in (*shared[:2], settlement("att_000003"))))
     found: list[tuple[int | None, int | None]] = []
@@ -310,7 +326,7 @@ async def test_a_receipt_tells_the_share_of_an_attempt_and_none_where_there_is_n
         receipt = await SqlReceipts(database).get(f"req_{number:06d}", None)
         assert receipt is not None
         found.append((receipt.attempts[0].share_micros, receipt.attempts[0].share_nano))
-    assert found == [(353_000, 0), (353_000, 1), (353_000, 2), (None, None)]
+    assert found == [(400, 0), (1_400, 1), (2_400, 2), (None, None)]
     assert await audited(database) == []
 
 

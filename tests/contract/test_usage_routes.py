@@ -111,6 +111,19 @@ async def test_rows_name_their_group_and_the_key(client: httpx2.AsyncClient, wor
     assert report["group_by"] == ["key", "model", "deployment"]
 
 
+async def test_a_deployment_is_named_beside_its_id_in_json_and_csv(client: httpx2.AsyncClient, world: World) -> None:
+    world.reports.deployment_names = {"d-1": "prod-llm"}
+    for each in ("d-1", "d-unknown"):
+        attempt = ended(world, "key", NOON_MICROS)
+        world.reports.ended.append(replace(attempt, places={**attempt.places, Dimension.DEPLOYMENT: each}))
+    report = (await ask(client, world, "interval=total&group_by=deployment")).json()
+    named = [(None, None), ("d-1", "prod-llm"), ("d-unknown", None)]
+    assert [(row["deployment"], row["deployment_name"]) for row in report["usage"]] == named
+    text = (await ask(client, world, "interval=total&group_by=deployment&format=csv")).text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["deployment"], row["deployment_name"]) for row in rows] == [(a or "", b or "") for a, b in named]
+
+
 async def test_by_tag_a_request_stands_in_each_of_its_tags_and_once_in_the_totals(
     client: httpx2.AsyncClient, world: World
 ) -> None:

@@ -36,6 +36,7 @@ class MemoryUsageReports:
 
     ended: list[EndedAttempt] = field(default_factory=list[EndedAttempt])
     names: dict[str, str] = field(default_factory=dict[str, str])
+    deployment_names: dict[str, str] = field(default_factory=dict[str, str])
 
     async def report(self, question: UsageQuestion) -> UsageReport:
         found: dict[tuple[TimeSpan, tuple[str, ...]], UsageSums] = {}
@@ -50,7 +51,7 @@ class MemoryUsageReports:
             if any(_lies_in(each, span) for span in question.spans):
                 totals = _added(totals, each.sums)
         shown = rows[question.first_row : question.first_row + question.most_rows]
-        return UsageReport(question, tuple(shown), len(rows), totals, dict(self.names))
+        return UsageReport(question, tuple(shown), len(rows), totals, dict(self.names), dict(self.deployment_names))
 
 
 def _counts(ended: EndedAttempt, question: UsageQuestion) -> bool:

@@ -88,6 +88,21 @@ class Accelerator:
         single = self.price_on(day, 1, billing)
         return None if single is None else (single, gpus)
 
+    def hourly_price(self, name: str, gpus: int, day: str) -> tuple[int, str] | None:
+        """Return what a replica of so many GPUs costs an hour, in nano-dollars, and where that stands, or None.
+
+        By `name` people ask for it: one that ends in `-spot` means the spot price, any other that on demand. Where
+        there is only the other of both, it is that.
+        """
+        order = (Billing.SPOT, Billing.ON_DEMAND) if name.casefold().endswith(SPOT) else tuple(Billing)
+        for billing in order:
+            found = self.replica_price_on(day, gpus, billing)
+            if found is not None:
+                price, times = found
+                kind = ", spot" if billing is Billing.SPOT else ""
+                return price.nano_per_hour * times, f"{price.source}, in force from {price.effective}{kind}"
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:

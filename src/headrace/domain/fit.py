@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.domain.accelerator import BYTES_PER_GB, Accelerator
 from headrace.domain.architecture import Architecture, FactStatus
@@ -196,13 +196,12 @@ def _sentence(question: FitQuestion, needed: FitNeed, usable: int, is_enough: bo
     have = f"one {gpu.name} has {gigabytes(usable)} usable ({USABLE_PERCENT} % of {gigabytes(gpu.memory_bytes)})"
     figures = f"{_sum(question, needed)}; {have}"
     if not is_enough:
-        text = f"{question.name} does not fit on {needed.gpus} {TIMES} {gpu.name} ({figures}). {_advice(question)}"
-    elif not may:
-        allowed = ", ".join(str(each) for each in GPU_COUNTS if question.architecture.splits_over(each))
+        advice = _advice(question, needed, usable)
+        text = f"{question.name} does not fit on {needed.gpus} {TIMES} {gpu.name} ({figures}). {advice}"
+    elif asked is not None and not may:
         text = (
-            f"{question.name} cannot be divided among {asked} {TIMES} {gpu.name}: it has "
-            f"{question.architecture.attention_heads} attention heads. It needs {needed.gpus} ({figures}); "
-            f"{allowed} are possible."
+            f"{question.name} cannot be divided among {asked} {TIMES} {gpu.name}: {_hindrance(question, asked)}. It "
+            f"needs {needed.gpus} ({figures})."
         )
     elif asked is not None and asked < needed.gpus:
         text = f"{question.name} needs {needed.gpus} {TIMES} {gpu.name} ({figures}); you asked for {asked}."
@@ -211,9 +210,23 @@ def _sentence(question: FitQuestion, needed: FitNeed, usable: int, is_enough: bo
     return text + _caveat(question)
 
 
-def _advice(question: FitQuestion) -> str:
-    """What would help: a request's share is what a caller can change."""
-    return f"Take an accelerator with more memory, a context below {question.context_length:,} or fewer slots."
+def _hindrance(question: FitQuestion, asked: int) -> str:
+    """Why so many accelerators are none of those that can be tried, and which are."""
+    allowed = ", ".join(str(each) for each in GPU_COUNTS if question.architecture.splits_over(each))
+    if asked > GPU_COUNTS[-1]:
+        return f"one replica runs on {GPU_COUNTS[-1]} at most ({allowed} are possible)"
+    return f"it has {question.architecture.attention_heads} attention heads ({allowed} are possible)"
+
+
+def _advice(question: FitQuestion, needed: FitNeed, usable: int) -> str:
+    """What would help: a caller can change the context and the slots, where the cache is what is too large."""
+    least = replace(needed, cache_bytes=question.architecture.cache_bytes_on(needed.gpus, 1, 1))
+    if not least.fits_in(usable):
+        return "Even without a cache it is too large: take an accelerator with more memory."
+    below = f"a context below {question.context_length:,}"
+    if question.slots == 1:
+        return f"Take an accelerator with more memory or {below}."
+    return f"Take an accelerator with more memory, {below} or fewer slots."
 
 
 def _sum(question: FitQuestion, needed: FitNeed) -> str:

@@ -11,17 +11,19 @@ from headrace.domain.money import divide_half_even
 MICROS_PER_HOUR = 3_600_000_000
 # Days of every time zone begin at a quarter of an hour of UTC, so a line within one lies in one window of each budget.
 QUARTER_MICROS = 900_000_000
+DAY_MICROS = 24 * MICROS_PER_HOUR
 REPLICA_SECONDS = "replica_seconds"
 REPLICA_STATUS = "replica"
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaRun:
-    """One run of one replica; times are microseconds since 1970 UTC, None when it has not come to that.
+    """One run of one replica at one price; times are microseconds since 1970 UTC, None when it has not come to that.
 
     Its seconds are paid from `ready_at_micros` to `gone_at_micros` at `nano_per_hour`, the price of all its
     accelerators together on the day it began, whose source is `price_source`; the books have them up to
-    `metered_to_micros`. `account` pays. `seen_at_micros` is when it was last known to run.
+    `metered_to_micros`. Where another price comes into force, the replica goes on in another run of the same start.
+    `account` pays. `seen_at_micros` is when it was last known to run.
     """
 
     id: str
@@ -43,9 +45,20 @@ class ReplicaRun:
     seen_at_micros: int | None = None
 
     @property
+    def process(self) -> tuple[str, int]:
+        """What the runs of one replica have in common: its name and its start."""
+        return self.replica, self.started_at_micros
+
+    @property
     def provider(self) -> str:
         """Who is owed for it, as accounts of the ledger name it."""
         return f"{DEDICATED}:{self.driver}"
+
+    def is_on_another_day(self, at_micros: int) -> bool:
+        """Whether it comes to another day of UTC then: its books reach a midnight, or it was ready after one."""
+        if self.metered_to_micros in (None, self.ready_at_micros):
+            return at_micros // DAY_MICROS != self.started_at_micros // DAY_MICROS
+        return self.metered_to_micros == at_micros and at_micros % DAY_MICROS == 0
 
     def amount_nano(self, until_micros: int) -> int:
         """Return what is owed from ready until then, rounded half to even once over the whole span."""
@@ -61,6 +74,17 @@ class ReplicaRun:
             return 0
         gone = until_micros if self.gone_at_micros is None else self.gone_at_micros
         return max(0, min(until_micros, gone) - max(since_micros, self.ready_at_micros))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaShare:
+    """A request's part of its replica's time, and what an hour of that is paid with, None where no run is known."""
+
+    micros: int = 0
+    nano_per_hour: int | None = None
+
+
+NO_SHARE = ReplicaShare()
 
 
 def share_nano(micros: int, nano_per_hour: int) -> int:

@@ -103,7 +103,8 @@ class UsageReport:
     """The rows that were asked for, of how many there are, and the sums of everything that the filters let through.
 
     A request with several tags stands in several rows of a report by tag, and one without tags in none; in the totals
-    each counts once. `key_names` are those of the keys in the rows.
+    each counts once. `key_names` and `deployment_names` are those of the keys and deployments in the rows that are
+    known.
     """
 
     question: UsageQuestion
@@ -111,6 +112,7 @@ class UsageReport:
     row_count: int
     totals: UsageSums
     key_names: dict[str, str] = field(default_factory=dict[str, str])
+    deployment_names: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def spans_between(interval: Interval, zone: str, starts: int, ends: int) -> tuple[TimeSpan, ...]:

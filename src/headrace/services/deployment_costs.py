@@ -45,7 +45,7 @@ class DeploymentCostReader:
 
 
 def _paid(runs: Sequence[ReplicaRun]) -> int:
-    return sum(run.ready_at_micros is not None for run in runs)
+    return len({run.process for run in runs if run.ready_at_micros is not None})
 
 
 def _named(snapshot: Snapshot, name: str) -> Deployment | None:
@@ -58,10 +58,11 @@ def _named(snapshot: Snapshot, name: str) -> Deployment | None:
 def _twin(snapshot: Snapshot, deployment: Deployment, served: Served) -> Twin | None:
     """Return what stands for the deployment where tokens are paid: its overflow, else the model that it runs."""
     overflow = deployment.wanted.overflow
-    for model_id in (None if overflow is None else overflow.model, deployment.wanted.model):
-        entry = None if model_id is None else _priced(snapshot.models.get(model_id, ()))
+    names = (*(() if overflow is None else ((overflow.model, True),)), (deployment.wanted.model, False))
+    for name, is_overflow in names:
+        alias = None if name in snapshot.models else snapshot.aliases.get(name)
+        entry = _priced(snapshot.models.get(name if alias is None else alias.points_to, ()))
         if entry is not None and entry.price is not None:
-            is_overflow = overflow is not None and overflow.model == model_id
             amount = tokens_nano(served, entry.price)
             return Twin(entry.model.id, entry.model.provider, entry.price.id, is_overflow, amount)
     return None
@@ -75,5 +76,11 @@ def _priced(entries: Sequence[Listed]) -> Listed | None:
 
 def _unknown(snapshot: Snapshot, name: str) -> NotFound:
     known = [word for each in snapshot.deployments.values() for word in (each.name, each.id)]
-    hint = did_you_mean(name, known) or "`headrace deployments list` lists them; of a removed one, give the id."
-    return NotFound(f'No deployment "{name[:128]}" has a replica in the books. {hint}', code="deployment_not_found")
+    hint = did_you_mean(name, known) or (
+        "`headrace deployments list` lists them. Of a removed one give the id, which `headrace usage --by deployment` "
+        "shows."
+    )
+    return NotFound(
+        f'No deployment "{name[:128]}" is there, nor is it the id of one that had a replica in that time. {hint}',
+        code="deployment_not_found",
+    )

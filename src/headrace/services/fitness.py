@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from headrace.domain.access import Caller
 from headrace.domain.call import Call, Operation
 from headrace.domain.catalog import Capability, Listed, Model, ModelKind
 from headrace.domain.errors import CallerError, Forbidden, InvalidRequest, NotFound, PaymentRequired
@@ -25,13 +26,14 @@ _MEDIA = frozenset({Capability.IMAGE_INPUT, Capability.AUDIO_INPUT, Capability.F
 MOST_BYTES_PER_TOKEN = 16
 
 
-def targets_of(entry: Listed, snapshot: Snapshot, reason: str) -> list[Target]:
+def targets_of(entry: Listed, snapshot: Snapshot, reason: str, overflow_of: str | None = None) -> list[Target]:
     """Return the targets of a model that can serve: one for each credential of its provider, or one that needs none."""
     model = entry.model
     price = cast("PriceVersion", entry.price)
     deployment = _deployment_id(model)
     provider = snapshot.providers[model.provider]
-    return [Target(model, provider, price, deployment, reason, each) for each in provider.credentials or (None,)]
+    credentials = provider.credentials or (None,)
+    return [Target(model, provider, price, deployment, reason, each, overflow_of) for each in credentials]
 
 
 def _deployment_id(model: Model) -> str | None:
@@ -100,6 +102,11 @@ def _too_long(entry: Listed, call: Call) -> CallerError | None:
         code="context_length_exceeded",
         param="messages",
     )
+
+
+def may_serve(caller: Caller, model_id: str, overflow_of: str | None) -> bool:
+    """Whether a caller may be served by a model: also where it helps out the deployment whose token the caller has."""
+    return caller.may_call(model_id) or (overflow_of is not None and overflow_of == caller.deployment)
 
 
 def forbidden(call: Call, model_id: str) -> Forbidden:

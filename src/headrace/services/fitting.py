@@ -48,9 +48,9 @@ class Fitting:
 
     def judge_all(self, model: Model, asked: FitAsked) -> tuple[Fit, ...]:
         """Return the same for every accelerator of the catalogue, whichever is asked about, in its order."""
-        architecture = sizes_of(model, _operators(self._architectures.read))
+        architecture, gpus = sizes_of(model, _operators(self._architectures.read)), _gpus(asked, 1)
         return tuple(
-            _judged(model, architecture, each, None if each.is_processor else asked.gpus, asked)
+            _judged(model, architecture, each, None if each.is_processor else gpus, asked)
             for each in _operators(self._accelerators.read).accelerators
         )
 
@@ -146,11 +146,15 @@ def _machine(asked: FitAsked, book: AcceleratorBook) -> tuple[Accelerator, int |
             param="accelerator",
         )
     accelerator, gpus = found
-    if asked.gpus is not None and not 0 <= asked.gpus <= MOST_GPUS:
-        raise InvalidRequest(f'"gpus" must be from 0 to {MOST_GPUS}, not {asked.gpus}.', param="gpus")
     if accelerator.is_processor:
-        return accelerator, asked.gpus or gpus
-    return accelerator, asked.gpus or gpus_named(asked.accelerator)
+        return accelerator, _gpus(asked, 0) or gpus
+    return accelerator, _gpus(asked, 1) or gpus_named(asked.accelerator)
+
+
+def _gpus(asked: FitAsked, least: int) -> int | None:
+    if asked.gpus is not None and not least <= asked.gpus <= MOST_GPUS:
+        raise InvalidRequest(f'"gpus" must be from {least} to {MOST_GPUS}, not {asked.gpus}.', param="gpus")
+    return asked.gpus
 
 
 def _judged(

@@ -1,6 +1,7 @@
 """Owns metering the replicas of deployments: who runs since when, and booking their time in lines until they are gone.
 
-A line reaches at most to the next quarter of an hour of UTC. What is heard waits in memory until it is booked; a
+A line reaches at most to the next quarter of an hour of UTC. A run has one price: at a midnight of UTC from which on
+there is another, it ends and the next one begins. What is heard waits in memory until it is booked; a
 booking that the store could not take is made again at the next look, and one that it had taken changes nothing then.
 """
 
@@ -15,6 +16,7 @@ from typing import TypeAlias
 from headrace.domain.dedicated import Deployment
 from headrace.domain.deployment import Replica, ReplicaState
 from headrace.domain.errors import HeadraceError, MeteringUnavailable
+from headrace.domain.replica_identity import START_SLACK_MICROS, is_ended, is_process, is_same, replica_of
 from headrace.domain.replica_run import ReplicaRun, cuts
 from headrace.ports.ambient import Clock, Ids
 from headrace.ports.dedicated import ReplicaRuns
@@ -25,8 +27,6 @@ Place: TypeAlias = tuple[str, str]
 
 NAME = "replica metering"
 MICROS = 1_000_000
-# A driver may say first when it began to start a process, then when the process began.
-START_SLACK_MICROS = 2 * MICROS
 MOST_REMEMBERED = 10_000
 
 
@@ -34,14 +34,15 @@ MOST_REMEMBERED = 10_000
 class MeteringParts:
     """What metering works with.
 
-    `deployment` finds one by its id and has none for embedded models, which have token prices. `price` says what a
-    replica costs that began at a time. `scopes` are those that pay for an account's model at a time. `observe` are all
-    replicas as the drivers saw them last. `on_failure` hears what the store refuses for good, as a task's failure.
+    `deployment` finds one by its id and has none for embedded models, which have token prices. `price` says what its
+    replicas cost at a time, None when that is not known. `scopes` are those that pay for an account's model at a time.
+    `observe` are all replicas as the drivers saw them last. `on_failure` hears what the store refuses for good, as a
+    task's failure.
     """
 
     runs: ReplicaRuns
     deployment: Callable[[str], Deployment | None]
-    price: Callable[[Deployment, int], Awaitable[ReplicaPrice]]
+    price: Callable[[Deployment, int], Awaitable[ReplicaPrice | None]]
     scopes: Callable[[str, str, int], Sequence[str]]
     observe: Callable[[], Iterable[Replica]]
     clock: Clock
@@ -115,6 +116,11 @@ class ReplicaMetering:
         if self._fold(replica):
             self._wake.set()
 
+    def nano_per_hour(self, deployment_id: str, replica: str) -> int | None:
+        """Return what a replica costs an hour by its run, None while it has none."""
+        life = self._lives.get((deployment_id, replica))
+        return None if life is None or isinstance(life.run, Deployment) else life.run.nano_per_hour
+
     async def run(self) -> None:
         """Meter for ever: when something was heard, and every `seen_seconds`; until cancelled."""
         while True:
@@ -175,8 +181,8 @@ class ReplicaMetering:
             ready_at = now
         pid = life.replica.pid if replica.pid is None else replica.pid
         life.replica, life.missing_since = replace(replica, ready_at_micros=ready_at, pid=pid), None
-        if not _is_ended(replica):
-            life.seen_at, life.ended_at = max(life.seen_at, now), None
+        if not is_ended(replica):
+            life.seen_at, life.ended_at = now, None
         else:
             life.ended_at = replica.ended_at_micros or life.ended_at or now
         return before != (ready_at, life.ended_at) or isinstance(life.run, Deployment)
@@ -185,11 +191,11 @@ class ReplicaMetering:
         """Return what is known of a replica, from now on if it is new; None for one that is not metered or over."""
         place = (replica.deployment, replica.id)
         life = self._lives.get(place)
-        if life is not None and (_is_same(life.replica, replica) or life.is_only_begun(replica)):
+        if life is not None and (is_same(life.replica, replica) or life.is_only_begun(replica)):
             return life
         if life is not None and replica.started_at_micros < life.replica.started_at_micros:
             earlier = (each for each in self._over if each.replica.deployment == replica.deployment)
-            return next((each for each in earlier if _is_process(each.replica, replica)), None)
+            return next((each for each in earlier if is_process(each.replica, replica)), None)
         born = self._born(place, replica)
         if born is None:
             return None
@@ -202,18 +208,18 @@ class ReplicaMetering:
     def _born(self, place: Place, replica: Replica) -> _Life | None:
         """Return a replica that was not known to live: a new one, or one that was taken for gone."""
         now, done = self._parts.clock.unix_micros(), self._done.get(place)
-        if done is not None and _is_same(_replica_of(done), replica):
-            return None if _is_ended(replica) else _Life(_replica_of(done), done, now, is_begun=True)
+        if done is not None and is_same(replica_of(done), replica):
+            return None if is_ended(replica) else _Life(replica_of(done), done, now, is_begun=True)
         deployment = self._parts.deployment(replica.deployment)
-        owes_nothing = _is_ended(replica) and replica.ready_at_micros is None
+        owes_nothing = is_ended(replica) and replica.ready_at_micros is None
         return None if deployment is None or owes_nothing else _Life(replica, deployment, now)
 
     def _take_over(self, run: ReplicaRun) -> None:
         """Join a run of the store with the replica that it is of, when a driver has told of that already."""
-        place, replica = (run.deployment_id, run.replica), _replica_of(run)
+        place, replica = (run.deployment_id, run.replica), replica_of(run)
         life = self._lives.get(place)
         for each in self._over if life is None else (life, *self._over):
-            if isinstance(each.run, Deployment) and _is_process(each.replica, replica):
+            if isinstance(each.run, Deployment) and is_process(each.replica, replica):
                 each.run, each.is_begun = run, True
                 return
         known = (run.started_at_micros, run.metered_to_micros, run.seen_at_micros)
@@ -245,19 +251,27 @@ class ReplicaMetering:
             if isinstance(run, Deployment):
                 # Kept before it is stored: when the store's answer is lost, the same run is begun again.
                 run = life.run = await self._known_run(life.replica) or await self._new_run(life.replica, run)
-            if not life.is_begun:
-                await self._parts.runs.begin(run)
-                life.is_begun = True
+            await self._begin(life, run)
             await self._meter(life, run, due_micros)
 
+    async def _begin(self, life: _Life, run: ReplicaRun) -> None:
+        if not life.is_begun:
+            await self._parts.runs.begin(run)
+            life.is_begun = True
+
     async def _known_run(self, replica: Replica) -> ReplicaRun | None:
-        """Return the run of a replica that the store knows: a driver may tell of an end again in the next process."""
+        """Return the last run of a replica that the store knows: an end may be told again to the next process."""
+        return next(reversed(await self._runs_of(replica)), None)
+
+    async def _runs_of(self, replica: Replica) -> list[ReplicaRun]:
+        """Return the runs of one process, oldest first."""
         about = (replica.started_at_micros - START_SLACK_MICROS - 1, replica.started_at_micros + START_SLACK_MICROS + 1)
         runs = await self._parts.runs.of(replica.deployment, *about)
-        return next((run for run in runs if _is_process(_replica_of(run), replica)), None)
+        return [run for run in runs if is_process(replica_of(run), replica)]
 
     async def _new_run(self, replica: Replica, deployment: Deployment) -> ReplicaRun:
         price = await self._parts.price(deployment, replica.started_at_micros)
+        price = price or ReplicaPrice(deployment.nano_per_hour, deployment.price_source)
         goal = deployment.goal
         return ReplicaRun(
             id=self._parts.ids.new("run"),
@@ -282,19 +296,58 @@ class ReplicaMetering:
             kept,
             started_at_micros=replica.started_at_micros,
             ready_at_micros=kept.ready_at_micros or replica.ready_at_micros,
+            gone_at_micros=None,
             pid=replica.pid,
             seen_at_micros=life.seen_at if ended_at is None else ended_at,
         )
         until = life.seen_at if ended_at is None else ended_at
         if run.ready_at_micros is not None:
             since = run.metered_to_micros or run.ready_at_micros
+            if since < until:
+                run = await self._at_its_price(life, run, since)
             for cut in cuts(since, until):
                 run, since = await self._store(life, replace(run, metered_to_micros=cut), cut), cut
+                run = await self._at_its_price(life, run, cut)
             if ended_at is not None or 0 < until - since >= due_micros:
                 run = replace(run, metered_to_micros=until)
         run = replace(run, gone_at_micros=ended_at)
+        if ended_at is not None and run.ready_at_micros is not None and ended_at < run.ready_at_micros:
+            await self._take_back(replica, run, ended_at)
         if self._is_news(run, life.run):
             await self._store(life, run, until)
+
+    async def _take_back(self, replica: Replica, run: ReplicaRun, ended_at: int) -> None:
+        """Reverse what runs before this one were charged for after the end: it was told after the price had changed."""
+        for each in await self._runs_of(replica):
+            if each.id != run.id and each.gone_at_micros is not None and each.gone_at_micros > ended_at:
+                await self._parts.runs.meter(replace(each, gone_at_micros=ended_at), ())
+
+    async def _at_its_price(self, life: _Life, run: ReplicaRun, at_micros: int) -> ReplicaRun:
+        """Return the run that goes on then, a new one where another price holds from then on.
+
+        The books have the run up to then, so asking again, after a failure or in the next process, comes to the same.
+        """
+        if not run.is_on_another_day(at_micros):
+            return run
+        deployment = self._parts.deployment(run.deployment_id)
+        if deployment is None or (deployment.goal.accelerator, deployment.goal.gpus) != (run.accelerator, run.gpus):
+            return run
+        price = await self._parts.price(deployment, at_micros)
+        if price is None or price.nano_per_hour == run.nano_per_hour:
+            return run
+        await self._store(life, replace(run, gone_at_micros=at_micros), at_micros)
+        following = replace(
+            run,
+            id=self._parts.ids.new("run"),
+            nano_per_hour=price.nano_per_hour,
+            price_source=price.source,
+            ready_at_micros=at_micros,
+            metered_to_micros=None,
+        )
+        # Kept before it is stored, as a first run is.
+        life.run, life.is_begun = following, False
+        await self._begin(life, following)
+        return following
 
     def _is_news(self, run: ReplicaRun, kept: ReplicaRun | Deployment) -> bool:
         """Whether the store should know: anything but that it was seen again, and that too after a while."""
@@ -318,34 +371,3 @@ class ReplicaMetering:
         self._done[place] = run
         while len(self._done) > MOST_REMEMBERED:
             del self._done[next(iter(self._done))]
-
-
-def _is_ended(replica: Replica) -> bool:
-    return replica.ended_at_micros is not None or replica.state is ReplicaState.FAILED
-
-
-def _is_process(known: Replica, heard: Replica) -> bool:
-    return (known.deployment, known.id) == (heard.deployment, heard.id) and _is_same(known, heard)
-
-
-def _is_same(known: Replica, heard: Replica) -> bool:
-    """Whether both are one process, not two that had one name after the other."""
-    if None not in (known.pid, heard.pid) and known.pid != heard.pid:
-        return False
-    if known.ready_at_micros is not None and known.ready_at_micros == heard.ready_at_micros:
-        return True
-    return abs(known.started_at_micros - heard.started_at_micros) <= START_SLACK_MICROS
-
-
-def _replica_of(run: ReplicaRun) -> Replica:
-    """Return the replica of a run as it was last known."""
-    return Replica(
-        id=run.replica,
-        deployment=run.deployment_id,
-        state=ReplicaState.STARTING if run.ready_at_micros is None else ReplicaState.READY,
-        base_url=None,
-        pid=run.pid,
-        started_at_micros=run.started_at_micros,
-        ready_at_micros=run.ready_at_micros,
-        ended_at_micros=run.gone_at_micros,
-    )

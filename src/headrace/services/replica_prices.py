@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from headrace.domain.accelerator import AcceleratorPrice, Billing
 from headrace.domain.dedicated import Deployment
 from headrace.domain.errors import ConfigInvalid
 from headrace.ports.accelerators import Accelerators
@@ -23,24 +22,22 @@ class ReplicaPrice:
 
 
 class ReplicaPrices:
-    """Looks up the price that is in force when a replica begins; it holds until that replica ends."""
+    """Looks up the price of a deployment's replicas on a day, as deployments are asked for: on demand or spot."""
 
     def __init__(self, accelerators: Accelerators, offload: Offload) -> None:
         self._accelerators = accelerators
         self._offload = offload
 
-    async def price(self, deployment: Deployment, at_micros: int) -> ReplicaPrice:
-        """Return the price on the day of that time in UTC; the deployment's own where its accelerator has none now."""
-        own = ReplicaPrice(deployment.nano_per_hour, deployment.price_source)
+    async def price(self, deployment: Deployment, at_micros: int) -> ReplicaPrice | None:
+        """Return the price on the day of that time in UTC; None where the file has none now or cannot be read."""
         try:
             book = await self._offload.run(self._accelerators.read)
         except ConfigInvalid:
-            return own
-        accelerator = book.find(deployment.goal.accelerator)
+            return None
+        goal = deployment.goal
+        accelerator = book.find(goal.accelerator)
         if accelerator is None:
-            return own
+            return None
         day = datetime.fromtimestamp(at_micros // MICROS, UTC).date().isoformat()
-        found: tuple[AcceleratorPrice, int] | None = None
-        for billing in (Billing.ON_DEMAND, Billing.SPOT):
-            found = found or accelerator.replica_price_on(day, deployment.goal.gpus, billing)
-        return own if found is None else ReplicaPrice(found[0].nano_per_hour * found[1], found[0].source)
+        found = accelerator.hourly_price(goal.asked_accelerator, goal.gpus, day)
+        return None if found is None else ReplicaPrice(*found)

@@ -18,7 +18,10 @@ UNREADABLE = "model_unreadable"
 MOST_CONFIG_BYTES = 4 * 1024 * 1024
 LARGEST = 1 << 31
 _INNER = ("text_config", "language_config", "llm_config")
-_FULL, _WINDOWED, _RECURRENT = "full_attention", "sliding_attention", "linear_attention"
+# Kinds of layers by the key that names them; letters are those of Nemotron's patterns. All others keep every token.
+_WINDOWED, _CHUNKED = "sliding_attention", "chunked_attention"
+_RECURRENT, _KEEPING_NOTHING = ("linear_attention", "mamba", "M"), ("mlp", "moe", "-", "E")
+_KINDS = ("layer_types", "layers_block_type", "hybrid_override_pattern")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +107,20 @@ def _cache(found: _Config, layers: int, heads: int, hidden: int) -> tuple[tuple[
         return (CacheLayers(layers, elements, 1),), ""
     kv_heads = found.optional("num_key_value_heads") or heads
     elements = 2 * kv_heads * (found.optional("head_dim") or max(1, hidden // heads))
-    kinds = found.values.get("layer_types")
+    named = (found.values.get(key) for key in _KINDS)
+    kinds = next((list[JsonValue](each) for each in named if isinstance(each, list | str) and each), None)
     window = found.optional("sliding_window")
-    if not isinstance(kinds, list):
-        note = "every layer taken for one that keeps all tokens" if window is not None else ""
+    if kinds is None:
+        is_windowed = window is not None and found.values.get("use_sliding_window") is not False
+        note = "every layer taken for one that keeps all tokens" if is_windowed else ""
         return (CacheLayers(layers, elements, kv_heads),), note
-    full = sum(each not in (_WINDOWED, _RECURRENT) for each in kinds)
-    windowed, recurrent = kinds.count(_WINDOWED), kinds.count(_RECURRENT)
-    groups = (CacheLayers(full, elements, kv_heads), CacheLayers(windowed, elements, kv_heads, window))
-    note = "the state of its recurrent layers is not counted" if recurrent else ""
+    other = (_WINDOWED, _CHUNKED, *_RECURRENT, *_KEEPING_NOTHING)
+    groups = (
+        CacheLayers(sum(each not in other for each in kinds), elements, kv_heads),
+        CacheLayers(kinds.count(_WINDOWED), elements, kv_heads, window),
+        CacheLayers(kinds.count(_CHUNKED), elements, kv_heads, found.optional("attention_chunk_size")),
+    )
+    note = "the state of its recurrent layers is not counted" if any(each in _RECURRENT for each in kinds) else ""
     return tuple(each for each in groups if each.layers), note
 
 

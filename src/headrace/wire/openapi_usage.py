@@ -43,6 +43,7 @@ class UsageReportRow(UsageTotals, kw_only=True):
     model: Text | UnsetType = UNSET
     provider: Text | UnsetType = UNSET
     deployment: Text | UnsetType = UNSET
+    deployment_name: Text | UnsetType = UNSET
     route: Text | UnsetType = UNSET
     tag: Text | UnsetType = UNSET
     status: Text | UnsetType = UNSET

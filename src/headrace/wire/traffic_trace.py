@@ -20,6 +20,9 @@ from headrace.domain.simulation import MICROS, Arrival
 from headrace.wire.json_strict import decode_trusted, is_object
 
 MOST_TOKENS = 100_000_000
+MOST_SECONDS = 10**14
+# Moments among seconds since the beginning would make a trace of half a century.
+LONGEST_MICROS = 10 * 366 * 86_400 * MICROS
 SHOWN_CHARS = 60
 EXAMPLE = '{"at": 12.5, "input_tokens": 1200, "output_tokens": 300, "prefix": "support"}'
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -55,12 +58,18 @@ def read_trace(file: str, data: bytes) -> tuple[Arrival, ...]:
         raise config_invalid(found)
     if not arrivals:
         raise ConfigInvalid(f"{file}: holds no request. Write one in each line, like {EXAMPLE}", param="trace")
-    first = min(each.at_micros for each in arrivals)
+    first, last = (which(each.at_micros for each in arrivals) for which in (min, max))
+    if last - first > LONGEST_MICROS:
+        raise ConfigInvalid(
+            f'{file}: more than ten years lie between its first request and its last. Write every "at" in one form: '
+            "seconds since the beginning, or moments.",
+            param="trace",
+        )
     return tuple(sorted((replace(each, at_micros=each.at_micros - first) for each in arrivals), key=_moment))
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, object] | None]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -72,13 +81,17 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, object] | None]]:
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, object] | None]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    for row in reader:
-        yield reader.line_num, {name: value for name, value in row.items() if value not in (None, "")}
+    try:
+        for row in reader:
+            yield reader.line_num, {name: value for name, value in row.items() if value not in (None, "")}
+    except csv.Error:
+        # What is no table at all has fields that are too long for one.
+        yield reader.line_num + 1, None
 
 
 def _arrival(row: Mapping[str, object] | None) -> Arrival:
     if row is None:
-        raise _Wrong("", "the line is no JSON object", f"Write one request in each line, like {EXAMPLE}")
+        raise _Wrong("", "the line is no JSON object or row", f"Write one request in each line, like {EXAMPLE}")
     prefix = row.get("prefix")
     if prefix is not None and not isinstance(prefix, str | int):
         raise _Wrong("prefix", f"{_shown(prefix)} is no text", "Name what the prompts have in common, or leave it out.")
@@ -94,7 +107,7 @@ def _at(row: Mapping[str, object]) -> int:
     value = row.get("at")
     if isinstance(value, str):
         return _moment_of(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST_SECONDS:
         return round(value * MICROS)
     raise _wrong_at(value)
 
@@ -104,7 +117,7 @@ def _moment_of(text: str) -> int:
         seconds = float(text)
     except ValueError:
         return _iso_moment(text)
-    if not 0 <= seconds < MOST_TOKENS * MICROS:
+    if not 0 <= seconds < MOST_SECONDS:
         raise _wrong_at(text)
     return round(seconds * MICROS)
 
@@ -128,7 +141,7 @@ def _wrong_at(value: object) -> _Wrong:
 
 def _tokens(row: Mapping[str, object], name: str) -> int:
     value = row.get(name)
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, str) and len(value) < SHOWN_CHARS and value.strip().isdecimal():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS:
         return value

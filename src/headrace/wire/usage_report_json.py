@@ -12,6 +12,8 @@ from headrace.wire.iso_time import iso_time
 from headrace.wire.money_json import amount
 
 MICROS_PER_SECOND = 1_000_000
+# What has ids that say nothing to a reader: the name stands beside each.
+NAMED = frozenset({Dimension.KEY, Dimension.DEPLOYMENT})
 # A spreadsheet takes a cell that begins so for a formula and would run it. Source: OWASP, "CSV Injection" (read
 # 2026-11-25).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -53,15 +55,16 @@ def _row_object(report: UsageReport, row: UsageRow) -> JsonObject:
 def _group_names(report: UsageReport) -> Iterator[str]:
     for dimension in report.question.group_by:
         yield dimension.value
-        if dimension is Dimension.KEY:
-            yield "key_name"
+        if dimension in NAMED:
+            yield f"{dimension}_name"
 
 
 def _group_fields(report: UsageReport, row: UsageRow) -> Iterator[tuple[str, str]]:
     for dimension, value in zip(report.question.group_by, row.group, strict=True):
         yield dimension.value, value
-        if dimension is Dimension.KEY:
-            yield "key_name", report.key_names.get(value, "")
+        if dimension in NAMED:
+            names = report.key_names if dimension is Dimension.KEY else report.deployment_names
+            yield f"{dimension}_name", names.get(value, "")
 
 
 def _sums_object(sums: UsageSums) -> JsonObject:

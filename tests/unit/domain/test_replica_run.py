@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.domain.replica_run import MICROS_PER_HOUR, QUARTER_MICROS, cuts, share_nano
+from headrace.domain.replica_run import DAY_MICROS, MICROS_PER_HOUR, QUARTER_MICROS, cuts, share_nano
 from tests.fakes.replicas import STARTED_MICROS, a_run
 
 
@@ -43,3 +43,21 @@ def test_cuts_are_the_quarters_of_an_hour_between_two_times() -> None:
     assert list(cuts(begin, begin + QUARTER_MICROS)) == []
     assert list(cuts(begin - 1, begin + QUARTER_MICROS + 1)) == [begin, begin + QUARTER_MICROS]
     assert list(cuts(begin + 5, begin + 4)) == []
+
+
+@pytest.mark.parametrize(
+    ("ready_at", "metered_to", "at", "is_other"),
+    [
+        (1, None, 1, False),
+        (DAY_MICROS + 1, None, DAY_MICROS + 1, True),
+        (DAY_MICROS + 1, DAY_MICROS + 1, DAY_MICROS + 1, True),
+        (1, DAY_MICROS, DAY_MICROS, True),
+        (1, DAY_MICROS - 1, DAY_MICROS, False),
+        (1, DAY_MICROS + 1, DAY_MICROS + 1, False),
+    ],
+)
+def test_another_day_begins_at_a_midnight_that_is_booked_or_before_the_first_token(
+    ready_at: int, metered_to: int | None, at: int, *, is_other: bool
+) -> None:
+    run = replace(a_run(), started_at_micros=0, ready_at_micros=ready_at, metered_to_micros=metered_to)
+    assert run.is_on_another_day(at) is is_other

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from headrace.domain.alias import Alias
 from headrace.domain.catalog import AVAILABLE, Listed
 from headrace.domain.dedicated import Deployment, Overflow
 from headrace.domain.deployment_costs import DeploymentCosts, Served
@@ -44,13 +45,17 @@ def entry(name: str, price: PriceVersion | None, deployment: Deployment | None =
 
 
 def reader(
-    deployment: Deployment | None, *entries: Listed, runs: tuple[ReplicaRun, ...] = (RUN,), use: MemoryUse | None = None
+    deployment: Deployment | None,
+    *entries: Listed,
+    runs: tuple[ReplicaRun, ...] = (RUN,),
+    use: MemoryUse | None = None,
+    aliases: dict[str, Alias] | None = None,
 ) -> DeploymentCostReader:
     models: dict[str, tuple[Listed, ...]] = {}
     for each in entries:
         models[each.model.id] = (*models.get(each.model.id, ()), each)
     known = {} if deployment is None else {deployment.id: deployment}
-    snapshot = Snapshot(1, models, {}, {}, deployments=known)
+    snapshot = Snapshot(1, models, {}, {}, aliases=aliases or {}, deployments=known)
     snapshots = cast("Snapshots", SimpleNamespace(current=lambda: snapshot))
     clock = FakeClock(STARTED_MICROS + 2 * HOUR)
     return DeploymentCostReader(MemoryRuns({each.id: each for each in runs}), use or MemoryUse(), snapshots, clock)
@@ -82,6 +87,14 @@ async def test_the_overflow_is_the_twin_before_the_model_that_runs() -> None:
     assert (twin.model, twin.is_overflow, twin.amount_nano) == ("qwen", False, 3_000)
 
 
+async def test_an_overflow_may_be_an_alias() -> None:
+    overflowing = a_deployment(wanted=replace(a_wanted(), overflow=Overflow("best", 4)))
+    aliases = {"best": Alias("best", "big", (), STARTED_MICROS, STARTED_MICROS)}
+    twin = (await asked(reader(overflowing, entry("big", a_price()), aliases=aliases))).twin
+    assert twin is not None
+    assert (twin.model, twin.is_overflow) == ("big", True)
+
+
 async def test_what_has_no_price_or_is_a_deployment_itself_is_no_twin() -> None:
     free = a_price(input_pico=0, output_pico=0)
     entries = (entry("qwen", None), entry("qwen", free), entry("qwen", a_price(), a_deployment()))
@@ -94,9 +107,18 @@ async def test_one_that_was_removed_is_found_by_its_id() -> None:
     assert (costs.name, costs.amount_nano, costs.twin) == ("prod-llm", 2_000, None)
 
 
+async def test_a_replica_that_went_on_at_another_price_is_one_replica() -> None:
+    dearer = replace(RUN, id="run_2", nano_per_hour=2 * RUN.nano_per_hour, ready_at_micros=STARTED_MICROS + HOUR)
+    runs = (replace(RUN, gone_at_micros=STARTED_MICROS + HOUR), dearer)
+    costs = await asked(reader(a_deployment(), runs=runs), "prod-llm")
+    assert (costs.runs, costs.replica_micros, costs.amount_nano) == (1, 2 * HOUR, 1_000 + 2_000)
+
+
 async def test_one_that_never_was_is_not_found() -> None:
     with pytest.raises(NotFound, match=r'No deployment "prod-lm" .* "prod-llm"') as failure:
         await asked(reader(a_deployment()), "prod-lm")
     assert failure.value.code == "deployment_not_found"
     with pytest.raises(NotFound, match="deployments list"):
         await asked(reader(None, runs=()), "other")
+    with pytest.raises(NotFound, match=r"give the id, which `headrace usage --by deployment` shows\."):
+        await asked(reader(None, runs=()), "dep_2")

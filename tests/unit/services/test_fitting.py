@@ -59,12 +59,15 @@ def test_the_context_is_bounded_by_model_and_sizes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slots", "gpus", "param"), [(0, 1, "slots"), (1025, 1, "slots"), (1, -1, "gpus"), (1, 65, "gpus")]
+    ("slots", "gpus", "param"),
+    [(0, 1, "slots"), (1025, 1, "slots"), (1, -1, "gpus"), (1, 0, "gpus"), (1, 65, "gpus")],
 )
 def test_numbers_that_nothing_has_are_refused(slots: int, gpus: int, param: str) -> None:
     with pytest.raises(InvalidRequest, match=f'"{param}" must be from') as refused:
         fitting().judge(LONG, FitAsked("big", gpus, slots=slots))
     assert refused.value.param == param
+    with pytest.raises(InvalidRequest, match=f'"{param}" must be from'):
+        fitting().judge_all(LONG, FitAsked("", gpus, slots=slots))
 
 
 def test_an_unknown_accelerator_is_named_with_the_closest() -> None:

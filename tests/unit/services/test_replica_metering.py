@@ -19,6 +19,8 @@ pytestmark = pytest.mark.anyio
 
 SECOND = 1_000_000
 RATE = 3_600_000_000
+# After the start, which is at 16:00 of UTC.
+MIDNIGHT, DAY = 8 * 3_600 * SECOND, 86_400 * SECOND
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class World:
     deployments: dict[str, Deployment] = field(default_factory=lambda: {"dep_1": a_deployment()})
     observed: list[Replica] = field(default_factory=list[Replica])
     failures: list[BaseException] = field(default_factory=list[BaseException])
+    prices: dict[int, ReplicaPrice | None] = field(default_factory=lambda: {0: ReplicaPrice(RATE, "dated")})
     metering: ReplicaMetering = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,10 +69,10 @@ class World:
         self.metering.hear(replica)
         return replica
 
-    async def _price(self, deployment: Deployment, at_micros: int) -> ReplicaPrice:
+    async def _price(self, deployment: Deployment, at_micros: int) -> ReplicaPrice | None:
+        """The price in force by the days that the prices are dated, in microseconds since the start."""
         assert deployment.id == "dep_1"
-        assert at_micros >= STARTED_MICROS
-        return ReplicaPrice(RATE, "dated")
+        return self.prices[max(each for each in self.prices if each <= max(0, at_micros - STARTED_MICROS))]
 
 
 @pytest.fixture
@@ -130,6 +133,119 @@ async def test_that_it_runs_is_written_down_now_and_then(world: World) -> None:
     await world.later(1)
     assert world.runs.writes == before + 1
     assert world.runs.kept["run_000001"].seen_at_micros == STARTED_MICROS + 10 * SECOND
+
+
+async def test_a_price_of_the_next_day_is_paid_from_midnight_on_by_a_run_of_its_own(world: World) -> None:
+    world.prices |= {MIDNIGHT: ReplicaPrice(2 * RATE, "dearer"), MIDNIGHT + DAY: ReplicaPrice(2 * RATE, "the same")}
+    replica = world.says(ready(a_replica(), STARTED_MICROS))
+    await world.later(10)
+    assert world.metering.nano_per_hour("dep_1", "prod-llm-0") == RATE
+    await world.later(28_800 + 590)
+    first, second = world.runs.kept.values()
+    midnight = STARTED_MICROS + MIDNIGHT
+    assert (first.ready_at_micros, first.gone_at_micros, first.price_source) == (STARTED_MICROS, midnight, "dated")
+    assert (second.ready_at_micros, second.gone_at_micros, second.price_source) == (midnight, None, "dearer")
+    assert first.process == second.process
+    assert (seconds(first.id, world), seconds(second.id, world)) == (28_800, 2 * 600)
+    assert world.metering.nano_per_hour("dep_1", "prod-llm-0") == 2 * RATE
+    await world.restart()
+    await world.later(86_400)
+    assert len(world.runs.kept) == 2
+    world.says(ended(replica, world.now()))
+    await world.later(1)
+    assert seconds(second.id, world) == 2 * 87_000
+    assert (world.runs.kept[second.id].gone_at_micros, world.metering.waiting) == (world.now() - SECOND, 0)
+
+
+async def test_another_price_is_not_paid_by_what_ended_at_midnight_nor_without_knowing_it(world: World) -> None:
+    world.prices |= {MIDNIGHT: ReplicaPrice(2 * RATE, "dearer"), MIDNIGHT + DAY: None}
+    replica = world.says(ready(a_replica(), STARTED_MICROS))
+    world.clock.advance(28_800)
+    world.says(ended(replica, world.now()))
+    world.says(ready(a_replica("prod-llm-1", world.now()), world.now()))
+    await world.later(86_400 + 300)
+    assert [(each.replica, each.nano_per_hour) for each in world.runs.kept.values()] == [
+        ("prod-llm-0", RATE),
+        ("prod-llm-1", 2 * RATE),
+    ]
+    assert seconds("run_000002", world) == 2 * 86_700
+
+
+async def test_an_end_before_midnight_that_is_told_after_it_takes_back_what_was_paid_since(world: World) -> None:
+    world.prices[MIDNIGHT] = ReplicaPrice(2 * RATE, "dearer")
+    replica = world.says(ready(a_replica(), STARTED_MICROS))
+    await world.later(28_800 + 600)
+    assert (seconds("run_000001", world), seconds("run_000002", world)) == (28_800, 2 * 600)
+    world.says(ended(replica, STARTED_MICROS + MIDNIGHT - 5 * SECOND))
+    world.observed = []
+    await world.later(1)
+    assert (seconds("run_000001", world), seconds("run_000002", world)) == (28_795, 0)
+    assert world.metering.waiting == 0
+
+
+async def test_a_replica_of_an_earlier_specification_keeps_its_price(world: World) -> None:
+    world.prices[MIDNIGHT] = ReplicaPrice(2 * RATE, "dearer")
+    world.says(ready(a_replica(), STARTED_MICROS))
+    await world.later(1)
+    deployment = world.deployments["dep_1"]
+    world.deployments["dep_1"] = replace(deployment, pending=replace(deployment.wanted, gpus=2))
+    await world.later(28_800 + 300)
+    assert [each.nano_per_hour for each in world.runs.kept.values()] == [RATE]
+
+
+async def test_one_that_is_ready_after_midnight_is_paid_at_the_price_of_that_day(world: World) -> None:
+    world.prices[MIDNIGHT] = ReplicaPrice(2 * RATE, "dearer")
+    replica = world.says(a_replica())
+    await world.later(28_800 + 60)
+    world.says(ready(replica, world.now()))
+    await world.later(10)
+    await world.later(290)
+    first, second = world.runs.kept.values()
+    assert (first.ready_at_micros, first.gone_at_micros) == (second.ready_at_micros, second.ready_at_micros)
+    assert (seconds(first.id, world), seconds(second.id, world)) == (0, 2 * 300)
+
+
+@pytest.mark.parametrize("is_restarted", [True, False])
+async def test_between_two_prices_the_store_may_be_away(world: World, *, is_restarted: bool) -> None:
+    world.prices[MIDNIGHT] = ReplicaPrice(2 * RATE, "dearer")
+    world.says(ready(a_replica(), STARTED_MICROS))
+    await world.later(1)
+    world.runs.begins_left = 0
+    await world.later(28_800 + 300)
+    assert list(world.runs.kept) == ["run_000001"]
+    world.runs.begins_left = None
+    if is_restarted:
+        await world.restart()
+    await world.later(300)
+    first, second = world.runs.kept.values()
+    assert (seconds(first.id, world), seconds(second.id, world)) == (28_800, 2 * 601)
+
+
+async def test_one_that_was_taken_for_gone_for_long_is_booked_in_lines_all_the_same(world: World) -> None:
+    replica = world.says(ready(a_replica(), STARTED_MICROS))
+    await world.later(1)
+    world.observed = []
+    await world.later(1)
+    await world.later(100)
+    assert world.runs.kept["run_000001"].gone_at_micros == STARTED_MICROS + SECOND
+    world.clock.advance(1_698)
+    world.says(replica)
+    await world.later(0)
+    assert [amount // SECOND for _, amount, _ in world.runs.booked] == [1, 899, 900]
+
+
+async def test_a_clock_that_was_a_day_ahead_for_a_moment_leaves_nothing_to_pay(world: World) -> None:
+    world.says(ready(a_replica(), STARTED_MICROS))
+    await world.later(100)
+    world.clock.jump(86_400)
+    await world.later(1)
+    world.clock.jump(-86_400)
+    await world.later(9)
+    assert seconds("run_000001", world) == 86_400
+    world.observed = []
+    await world.later(30)
+    await world.later(100)
+    assert seconds("run_000001", world) == 110
 
 
 async def test_embedded_models_are_not_metered(world: World) -> None:

@@ -61,6 +61,17 @@ def test_what_layers_keep_is_read_in_every_form() -> None:
     assert cache(layer_types=some) == ((CacheLayers(1, 32, 2),), "the state of its recurrent layers is not counted")
 
 
+def test_layers_that_keep_little_or_nothing_are_told_apart_as_makers_name_them() -> None:
+    chunked: list[JsonValue] = ["chunked_attention", "chunked_attention", "chunked_attention", "full_attention"]
+    both = (CacheLayers(1, 32, 2), CacheLayers(3, 32, 2, 8192))
+    assert cache(layer_types=chunked, attention_chunk_size=8192) == (both, "")
+    recurrent = ((CacheLayers(1, 32, 2),), "the state of its recurrent layers is not counted")
+    assert cache(hybrid_override_pattern="ME*-") == recurrent
+    blocks: list[JsonValue] = ["mamba", "moe", "attention", "mlp"]
+    assert cache(layers_block_type=blocks) == recurrent
+    assert cache(sliding_window=131_072, use_sliding_window=False) == ((CacheLayers(4, 32, 2),), "")
+
+
 def test_models_that_see_have_their_sizes_in_an_inner_part() -> None:
     inner: JsonObject = {"text_config": CONFIG, "model_type": "seeing", "quantization_config": {"quant_method": "fp8"}}
     found = read(inner)

@@ -46,6 +46,8 @@ def test_every_form_reads_the_same_in_the_order_of_time(data: bytes) -> None:
         ('{"at": "-5", "input_tokens": 1, "output_tokens": 1}', 't:2: at: "-5" is no time'),
         ('{"at": "nan", "input_tokens": 1, "output_tokens": 1}', 't:2: at: "nan" is no time'),
         ('{"at": 1, "input_tokens": 1, "output_tokens": 1, "prefix": []}', "t:2: prefix:"),
+        ('{"at": 1e308, "input_tokens": 1, "output_tokens": 1}', 't:2: at: "1e+308" is no time'),
+        ('{"at": 1, "input_tokens": "' + "9" * 5_000 + '", "output_tokens": 1}', "t:2: input_tokens:"),
         ("{nonsense", "t:2: the line is no JSON object"),
         ("[1]", "t:2: the line is no JSON object"),
     ],
@@ -61,6 +63,23 @@ def test_what_is_wrong_is_named_with_line_and_field(line: str, told: str) -> Non
 def test_lines_of_a_table_are_counted_with_its_head() -> None:
     with pytest.raises(ConfigInvalid, match="t:3: output_tokens: it is missing"):
         read_trace("t", b"at,input_tokens,output_tokens\n1,2,3\n1,2,\n")
+
+
+@pytest.mark.parametrize("field", ["x" * 200_000, '1,2,"' + "a" * 200_000 + '"'])
+def test_a_field_that_is_too_long_for_a_table_is_named_by_its_line(field: str) -> None:
+    with pytest.raises(ConfigInvalid, match=r"t:2: the line is no JSON object or row"):
+        read_trace("t", f"at,input_tokens,output_tokens\n{field}\n".encode())
+
+
+def test_a_text_may_hold_what_only_looks_like_the_end_of_a_line() -> None:
+    line = '{"at": 1, "input_tokens": 1, "output_tokens": 1, "prefix": "a\N{LINE SEPARATOR}b"}\r\n'
+    (arrival,) = read_trace("t", line.encode())
+    assert arrival.prefix == "a\N{LINE SEPARATOR}b".encode()
+
+
+def test_moments_among_seconds_are_refused() -> None:
+    with pytest.raises(ConfigInvalid, match="more than ten years lie between"):
+        read_trace("t", b"at,input_tokens,output_tokens\n2026-11-28T14:00:00Z,1,1\n3,1,1\n")
 
 
 def test_only_so_many_mistakes_are_gathered() -> None:

@@ -1,8 +1,11 @@
-"""Owns deriving every line of every replica's run from its times and its price; memory holds one run at a time."""
+"""Owns deriving every line of every replica's run from its times and its price, and what requests' shares cost.
+
+Memory holds one run at a time, and the prices of each deployment.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -12,7 +15,7 @@ import msgspec
 
 from headrace.domain.audit import Findings
 from headrace.domain.money import PICO_PER_NANO
-from headrace.domain.replica_run import REPLICA_SECONDS, ReplicaRun
+from headrace.domain.replica_run import REPLICA_SECONDS, ReplicaRun, share_nano
 from headrace.drivers.stores.replica_steps import COLUMNS
 
 Row: TypeAlias = "tuple[Any, ...]"
@@ -32,9 +35,34 @@ WHERE entry.run_id IS NOT NULL AND (
     entry.attempt_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM replica_run AS run WHERE run.run_id = entry.run_id)
 )
 """
+# A replica goes on in another run where its price changes; no second of it is in two.
+TWICE = """
+SELECT later.run_id, first.ready_at_micros, later.ready_at_micros, first.metered_to_micros, later.metered_to_micros
+FROM replica_run AS first JOIN replica_run AS later ON later.deployment_id = first.deployment_id
+    AND later.started_at_micros = first.started_at_micros AND later.replica = first.replica
+    AND later.run_id > first.run_id
+WHERE first.ready_at_micros < later.metered_to_micros AND later.ready_at_micros < first.metered_to_micros
+ORDER BY later.run_id
+"""
+SHARES = """
+SELECT attempt.attempt_id, attempt.deployment, resolution.share_micros, resolution.share_nano
+FROM resolution JOIN attempt ON attempt.attempt_id = resolution.attempt_id
+WHERE resolution.share_micros IS NOT NULL OR resolution.share_nano IS NOT NULL
+ORDER BY attempt.attempt_id
+"""
+OWN_PRICES = "SELECT id, body FROM deployment"
 KINDS = ("charge", "cost")
 COLUMNS_OF_A_LINE = ("line_kind", "debit", "credit", "quantity", "price_pico", "amount_nano", "at_micros", "reverses")
 SCOPES = msgspec.json.Decoder(tuple[str, ...])
+
+
+class _Priced(msgspec.Struct):
+    """What is read of a stored deployment."""
+
+    nano_per_hour: int
+
+
+DEPLOYMENT = msgspec.json.Decoder(_Priced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +78,35 @@ def audit_replicas(rows: Rows, findings: Findings, spend: Spend) -> None:
     """Compare every run's lines with what follows from the run; `spend` hears what each line charged its scopes."""
     for (entry_id,) in rows(ORPHANS, ()):
         findings.compare("ledger_entry.rows", f"entry {entry_id} (no such run)", 1, 0)
+    for run_id, *ready, first_to, later_to in rows(TWICE, ()):
+        findings.compare("replica_run.paid_twice_micros", run_id, min(first_to, later_to) - max(ready), 0)
     lines = rows(LINES, ())
     line = next(lines, None)
+    prices: dict[str, set[int]] = {}
     for *columns, count in rows(RUNS, ()):
+        run = ReplicaRun(*columns)
+        prices.setdefault(run.deployment_id, set()).add(run.nano_per_hour)
         booked: list[Row] = []
         while line is not None and line[0] == columns[0]:
             booked.append(line)
             line = next(lines, None)
         findings.count("replica runs")
         findings.count("entries", len(booked))
-        _RunAudit(ReplicaRun(*columns), findings).check(booked, count)
+        _RunAudit(run, findings).check(booked, count)
         for entry in booked:
             _spend(entry, spend)
+    for deployment_id, body in rows(OWN_PRICES, ()):
+        prices.setdefault(deployment_id, set()).add(DEPLOYMENT.decode(body).nano_per_hour)
+    _audit_shares(rows, findings, prices)
+
+
+def _audit_shares(rows: Rows, findings: Findings, prices: Mapping[str, Collection[int]]) -> None:
+    """Compare what each share cost with its time at a price of a run of its deployment, or at the deployment's own."""
+    for attempt_id, deployment, micros, kept in rows(SHARES, ()):
+        findings.count("shares")
+        known = [share_nano(micros or 0, hourly) for hourly in prices.get(deployment, ())]
+        derived = min(known, key=lambda each: abs(each - (kept or 0)), default=None)
+        findings.compare("resolution.share_nano", attempt_id, kept, derived)
 
 
 def _spend(entry: Row, spend: Spend) -> None:

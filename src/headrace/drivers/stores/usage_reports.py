@@ -30,7 +30,16 @@ SUMS = ", ".join(f"coalesce(sum({each}), 0)" for each in COUNTERS)
 FIRST_SPAN, FURTHER_SPAN = "(CAST(? AS BIGINT), CAST(? AS BIGINT))", "(?, ?)"
 # Fewer than the 32,766 values that SQLite binds in one statement.
 NAMES_AT_ONCE = 5_000
-NAMES = "SELECT public_id, name FROM access_key WHERE public_id IN"
+KEY_NAMES = "SELECT public_id, name FROM access_key WHERE public_id IN ({0})"
+# A deployment keeps its name for life; of one that was deleted its replicas' runs have it.
+DEPLOYMENT_NAMES = """
+SELECT DISTINCT deployment_id, deployment FROM replica_run WHERE deployment_id IN ({0})
+UNION SELECT id, name FROM deployment WHERE id IN ({0})
+"""
+# A deployment is asked for by its id or its name.
+NAMED = """(deployment IN ({0}) OR deployment IN (
+    SELECT id FROM deployment WHERE name IN ({0}) UNION SELECT deployment_id FROM replica_run WHERE deployment IN ({0})
+))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,9 @@ def _report(cursor: Cursor, question: UsageQuestion) -> UsageReport:
     whole = _source(question, by_tag=False)
     totals = cursor.execute(f"{spans} SELECT {SUMS} {whole.text}", whole.values).fetchone()
     rows = tuple(_row(row, len(question.group_by)) for row in found)
-    return UsageReport(question, rows, int(count[0]), _sums(totals), _key_names(cursor, question, rows))
+    keys = _names(cursor, KEY_NAMES, _values_of(Dimension.KEY, question, rows))
+    deployments = _names(cursor, DEPLOYMENT_NAMES, _values_of(Dimension.DEPLOYMENT, question, rows))
+    return UsageReport(question, rows, int(count[0]), _sums(totals), keys, deployments)
 
 
 def _spans(question: UsageQuestion) -> str:
@@ -81,8 +92,9 @@ def _source(question: UsageQuestion, *, by_tag: bool) -> _Source:
     conditions: list[str] = []
     values: list[Value] = [moment for span in question.spans for moment in span]
     for dimension, wanted in question.filters:
-        conditions.append(f"{COLUMNS[dimension]} IN ({_marks(wanted)})")
-        values += wanted
+        condition = NAMED if dimension is Dimension.DEPLOYMENT else f"{COLUMNS[dimension]} IN ({{0}})"
+        conditions.append(condition.format(_marks(wanted)))
+        values += wanted * condition.count("{0}")
     if question.key_id is not None:
         conditions.append("key_id = ?")
         values.append(question.key_id)
@@ -103,15 +115,19 @@ def _sums(numbers: Sequence[Value]) -> UsageSums:
     return UsageSums(*(int(each) for each in numbers))
 
 
-def _key_names(cursor: Cursor, question: UsageQuestion, rows: Sequence[UsageRow]) -> dict[str, str]:
-    if Dimension.KEY not in question.group_by:
-        return {}
-    place = question.group_by.index(Dimension.KEY)
-    ids, names = sorted({row.group[place] for row in rows}), dict[str, str]()
+def _values_of(dimension: Dimension, question: UsageQuestion, rows: Sequence[UsageRow]) -> list[str]:
+    if dimension not in question.group_by:
+        return []
+    place = question.group_by.index(dimension)
+    return sorted({row.group[place] for row in rows} - {""})
+
+
+def _names(cursor: Cursor, statement: str, ids: Sequence[str]) -> dict[str, str]:
+    names = dict[str, str]()
     for first in range(0, len(ids), NAMES_AT_ONCE):
         some = ids[first : first + NAMES_AT_ONCE]
-        found = cursor.execute(f"{NAMES} ({_marks(some)})", some).fetchall()
-        names |= {str(public_id): str(name) for public_id, name in found}
+        found = cursor.execute(statement.format(_marks(some)), [*some] * statement.count("{0}")).fetchall()
+        names |= {str(each): str(name) for each, name in found}
     return names
 
 
