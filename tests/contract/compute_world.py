@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from headrace.domain.dedicated import Wanted
-from headrace.domain.deployment import DeploymentSpec, OwnerLoss, Replica, ReplicaState
+from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
 from headrace.domain.plan import Endpoint
 from headrace.ports.fleet import Compute
+from tests.fakes.deployed import a_spec
 
 
 class Held(Protocol):
@@ -122,23 +123,10 @@ class ComputeWorld(ABC):
 
 def scaled_spec(deployment: str, **changes: int) -> DeploymentSpec:
     """Return what the reconciler makes of a small deployment of a toy."""
-    spec = DeploymentSpec(
-        id=deployment,
-        model_id="toy-model",
-        engine="toy",
-        driver="local",
-        weights=(),
-        memory_bytes=100,
-        context_length=512,
-        slots=2,
-        min_replicas=0,
-        max_replicas=4,
-        idle_seconds=0,
-        on_owner_loss=OwnerLoss.KEEP,
-        accelerator="cpu",
-        name=deployment,
+    toy = a_spec(
+        id=deployment, model_id="toy-model", max_replicas=4, idle_seconds=0, accelerator="cpu", name=deployment
     )
-    spec = replace(spec, **changes)
+    spec = replace(toy, **changes)
     return bounded(spec, spec.min_replicas, spec.max_replicas)
 
 

@@ -28,7 +28,13 @@ from tests.contract.compute_world import ComputeWorld, Held
 from tests.contract.toy_fleet import ToyEngine, ask
 
 PATIENCE = Patience(
-    ready_seconds=10.0, poll_seconds=0.1, grace_seconds=1.0, pulse_seconds=1.0, probe_seconds=1.5, drain_seconds=10.0
+    ready_seconds=10.0,
+    load_seconds=10.0,
+    poll_seconds=0.1,
+    grace_seconds=1.0,
+    pulse_seconds=1.0,
+    probe_seconds=1.5,
+    drain_seconds=10.0,
 )
 BACKOFF = Backoff(first_seconds=0.2, most_seconds=1.0, room_seconds=0.2)
 

@@ -9,21 +9,25 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import psutil
 import pytest
 
 from headrace.domain.deployment import DeploymentSpec, OwnerLoss, Replica, ReplicaState
 from headrace.domain.errors import EngineFailed
+from headrace.domain.plan import Endpoint
 from headrace.drivers.compute.devices import Device, DeviceBook
 from headrace.drivers.compute.local import LocalCompute
+from headrace.ports.fleet import Lease
 from tests.contract.compute_contract import NAME, Load
 from tests.contract.local_world import LocalWorld
-from tests.contract.toy_fleet import is_running
+from tests.contract.toy_fleet import ToyEngine, is_running
 
 pytestmark = pytest.mark.timeout(30)
 
 MICROS = 1_000_000
+Waiting: TypeAlias = asyncio.Task[Lease]
 
 
 class TwoDevices:
@@ -157,7 +161,7 @@ async def test_a_drain_ends_by_force_when_its_time_is_over(world: LocalWorld) ->
     await world.until(lambda: world.states(compute, NAME) == {}, "it is gone")
     assert await held.finish() == 0
     lease.release()
-    assert told(world, replica).reason == "It still had 1 requests after 0.3 s of draining; they were cut off."
+    assert told(world, replica).reason == "It still had 1 request after 0.3 s of draining, cut off then."
     assert told(world, replica).ended_at_micros is not None
 
 
@@ -216,6 +220,62 @@ async def test_a_replica_that_is_killed_as_it_drains_is_gone_at_once(world: Loca
     standing = compute.standing(NAME)
     assert standing is not None
     assert (standing.wanted, standing.starting) == (0, 0)
+
+
+class OneByOne(ToyEngine):
+    """Replicas become ready one after the other, as many as `allowed`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = 0
+        self._known: list[str] = []
+
+    async def ready(self, endpoint: Endpoint) -> bool:
+        if endpoint.base_url not in self._known:
+            self._known.append(endpoint.base_url)
+        return self._known.index(endpoint.base_url) < self.allowed and await super().ready(endpoint)
+
+
+async def two_starting(world: LocalWorld, engine: OneByOne, waiting: int) -> tuple[LocalCompute, list[Waiting]]:
+    """So many requests at a deployment of 2 slots of which one replica is ready and another one starts."""
+    world.engine = engine
+    compute = await started(world, 0)
+    tasks: list[Waiting] = []
+    await compute.scale(NAME, 2)
+    for _ in range(waiting):
+        tasks.append(asyncio.create_task(compute.acquire(NAME, world.seconds)))  # noqa: TID251 - a test's own
+    engine.allowed = 1
+    await world.until(lambda: (told := compute.standing(NAME)) is not None and told.ready == 1, "one is ready")
+    return compute, tasks
+
+
+async def test_who_waited_is_spread_over_replicas_as_they_come_up(world: LocalWorld) -> None:
+    engine = OneByOne()
+    compute, tasks = await two_starting(world, engine, 5)
+    await world.until(lambda: tasks[1].done(), "the first two have a replica")
+    late = asyncio.create_task(compute.acquire(NAME, world.seconds))  # noqa: TID251 - a test's own
+    assert [each.done() for each in tasks] == [True, True, False, False, False]
+    assert compute.ready(NAME) == (), "who comes now does not overtake who waits"
+    tasks[0].result().release()
+    await world.until(lambda: tasks[2].done(), "a free slot is the next one's")
+    assert not tasks[3].done()
+    engine.allowed = 2
+    leases = [await each for each in (*tasks, late)]
+    one, other = leases[0].endpoint.replica, leases[3].endpoint.replica
+    assert one != other
+    assert [each.endpoint.replica for each in leases[:5]] == [one, one, one, other, other]
+    for each in leases:
+        each.release()
+    assert {each.in_flight for each in compute.ready(NAME)} == {0}
+
+
+async def test_nobody_waits_for_a_replica_that_does_not_come(world: LocalWorld) -> None:
+    compute, tasks = await two_starting(world, OneByOne(), 4)
+    hasty = await compute.acquire(NAME, 0.05)
+    assert not tasks[3].done(), "its time was over, and a replica was there"
+    await compute.scale(NAME, 1)
+    for each in (*[await one for one in tasks], hasty):
+        each.release()
 
 
 async def test_processes_are_timed_by_the_operating_system(world: LocalWorld) -> None:

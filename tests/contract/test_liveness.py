@@ -10,7 +10,7 @@ import pytest
 from headrace.domain.deployment import DeploymentSpec, LaunchPlan
 from headrace.domain.plan import Endpoint
 from headrace.drivers.compute.devices import Device, VendorTools
-from headrace.drivers.compute.liveness import is_alive
+from headrace.drivers.compute.liveness import Sign, sign_of_life, speaks
 
 SECONDS = 0.3
 
@@ -22,14 +22,12 @@ class Answers:
 
     def __init__(self, is_ready: bool | None, load: Mapping[str, float] | None = None) -> None:
         self._is_ready, self._load = is_ready, load
-        self.asked = 0
 
     def launch(self, spec: DeploymentSpec, replica: str) -> LaunchPlan:
         raise NotImplementedError
 
     async def ready(self, endpoint: Endpoint) -> bool:
         del endpoint
-        self.asked += 1
         if self._is_ready is None:
             await asyncio.Event().wait()
         return bool(self._is_ready)
@@ -65,37 +63,38 @@ async def listening(reply: bytes | None) -> AsyncGenerator[Endpoint]:
         await server.wait_closed()
 
 
-async def test_a_busy_one_needs_only_to_speak() -> None:
-    engine = Answers(None)
-    async with listening(b"HTTP/1.1 401 Unauthorized\r\n\r\n") as endpoint:
-        assert await is_alive(engine, endpoint, is_busy=True, seconds=SECONDS)
-    assert engine.asked == 0
+@pytest.mark.parametrize(
+    ("reply", "is_heard"),
+    [(b"HTTP/1.1 401 Unauthorized\r\n\r\n", True), (None, False), (b"", False), (b"garbage", False)],
+)
+async def test_any_reply_to_http_is_speech(reply: bytes | None, is_heard: bool) -> None:
+    async with listening(reply) as endpoint:
+        assert await speaks(endpoint, SECONDS) is is_heard
 
 
-@pytest.mark.parametrize("is_ready", [True, False])
-async def test_an_idle_one_gives_a_token(is_ready: bool) -> None:
+@pytest.mark.parametrize(("is_ready", "sign"), [(True, Sign.TOKEN), (False, Sign.REFUSAL)])
+async def test_a_token_is_given_or_refused(is_ready: bool, sign: Sign) -> None:
     async with listening(b"HTTP/1.1 200 OK\r\n\r\n") as endpoint:
-        assert await is_alive(Answers(is_ready), endpoint, is_busy=False, seconds=SECONDS) is is_ready
+        assert await sign_of_life(Answers(is_ready), endpoint, SECONDS) is sign
 
 
 @pytest.mark.parametrize(
-    ("load", "is_well"), [({"running": 2.0}, True), ({"running": 0.0}, False), ({}, False), (None, False)]
+    ("load", "sign"), [({"running": 2.0}, Sign.WORD), ({"running": 0.0}, Sign.NONE), ({}, Sign.NONE), (None, Sign.NONE)]
 )
-async def test_one_that_gives_no_token_must_say_that_it_is_busy(
-    load: Mapping[str, float] | None, is_well: bool
-) -> None:
+async def test_one_that_gives_no_token_must_be_busy(load: Mapping[str, float] | None, sign: Sign) -> None:
     async with listening(b"HTTP/1.1 200 OK\r\n\r\n") as endpoint:
-        assert await is_alive(Answers(None, load), endpoint, is_busy=False, seconds=SECONDS) is is_well
+        assert await sign_of_life(Answers(None, load), endpoint, SECONDS) is sign
+        assert await sign_of_life(Answers(None, load), endpoint, SECONDS, has_requests=True) is Sign.WORD
 
 
 @pytest.mark.parametrize("reply", [None, b"", b"garbage"])
-async def test_one_that_does_not_speak_is_dead_however_busy(reply: bytes | None) -> None:
+async def test_one_that_does_not_speak_shows_nothing_however_busy(reply: bytes | None) -> None:
     async with listening(reply) as endpoint:
-        assert not await is_alive(Answers(True, {"running": 2.0}), endpoint, is_busy=True, seconds=SECONDS)
+        assert await sign_of_life(Answers(True), endpoint, SECONDS, has_requests=True) is Sign.NONE
 
 
 async def test_one_that_refuses_connections_is_dead() -> None:
-    assert not await is_alive(Answers(True), Endpoint("http://127.0.0.1:9/v1"), is_busy=True, seconds=SECONDS)
+    assert not await speaks(Endpoint("http://127.0.0.1:9/v1"), SECONDS)
 
 
 def tool(folder: Path, name: str, script: str) -> None:

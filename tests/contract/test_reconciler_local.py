@@ -139,3 +139,29 @@ async def test_the_next_control_plane_adopts_changes_and_deletes(planes: Callabl
     lease.release()
     await plane.until(lambda: plane.deployments.all() == (), "it is forgotten")
     assert plane.world.pids("dep") == set()
+
+
+async def test_the_next_control_plane_goes_on_with_a_change_that_has_not_come_to_its_end(
+    planes: Callable[..., Plane], tmp_path: Path
+) -> None:
+    plane = planes(a_deployment(toy(1, 1)))
+    starts = tmp_path / "starts"
+    compute = await plane.start()
+    await plane.until(lambda: len(compute.ready("dep")) == 1, "it is ready")
+    before = plane.world.pids("dep")
+    plane.world.engine.options = ("--starts", str(starts), "--fail-starts", "1000")
+    plane.deployments.change("dep", toy(1, 1, slots=3))
+    await plane.until(lambda: starts.exists() and len(starts.read_text().splitlines()) > 2, "new ones fail to start")
+    await plane.lose()
+    compute = await plane.start()
+    await plane.until(lambda: len(starts.read_text().splitlines()) > 5, "they still do")
+    assert plane.deployments.stored["dep"].pending is not None
+    assert (plane.deployments.stored["dep"].status, plane.world.pids("dep") >= before) == (
+        DeploymentStatus.UPDATING,
+        True,
+    )
+    with starts.open("a") as counted:
+        counted.write("0\n" * 1000)
+    await plane.until(lambda: plane.deployments.stored["dep"].pending is None, "the change is in force")
+    assert not plane.world.pids("dep") & before
+    assert len(compute.ready("dep")) == 1

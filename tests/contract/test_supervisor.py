@@ -139,7 +139,7 @@ async def test_exited_says_how_and_what_was_said_last(supervisor: ProcessSupervi
 
 
 async def test_a_program_that_is_not_there_fails_the_start(supervisor: ProcessSupervisor, tmp_path: Path) -> None:
-    with pytest.raises(EngineFailed, match=r'engine of "x" did not start: .*No such file.*nowhere'):
+    with pytest.raises(EngineFailed, match=r"engine did not start: .*No such file.*nowhere"):
         await supervisor.start(LaunchPlan("x", "x-0", ("/nowhere",), (), 1, OwnerLoss.STOP))
     assert list((tmp_path / "run").iterdir()) == []
 
@@ -239,6 +239,14 @@ async def test_what_must_not_outlive_its_gateway_is_ended_at_the_next_start(
     supervisor = ProcessSupervisor(tmp_path, FakeClock(), FakeRandom())
     assert supervisor.adopt() == []
     await eventually(lambda: not any(map(is_running, gateway.pids)), GONE_SECONDS)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_what_a_cut_off_start_left_is_removed_by_the_next_gateway(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "toy-0.secret").write_text("secret")
+    (tmp_path / "run" / "toy-0.life").touch()
+    assert list(Remembering(tmp_path).adopt()) == []
     assert list((tmp_path / "run").iterdir()) == []
 
 

@@ -5,13 +5,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
 from headrace.domain.deployment import DeploymentSpec, LaunchPlan, OwnerLoss
 from headrace.domain.plan import Endpoint
+from tests.fakes.deployed import a_spec
 
 TOY_ENGINE = Path(__file__).with_name("toy_engine.py")
 
@@ -22,21 +22,7 @@ def plan(replica: str, *options: str, policy: OwnerLoss = OwnerLoss.STOP) -> Lau
 
 
 def spec(name: str, **changes: int) -> DeploymentSpec:
-    plain = DeploymentSpec(
-        id=name,
-        model_id=name,
-        engine="toy",
-        driver="local",
-        weights=(),
-        memory_bytes=100,
-        context_length=512,
-        slots=2,
-        min_replicas=0,
-        max_replicas=1,
-        idle_seconds=60,
-        on_owner_loss=OwnerLoss.STOP,
-    )
-    return replace(plain, **changes)
+    return a_spec(id=name, model_id=name, on_owner_loss=OwnerLoss.STOP, **changes)
 
 
 async def ask(endpoint: Endpoint, path: str = "/", *, secret: str | None = None) -> tuple[int, dict[str, object]]:

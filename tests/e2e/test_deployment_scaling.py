@@ -46,9 +46,9 @@ def test_a_lost_gateway_leaves_its_replicas_and_the_next_one_takes_them_over(dep
     deployed.server.kill()
     assert deployed.pids() == before
     deployed.server.start()
-    eventually(lambda: deployed.standing()["ready"] == 1, "the replica is taken over", SLOW_SECONDS)
     deployed.ask()
-    assert deployed.statuses == [200]
+    assert deployed.statuses == [200], "who comes before it was looked at waits for that"
+    eventually(lambda: deployed.standing()["ready"] == 1, "the replica is taken over", SLOW_SECONDS)
     assert deployed.pids() == before
 
 

@@ -20,8 +20,8 @@ class Course:
     """Failures and their back-off, what is being replaced, and since when replicas are missing.
 
     `is_new` says that it was first seen before anything was tried for it, `was_applied` that its driver took it.
-    `runs` has what each replica, by name and start, runs as far as is known. `has_looked` says that a step was whole:
-    only then does a driver know which of the replicas that it took over run an earlier specification.
+    `runs` has what each replica, by name and start, runs as far as is known, `seen` are the replicas of the last look.
+    `has_looked` says that a step was whole: only then does a driver know all replicas that it took over.
     """
 
     is_new: bool
@@ -35,6 +35,7 @@ class Course:
     runs: Mapping[tuple[str, int], DeploymentSpec | None] = field(
         default_factory=dict[tuple[str, int], "DeploymentSpec | None"]
     )
+    seen: Sequence[Replica] = ()
     missing_since: tuple[float, int] | None = None
     calm_since: float | None = None
     written_at: float = 0.0
@@ -69,12 +70,24 @@ class Course:
 
     def saw(self, replicas: Sequence[Replica]) -> None:
         """Note which replicas there are; a new one runs what was applied last."""
-        self.runs = {run: self.runs.get(run, self.plan) for run in map(_run, live(replicas))}
+        self.seen = live(replicas)
+        self.runs = {run: self.runs.get(run, self.plan) for run in map(_run, self.seen)}
 
     @property
     def is_replaced(self) -> bool:
-        """Whether no replica is left that runs something else than what was applied last."""
-        return all(each in (None, self.plan) for each in self.runs.values())
+        """Whether no replica is left that runs something else than what was applied last.
+
+        A driver that can tell is believed: what was seen from step to step is lost with a restart.
+        """
+        return all(
+            self.runs[_run(each)] in (None, self.plan) if each.is_current is None else each.is_current
+            for each in self.seen
+        )
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a driver says that a replica runs something else."""
+        return any(each.is_current is False for each in self.seen)
 
     def calm_seconds(self, now: float, *, is_calm: bool) -> float:
         """Return for how long nothing has moved; 0 while something does."""

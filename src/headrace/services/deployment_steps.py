@@ -183,7 +183,7 @@ class DeploymentSteps:
         is_whole = is_rolled_out(standing, replicas)
         is_calm = course.calm_seconds(now, is_calm=is_whole and not failure(replicas)) >= self._parts.pace.calm_seconds
         is_first, course.has_looked = not course.has_looked, True
-        return is_whole and not is_first and (course.is_replaced or is_calm)
+        return is_whole and not is_first and (course.is_replaced or (is_calm and not course.is_behind))
 
     async def _put_in_force(self, deployment: Deployment, rolled_out: Wanted, verdict: Verdict) -> None:
         """What was rolled out is in force from now on, unless something else was asked for meanwhile."""

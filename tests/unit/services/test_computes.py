@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from headrace.domain.deployment import DeploymentSpec
 from headrace.domain.errors import DriverUnusable, EngineFailed
 from headrace.ports.fleet import Compute
 from headrace.services.computes import Computes
@@ -93,9 +95,59 @@ async def test_nobody_knows_a_deployment_that_was_not_applied() -> None:
         assert await computes.logs("nobody", None, 1) == {}
         computes.report("nobody", "r", is_well=True)
         with pytest.raises(EngineFailed, match='"nobody"'):
-            await computes.acquire("nobody", 1.0)
+            await computes.acquire("nobody", 0.001)
         with pytest.raises(EngineFailed):
             await computes.scale("nobody", 1)
+
+
+async def test_who_comes_before_the_first_look_waits_for_it() -> None:
+    local = FakeCompute()
+    computes = Computes({"local": local})
+    loop = asyncio.get_running_loop()
+    early = loop.create_task(computes.acquire("dep_1", 1.0))
+    await asyncio.sleep(0)
+    await computes.apply(replace(HERE, id="dep_3"))
+    await asyncio.sleep(0)
+    assert not early.done()
+    await computes.apply(HERE)
+    await computes.apply(HERE)
+    lease = await early
+    assert lease.endpoint.replica == local.replicas[0].id
+    lease.release()
+    await computes.remove("dep_1")
+    with pytest.raises(EngineFailed, match='"dep_1" yet, or no more'):
+        await computes.acquire("dep_1", 0.001)
+
+
+async def test_who_waits_while_the_driver_is_asked_waits_for_its_answer() -> None:
+    answered = asyncio.Event()
+
+    class Slow(FakeCompute):
+        async def apply(self, spec: DeploymentSpec) -> None:
+            await answered.wait()
+            await super().apply(spec)
+
+    computes, loop = Computes({"local": Slow()}, first_look_seconds=0.0), asyncio.get_running_loop()
+    asking = loop.create_task(computes.apply(HERE))
+    await asyncio.sleep(0)
+    early = loop.create_task(computes.acquire("dep_1", 1.0))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not early.done()
+    answered.set()
+    await asking
+    (await early).release()
+
+
+async def test_who_waits_for_what_cannot_be_applied_is_told_at_once() -> None:
+    local = FakeCompute(errors={"apply": [EngineFailed("No engine is named so.")]})
+    computes = Computes({"local": local})
+    early = asyncio.get_running_loop().create_task(computes.acquire("dep_1", 1.0))
+    await asyncio.sleep(0)
+    with pytest.raises(EngineFailed, match="named so"):
+        await computes.apply(HERE)
+    with pytest.raises(EngineFailed, match="not known"):
+        await early
 
 
 async def test_what_an_earlier_process_left_is_removed_wherever_it_is() -> None:

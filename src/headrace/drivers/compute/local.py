@@ -67,7 +67,7 @@ class LocalCompute:
     async def open(self) -> None:
         """Take over replicas of an earlier process, tell of those that ended since, and begin the periodic tick."""
         self._leftovers.find()
-        self._keep(self._tick_forever(), "compute tick")
+        self._keep(self._tick_forever(), "compute ticks")
 
     async def apply(self, spec: DeploymentSpec) -> None:
         """Make the deployment known, or change it to this; replicas of another plan are replaced or end when idle."""
@@ -108,9 +108,9 @@ class LocalCompute:
         return entry.standing() if entry is not None else None
 
     def ready(self, deployment: str) -> Sequence[ReadyReplica]:
-        """Return the replicas that can be sent to now, from memory."""
+        """Return the replicas that can be sent to now, from memory; none while others wait for a free slot."""
         entry = self._open_one(deployment)
-        return () if entry is None else tuple(ReadyReplica(each.name, each.leases) for each in entry.serving)
+        return () if entry is None else entry.ready()
 
     def lease(self, deployment: str, replica: str) -> Lease | None:
         """Return the right to send one request to that replica, None when it cannot take one any more."""
@@ -123,17 +123,17 @@ class LocalCompute:
     async def acquire(self, deployment: str, wait_seconds: float) -> Lease:
         """Return a ready replica's endpoint, starting one when there is none; raises EngineFailed."""
         entry = self._known(deployment)
-        if entry.serving:
-            return self._least_used(entry)
-        deadline = asyncio.get_running_loop().time() + wait_seconds
-        entry.waiting += 1
+        request, deadline = object(), asyncio.get_running_loop().time() + wait_seconds
+        entry.line.append(request)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._lease_in_time(deployment, deadline)
+                return await self._lease_in_time(deployment, request, deadline)
         except TimeoutError:
+            if entry.serving:
+                return self._least_used(entry)
             raise entry.not_in_time(wait_seconds) from None
         finally:
-            entry.waiting -= 1
+            entry.leave(request)
 
     def report(self, deployment: str, replica: str, *, is_well: bool) -> None:
         """Say whether a replica answered; one that did not gets no requests until it has shown that it lives."""
@@ -156,20 +156,20 @@ class LocalCompute:
     async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
         """Return what the engine of each replica that can be sent to says of its load and its cache."""
         entry = self._deployments.get(deployment)
-        return {each.name: await each.figures() for each in (entry.serving if entry is not None else ())}
+        serving = entry.serving if entry is not None else []
+        figures = await asyncio.gather(*(each.figures() for each in serving))
+        return {each.name: found for each, found in zip(serving, figures, strict=True)}
 
     async def remove(self, deployment: str) -> None:
         """Stop all replicas and forget the deployment, with its logs."""
         entry = self._deployments.get(deployment)
-        if entry is not None and entry.starting is not None:
-            entry.starting.cancel()
         async with self._room.lock:
             self._deployments.pop(deployment, None)
             if entry is not None:
                 entry.pulse()
                 await self._end(entry, leave_kept=False)
         await self._leftovers.end(deployment)
-        if entry is not None and entry.spec.is_scaled:
+        if entry is None or entry.spec.is_scaled:
             await asyncio.to_thread(self._supervisor.logs.prune, deployment, (), 0)
 
     async def end_unknown(self, known: Collection[str]) -> None:
@@ -210,7 +210,7 @@ class LocalCompute:
     def _known(self, deployment: str) -> LocalDeployment:
         entry = self._open_one(deployment)
         if entry is None:
-            raise EngineFailed(f'The deployment "{deployment}" is not known or is being removed.')
+            raise EngineFailed(f'Nothing runs of the deployment "{deployment}" yet, or no more; its status says why.')
         return entry
 
     def _take_over(self, entry: LocalDeployment) -> None:
@@ -226,15 +226,15 @@ class LocalCompute:
     def _leased(self, entry: LocalDeployment, replica: LiveReplica) -> Lease:
         if replica.leases >= entry.spec.slots and entry.grows:
             self._start(entry)
-        return replica.lease()
+        return replica.lease(entry.note_release)
 
     def _least_used(self, entry: LocalDeployment) -> Lease:
         return self._leased(entry, min(entry.serving, key=lambda each: each.leases))
 
-    async def _lease_in_time(self, deployment: str, deadline: float) -> Lease:
+    async def _lease_in_time(self, deployment: str, request: object, deadline: float) -> Lease:
         while True:
             entry = self._known(deployment)
-            if entry.serving:
+            if entry.is_turn_of(request):
                 return self._least_used(entry)
             if entry.spec.is_scaled:
                 await self._await_wake(entry, deadline)
@@ -396,4 +396,5 @@ class LocalCompute:
     async def _tick_forever(self) -> None:
         while True:
             await asyncio.sleep(self._policy.tick_seconds)
-            await self.tick()
+            # A tick that fails is told of, and is not the last one.
+            await asyncio.wait((self._keep(self.tick(), "compute tick"),))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from headrace.domain.dedicated import Standing
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
 from headrace.domain.errors import EngineFailed
+from headrace.domain.picking import ReadyReplica
 from headrace.drivers.compute.replica import LiveReplica
 from headrace.drivers.compute.replica_file import plan_mark
 from headrace.ports.ambient import Clock
@@ -44,8 +46,8 @@ class Steps:
 class LocalDeployment:
     """A deployment with its replicas; times are seconds of the clock that never goes back.
 
-    `wanted` is the number of replicas of a scaled one. `trouble` is why the last start had no room, `lost` are replicas
-    that ended while nobody watched.
+    `wanted` is the number of replicas of a scaled one. `line` are the requests that wait for a replica, in order.
+    `trouble` is why the last start had no room, `lost` are replicas that ended while nobody watched.
     """
 
     spec: DeploymentSpec
@@ -55,7 +57,7 @@ class LocalDeployment:
     mark: str = ""
     replicas: list[LiveReplica] = field(default_factory=list["LiveReplica"])
     wanted: int = 0
-    waiting: int = 0
+    line: deque[object] = field(default_factory=deque[object])
     failures: int = 0
     retry_at: float = 0.0
     last_used_at: float = 0.0
@@ -128,10 +130,40 @@ class LocalDeployment:
         """Whether a full replica is followed by another one of itself; nobody else says how many there are."""
         return not self.spec.is_scaled and len(self.current) < self.spec.max_replicas and self.may_start
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a replica."""
+        return len(self.line)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request may be sent now: not to a replica with all that it can take while another one starts."""
+        serving = self.serving
+        if not self.spec.is_scaled or not any(each.state is ReplicaState.STARTING for each in self.current):
+            return bool(serving)
+        return any(each.leases < self.spec.slots for each in serving)
+
+    def is_turn_of(self, request: object) -> bool:
+        """Whether a waiting request may be sent now; those of a scaled deployment go in the order of their coming."""
+        return self.has_room and (not self.spec.is_scaled or next(iter(self.line), request) is request)
+
+    def leave(self, request: object) -> None:
+        """Note that a request waits no more; the next one may have come too late to hear of the room that is left."""
+        self.line.remove(request)
+        self.last_used_at = self.clock.monotonic()
+        if self.line and self.has_room:
+            self.pulse()
+
+    def ready(self) -> tuple[ReadyReplica, ...]:
+        """Return the replicas that can be sent to now; none of a scaled one where earlier requests wait for them."""
+        if self.line and self.spec.is_scaled:
+            return ()
+        return tuple(ReadyReplica(each.name, each.leases) for each in self.serving)
+
     def silent(self, seconds: float) -> list[LiveReplica]:
-        """Return the replicas that can be sent to and that nothing was heard of for so long."""
+        """Return the ready replicas that nothing was heard of for so long."""
         since = self.clock.monotonic() - seconds
-        return [each for each in self.replicas if each.takes_requests and each.heard_at <= since]
+        return [each for each in self.replicas if each.has_shown_itself and each.heard_at <= since]
 
     def find(self, name: str) -> LiveReplica | None:
         """Return the replica of this name."""
@@ -161,12 +193,14 @@ class LocalDeployment:
         """Return how it stands now."""
         in_flight = sum(each.leases for each in self.replicas)
         used_at = max((each.last_used_at for each in self.replicas if each.state in LIVE), default=self.last_used_at)
-        is_used = in_flight > 0 or self.waiting > 0
         current = self.current
+        starting = sum(each.state is ReplicaState.STARTING for each in current)
+        # What was asked for and has not come yet is not idle, however long it takes.
+        is_used = in_flight > 0 or self.waiting > 0 or starting > 0
         return Standing(
             wanted=self.wanted if self.spec.is_scaled else len(current),
             ready=len(self.serving),
-            starting=sum(each.state is ReplicaState.STARTING for each in current),
+            starting=starting,
             in_flight=in_flight,
             waiting=self.waiting,
             idle_seconds=0.0 if is_used else max(0.0, self.clock.monotonic() - max(used_at, self.last_used_at)),
@@ -175,7 +209,7 @@ class LocalDeployment:
 
     def seen(self) -> list[Replica]:
         """Return its replicas as last seen; a failed one says when the next start is tried."""
-        found = [each.seen() for each in self.replicas]
+        found = [replace(each.seen(), is_current=not self.is_stale(each)) for each in self.replicas]
         if self.trouble is not None:
             found.append(self.trouble)
         told = [replace(each, reason=self.with_retry(each.reason)) if each.reason else each for each in found]
@@ -227,6 +261,11 @@ class LocalDeployment:
         if replica in self.replicas:
             self.replicas.remove(replica)
 
+    def note_release(self) -> None:
+        """Note that a request has ended: who waits for a free slot looks again."""
+        if self.line:
+            self.pulse()
+
     def pulse(self) -> None:
         """Wake whoever waits for a change."""
         changed, self.changed = self.changed, asyncio.Event()
@@ -260,7 +299,7 @@ class LocalDeployment:
         state = "is still starting" if unsettled else "waits for another model to stop"
         line = f"; its last line: {unsettled[0].last_line}" if unsettled and unsettled[0].last_line else ""
         return EngineFailed(
-            f'The engine of "{self.spec.id}" {state} after {wait_seconds:g} s{line}. Retry in a moment.',
+            f'The engine of "{self.spec.called}" {state} after {wait_seconds:g} s{line}. Retry in a moment.',
             retry_after_seconds=2.0,
         )
 

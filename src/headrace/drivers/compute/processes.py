@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ POLL_SECONDS = 0.2
 MICROS = 1_000_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # In /proc/PID/stat, counted after the name, which may hold anything. Source: proc_pid_stat(5), read 2026-11-28.
-_START_TICKS = 19
+_STATE, _START_TICKS = 0, 19
+_ENDED = (b"Z", b"X")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +32,21 @@ class Identity:
 
     @property
     def alive(self) -> bool:
-        """Whether exactly this process is there and not a zombie."""
+        """Whether exactly this process is there and not a zombie; where that cannot be seen it is."""
         try:
-            return _created(self.pid) == self.created and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
-        except (OSError, psutil.Error):
+            created, has_ended = _seen(self.pid)
+        except (FileNotFoundError, ProcessLookupError, psutil.Error):
             return False
+        except OSError:
+            # Without a file descriptor left, say, nothing shows that it has ended.
+            return True
+        return created == self.created and not has_ended
 
 
 def identity(pid: int) -> Identity | None:
     """Return who has this pid now, or None when nobody has."""
     try:
-        return Identity(pid, _created(pid))
+        return Identity(pid, _seen(pid)[0])
     except (OSError, psutil.Error):
         return None
 
@@ -61,12 +67,13 @@ def boot_id() -> str:
         return ""
 
 
-def _created(pid: int) -> float:
-    """Raises OSError or psutil.Error when nobody has this pid."""
-    if not _BOOT_ID.exists():
-        return psutil.Process(pid).create_time()
+def _seen(pid: int) -> tuple[float, bool]:
+    """Return when it began and whether it is a zombie; raises OSError or psutil.Error when nobody has this pid."""
+    if sys.platform != "linux":
+        process = psutil.Process(pid)
+        return process.create_time(), process.status() == psutil.STATUS_ZOMBIE
     fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    return int(fields[_START_TICKS]) / os.sysconf("SC_CLK_TCK")
+    return int(fields[_START_TICKS]) / os.sysconf("SC_CLK_TCK"), fields[_STATE] in _ENDED
 
 
 def send_signal(process: Identity, number: signal.Signals) -> None:
@@ -82,10 +89,16 @@ def kill_session(leader: Identity) -> None:
     if now is not None and now.created != leader.created:
         # The pid was given away, which the kernel does only after the last member of the session is gone.
         return
-    for pid in psutil.pids():
-        with suppress(ProcessLookupError, PermissionError):
-            if os.getsid(pid) == leader.pid:
-                os.kill(pid, signal.SIGKILL)
+    # Without a file descriptor left there is no list; a warden's death ends its engine all the same.
+    with suppress(OSError):
+        for pid in psutil.pids():
+            _kill_member(pid, leader.pid)
+
+
+def _kill_member(pid: int, session: int) -> None:
+    with suppress(OSError):
+        if os.getsid(pid) == session:
+            os.kill(pid, signal.SIGKILL)
 
 
 async def readable(fd: int) -> None:
@@ -101,13 +114,14 @@ async def readable(fd: int) -> None:
 
 async def wait_ended(process: Identity) -> None:
     """Return when exactly this process has ended (a zombie has)."""
-    if not hasattr(os, "pidfd_open"):
-        while process.alive:  # noqa: ASYNC110 - without pidfd there is no event for a process that is not our child
-            await asyncio.sleep(POLL_SECONDS)
-        return
     try:
         fd = os.pidfd_open(process.pid)
     except ProcessLookupError:
+        return
+    except (AttributeError, OSError):
+        # Not every system has pidfd, and none has one left where every file descriptor is in use.
+        while process.alive:  # noqa: ASYNC110 - there is no event for a process that is not our child
+            await asyncio.sleep(POLL_SECONDS)
         return
     try:
         if process.alive:

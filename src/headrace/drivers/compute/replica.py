@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from headrace.domain.deployment import DeploymentSpec, LaunchPlan, OwnerLoss, Replica, ReplicaState
 from headrace.domain.errors import EngineFailed
+from headrace.domain.plan import Endpoint
 from headrace.domain.sharing import SharedTime
-from headrace.drivers.compute.liveness import is_alive
+from headrace.drivers.compute.liveness import Sign, sign_of_life, speaks
 from headrace.drivers.compute.replica_file import plan_mark
 from headrace.ports.ambient import Clock
 from headrace.ports.fleet import Engine, Lease, Running, Supervisor
@@ -17,6 +19,7 @@ from headrace.ports.fleet import Engine, Lease, Running, Supervisor
 FIRST_POLL_SECONDS = 0.05
 POLL_GROWTH = 1.5
 PORT_TRIES = 3
+FIGURES_SECONDS = 3.0
 MICROS = 1_000_000
 
 
@@ -24,15 +27,19 @@ MICROS = 1_000_000
 class Patience:
     """How long a replica's steps may take, in seconds.
 
-    A replica of a scaled deployment that nothing was heard of for `pulse_seconds` is asked whether it lives, and has
-    `probe_seconds` to show it. One that drains has `drain_seconds` to end its requests.
+    An embedded model has `ready_seconds` to its first token, a replica of a scaled deployment `load_seconds`: its
+    weights may have to be fetched first. One of those that nothing was heard of for `pulse_seconds` is asked whether it
+    lives, and has `probe_seconds` to show it. Its word that it is busy is taken for `word_seconds` without a token or a
+    request that ended well. One that drains has `drain_seconds` to end its requests.
     """
 
     ready_seconds: float = 180.0
+    load_seconds: float = 1800.0
     poll_seconds: float = 0.5
     grace_seconds: float = 3.0
     pulse_seconds: float = 10.0
     probe_seconds: float = 10.0
+    word_seconds: float = 300.0
     drain_seconds: float = 120.0
 
 
@@ -85,6 +92,7 @@ class LiveReplica:
         self._task: asyncio.Task[None] | None = None
         self._doom: asyncio.Future[str] | None = None
         self._is_asked = False
+        self._word_since: float | None = None
 
     @property
     def leases(self) -> int:
@@ -100,6 +108,11 @@ class LiveReplica:
     def takes_requests(self) -> bool:
         """Whether it can be sent to now."""
         return self.state is ReplicaState.READY and not self.is_suspect
+
+    @property
+    def has_shown_itself(self) -> bool:
+        """Whether it is ready and has answered this process, be it suspected since or not."""
+        return self.state is ReplicaState.READY and self.was_ready_at is not None
 
     @property
     def last_line(self) -> str:
@@ -129,11 +142,11 @@ class LiveReplica:
         self._task = loop.create_task(self._live(self._doom), name=f"replica {self.name}")
         self._task.add_done_callback(lambda task: self._ended(task, on_end))
 
-    def lease(self) -> Lease:
+    def lease(self, on_release: Callable[[], None]) -> Lease:
         """Return the right to send one request; only for a ready replica."""
         running = self._running
         if running is None:
-            raise EngineFailed(f'The engine of "{self.spec.id}" is not running.')
+            raise EngineFailed(f'The engine of "{self.spec.called}" is not running.')
         self._shared = self._shared.with_one_more(self._now_micros())
         self._idle.clear()
         since, share = self._shared.served_picos, None
@@ -147,6 +160,7 @@ class LiveReplica:
             self.last_used_at = self._machine.clock.monotonic()
             if not self.leases:
                 self._idle.set()
+            on_release()
 
         def share_micros() -> int:
             return share if share is not None else self._shared.until(self._now_micros()).share_micros(since)
@@ -154,8 +168,12 @@ class LiveReplica:
         return Lease(running.endpoint, release, share_micros)
 
     async def figures(self) -> Mapping[str, float]:
-        """Return what its engine says of its load; empty when it says nothing."""
-        return await self._engine.load(self._running.endpoint) if self._running is not None else {}
+        """Return what its engine says of its load; empty when it says nothing in time."""
+        if self._running is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIGURES_SECONDS):
+                    return await self._engine.load(self._running.endpoint)
+        return {}
 
     async def check(self) -> None:
         """Ask whether it lives, and end it when it does not; it takes no new requests where it is suspected."""
@@ -163,21 +181,49 @@ class LiveReplica:
         if running is None or doom is None or self._is_asked:
             return
         self._is_asked = True
-        seconds = self._machine.patience.probe_seconds
         try:
-            is_well = await is_alive(self._engine, running.endpoint, is_busy=self.leases > 0, seconds=seconds)
+            problem = await self._problem(running.endpoint)
         finally:
             self._is_asked = False
-        if is_well:
-            self.hear()
-        elif self.state is ReplicaState.READY and not doom.done():
+        if problem and self.state is ReplicaState.READY and not doom.done():
             self.is_suspect = True
-            doom.set_result(f'The engine of "{self.spec.id}" was silent: it gave no answer within {seconds:g} s.')
+            doom.set_result(f'The engine of "{self.spec.called}" {problem}.')
 
     def hear(self) -> None:
-        """Note that it has answered."""
-        self.is_suspect = False
+        """Note that it gave a token or ended a request well."""
+        self.is_suspect, self._word_since = False, None
         self.heard_at = self._machine.clock.monotonic()
+
+    async def _problem(self, endpoint: Endpoint) -> str:
+        """Ask it; returns what proves that it is of no use, an empty text when nothing does."""
+        seconds = self._machine.patience.probe_seconds
+        silence = f"was silent: it gave no answer within {seconds:g} s"
+        if self.leases and not self.is_suspect:
+            # A token would wait behind its requests: any reply is enough.
+            problem = "" if await speaks(endpoint, seconds) else silence
+        else:
+            sign = await sign_of_life(self._engine, endpoint, seconds, has_requests=self.leases > 0)
+            problem = silence if sign is Sign.NONE else self._judged(sign)
+        self.heard_at = self._machine.clock.monotonic()
+        return problem
+
+    def _judged(self, sign: Sign) -> str:
+        if sign is Sign.WORD:
+            return self._take_word()
+        if sign is Sign.TOKEN:
+            self.hear()
+            return ""
+        # One that refuses may still end well what it has; a suspect gets no new requests until then.
+        return "" if self.leases else "refused: it replied, but gave no token"
+
+    def _take_word(self) -> str:
+        """Believe that it is only busy, unless that has been all that it said for too long."""
+        now, limit = self._machine.clock.monotonic(), self._machine.patience.word_seconds
+        since = self._word_since if self._word_since is not None else now
+        if now - since >= limit:
+            return f"was of no use: for {limit:g} s it gave no token and ended no request well"
+        self.is_suspect, self._word_since = False, since
+        return ""
 
     def begin_drain(self) -> None:
         """Take no new requests from now on."""
@@ -196,7 +242,8 @@ class LiveReplica:
         finally:
             idle.cancel()
         if self.leases and not self._has_ended:
-            self.reason = f"It still had {self.leases} requests after {seconds:g} s of draining; they were cut off."
+            requests = "1 request" if self.leases == 1 else f"{self.leases} requests"
+            self.reason = f"It still had {requests} after {seconds:g} s of draining, cut off then."
         await self.stop()
 
     async def stop(self, *, leave_kept: bool = False) -> None:
@@ -224,9 +271,10 @@ class LiveReplica:
         try:
             how = await self._lived(doom)
             phase = "while starting" if self.was_ready_at is None else "while running"
-            self.reason = f'The engine of "{self.spec.id}" ended {phase}: {how}'
-        except EngineFailed as failure:
-            self.reason = failure.message
+            self.reason = f'The engine of "{self.spec.called}" ended {phase}: {how}'
+        except (EngineFailed, OSError) as failure:
+            known = failure.message if isinstance(failure, EngineFailed) else ""
+            self.reason = known or f'The engine of "{self.spec.called}" could not be watched: {failure}.'
             if self._running is not None:
                 grace_seconds = 0.0 if doom.done() else self._machine.patience.grace_seconds
                 await self._machine.supervisor.stop(self._running, grace_seconds)
@@ -258,7 +306,7 @@ class LiveReplica:
             return
         failure = task.exception()
         if failure is not None:
-            self.reason = f'The engine of "{self.spec.id}" could not be watched: {failure!r}'
+            self.reason = f'The engine of "{self.spec.called}" could not be watched: {failure!r}'
         on_end(self)
         self._change(ReplicaState.FAILED)
         self.settled.set()
@@ -280,7 +328,9 @@ class LiveReplica:
         is_ready = False
         poll_seconds = FIRST_POLL_SECONDS
         patience = self._machine.patience
-        limit = patience.ready_seconds if running.ready_at_micros is None else 2 * patience.probe_seconds
+        limit = patience.load_seconds if self.spec.is_scaled else patience.ready_seconds
+        if running.ready_at_micros is not None:
+            limit = 2 * patience.probe_seconds
         try:
             async with asyncio.timeout(limit):
                 while not watch.done() and not (is_ready := await self._answers(running, watch)):
@@ -288,8 +338,8 @@ class LiveReplica:
                     poll_seconds = min(poll_seconds * POLL_GROWTH, patience.poll_seconds)
         except TimeoutError:
             raise EngineFailed(
-                f'The engine of "{self.spec.id}" gave no answer within {limit:g} s of its'
-                f" start; its last line: {self.last_line or 'none'}"
+                f'The engine of "{self.spec.called}" gave no answer within {limit:g} s;'
+                f" its last line: {self.last_line or 'none'}"
             ) from None
         return is_ready
 
@@ -306,7 +356,7 @@ class LiveReplica:
         if running.ready_at_micros is None:
             return await self._engine.ready(running.endpoint)
         seconds = self._machine.patience.probe_seconds
-        return await is_alive(self._engine, running.endpoint, is_busy=False, seconds=seconds)
+        return await sign_of_life(self._engine, running.endpoint, seconds) in (Sign.TOKEN, Sign.WORD)
 
     def _note_ready(self, running: Running) -> None:
         self.was_ready_at = self.last_used_at = self.heard_at = self._machine.clock.monotonic()

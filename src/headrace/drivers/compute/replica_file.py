@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from headrace.drivers.compute.processes import MICROS, Identity, boot_id
 
 TAIL_BYTES = 4096
 STARTING = "[warden] starting\n"
+_BESIDE_STATE = (".secret", ".private", ".life", ".partial")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -84,16 +86,13 @@ class ReplicaFiles:
 
     def write_state(self, state: ReplicaState) -> None:
         """Write the state whole or not at all."""
-        partial = self.state.with_suffix(".partial")
-        _write_private(partial, msgspec.json.encode(state))
-        partial.replace(self.state)
+        _write_private(self._partial, msgspec.json.encode(state))
+        self._partial.replace(self.state)
 
     def forget(self) -> None:
         """Remove state and secret; the log stays for the operator."""
-        self.state.unlink(missing_ok=True)
-        self.secret.unlink(missing_ok=True)
-        self.private.unlink(missing_ok=True)
-        self.life.unlink(missing_ok=True)
+        for each in (self.state, self._partial, self.secret, self.private, self.life):
+            each.unlink(missing_ok=True)
 
     def ending(self) -> Ending | None:
         """Return when and how the engine ended: as its warden wrote it, else when that last saw it alive."""
@@ -103,6 +102,10 @@ class ReplicaFiles:
             return msgspec.json.decode(content, type=Ending) if content else Ending(round(seen_at * MICROS))
         except (OSError, msgspec.DecodeError):
             return None
+
+    @property
+    def _partial(self) -> Path:
+        return self.state.with_suffix(".partial")
 
     def last_lines(self, count: int) -> list[str]:
         """Return the last non-empty lines of the log since the last start."""
@@ -138,8 +141,20 @@ def replica_files(home: Path, replica: str) -> ReplicaFiles:
 
 
 def read_states(home: Path) -> list[tuple[Path, ReplicaState | None]]:
-    """Return every state file with its content, or None where it cannot be read."""
-    return [(path, _read_state(path)) for path in sorted((home / "run").glob("*.json"))]
+    """Return every state file with its content, or None where it is spoilt; what cannot be read now is left out."""
+    found: list[tuple[Path, ReplicaState | None]] = []
+    for path in sorted((home / "run").glob("*.json")):
+        with suppress(OSError):
+            found.append((path, _state(path.read_bytes())))
+    return found
+
+
+def forget_half_started(home: Path) -> None:
+    """Remove what is left of replicas that never came to a state file: their gateway died as it started them."""
+    for path in (home / "run").glob("*"):
+        if path.suffix in _BESIDE_STATE and not path.with_suffix(".json").exists():
+            with suppress(OSError):
+                path.unlink()
 
 
 def _tail(path: Path, most_bytes: int) -> str:
@@ -151,10 +166,10 @@ def _tail(path: Path, most_bytes: int) -> str:
         return ""
 
 
-def _read_state(path: Path) -> ReplicaState | None:
+def _state(content: bytes) -> ReplicaState | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ReplicaState)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(content, type=ReplicaState)
+    except msgspec.DecodeError:
         return None
 
 

@@ -49,7 +49,7 @@ class Room:
         limit, need = self._memory_bytes, spec.memory_bytes
         if limit is not None and need > limit:
             raise EngineFailed(
-                f'"{spec.id}" needs {need / GIB:.2f} GiB; all local models together may take'
+                f'"{spec.called}" needs {need / GIB:.2f} GiB; all local models together may take'
                 f" {limit / GIB:.2f} GiB. Raise the memory limit."
             )
 
@@ -61,9 +61,9 @@ class Room:
         while self._used_bytes() + need > limit:
             idle = self._longest_idle()
             if idle is None:
-                busy = ", ".join(sorted({each.spec.id for each in self._all_live()}))
+                busy = ", ".join(sorted({each.spec.called for each in self._all_live()}))
                 raise EngineFailed(
-                    f'There is no room for "{spec.id}" ({need / GIB:.2f} GiB) within the memory limit'
+                    f'There is no room for "{spec.called}" ({need / GIB:.2f} GiB) within the memory limit'
                     f" of {limit / GIB:.2f} GiB: {busy} may not be put to sleep now. Retry when idle.",
                     retry_after_seconds=5.0,
                 )

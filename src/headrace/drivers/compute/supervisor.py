@@ -34,7 +34,14 @@ from headrace.drivers.compute.processes import (
     started_micros,
     wait_ended,
 )
-from headrace.drivers.compute.replica_file import ReplicaFiles, ReplicaState, plan_mark, read_states, replica_files
+from headrace.drivers.compute.replica_file import (
+    ReplicaFiles,
+    ReplicaState,
+    forget_half_started,
+    plan_mark,
+    read_states,
+    replica_files,
+)
 from headrace.drivers.compute.replica_log import ReplicaLogs
 from headrace.ports.ambient import Clock, Randomness
 from headrace.ports.fleet import Running
@@ -45,6 +52,7 @@ REPORT_SECONDS = 15.0
 FORCE_SECONDS = 3.0
 SECRET_BYTES = 32
 LAST_LINES = 4
+NOTE = "[warden] "
 KEEP = b"k"
 ORIGIN = "http://127.0.0.1:"
 
@@ -88,15 +96,18 @@ class ProcessSupervisor:
         """Start the process with a fresh port and secret; raises EngineFailed when it cannot be started."""
         if plan.replica in self._children:
             raise EngineFailed(f'The replica "{plan.replica}" is running already.')
-        for folder in (self._home / "run", self._home / "logs"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = replica_files(self._home, plan.replica)
         secret = self._randomness.token_bytes(SECRET_BYTES).hex()
-        files.write_secret(secret)
         try:
+            for folder in (self._home / "run", self._home / "logs"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.write_secret(secret)
             child = await self._spawn(plan, files, self._free_port())
-        except BaseException:
-            files.forget()
+        except BaseException as failure:
+            with suppress(OSError):
+                files.forget()
+            if isinstance(failure, OSError):
+                raise EngineFailed(f"The engine could not be started: {failure}.") from failure
             raise
         self._children[plan.replica] = child
         return _running(child, secret)
@@ -122,6 +133,7 @@ class ProcessSupervisor:
                 kill_session(state.engine)
                 send_signal(state.warden, signal.SIGKILL)
             files.forget()
+        forget_half_started(self._home)
         return adopted
 
     def lost(self) -> Sequence[Replica]:
@@ -140,17 +152,18 @@ class ProcessSupervisor:
             base_url=None,
             pid=state.warden_pid,
             started_at_micros=state.started_at_micros,
-            reason=f'The engine of "{state.deployment}" ended while no gateway watched it: {how}.',
+            reason=f"Its engine ended while no gateway watched it: {how}.",
             ready_at_micros=state.ready_at_micros,
             ended_at_micros=ending.ended_at_micros if ending is not None else now,
         )
 
     def note_ready(self, running: Running, at_micros: int) -> None:
-        """Remember in the replica's file when it gave its first real token."""
+        """Remember in the replica's file when it gave its first real token; a full disk costs no more than that."""
         child = self._children.get(running.replica)
         if child is not None and child.state.warden_pid == running.pid:
             child.state = msgspec.structs.replace(child.state, ready_at_micros=at_micros)
-            child.files.write_state(child.state)
+            with suppress(OSError):
+                child.files.write_state(child.state)
 
     def ended_at(self, running: Running) -> int:
         """Return when the process was gone, in microseconds since 1970, as its warden wrote it, else now; once."""
@@ -193,8 +206,7 @@ class ProcessSupervisor:
         return "".join(replica_files(self._home, running.replica).last_lines(1))
 
     async def _spawn(self, plan: LaunchPlan, files: ReplicaFiles, port: int) -> _Child:
-        lifeline_read, lifeline = os.pipe()
-        report, report_write = os.pipe()
+        lifeline_read, lifeline, report, report_write = _two_pipes()
         process: subprocess.Popen[bytes] | None = None
         try:
             try:
@@ -207,12 +219,10 @@ class ProcessSupervisor:
             if plan.on_owner_loss is OwnerLoss.KEEP:
                 os.write(lifeline, KEEP)
             return _Child(state, files, process, lifeline)
-        except BaseException as failure:
+        except BaseException:
             os.close(lifeline)
             if process is not None:
                 await _abandon(process)
-            if isinstance(failure, OSError):
-                raise EngineFailed(f'The engine of "{plan.deployment}" could not be started: {failure}.') from failure
             raise
         finally:
             os.close(report)
@@ -254,12 +264,12 @@ class ProcessSupervisor:
             async with asyncio.timeout(REPORT_SECONDS):
                 await readable(report)
         except TimeoutError:
-            raise EngineFailed(f'The engine of "{plan.deployment}" was not started in {REPORT_SECONDS:g} s.') from None
+            raise EngineFailed(f"The engine was not started in {REPORT_SECONDS:g} s.") from None
         text = os.read(report, 32).strip()
         engine = identity(int(text)) if text else None
         if warden is None or engine is None:
             words = _last_words(replica_files(self._home, plan.replica))
-            raise EngineFailed(f'The engine of "{plan.deployment}" did not start: {words}')
+            raise EngineFailed(f"The engine did not start: {words}")
         return ReplicaState(
             replica=plan.replica,
             deployment=plan.deployment,
@@ -301,6 +311,16 @@ class ProcessSupervisor:
         child.files.forget()
 
 
+def _two_pipes() -> tuple[int, int, int, int]:
+    first = os.pipe()
+    try:
+        return *first, *os.pipe()
+    except OSError:
+        for fd in first:
+            os.close(fd)
+        raise
+
+
 def _fill(text: str, blanks: Mapping[str, str]) -> str:
     for blank, value in blanks.items():
         text = text.replace(blank, value)
@@ -336,11 +356,11 @@ def _read_secret(files: ReplicaFiles) -> str:
 
 
 def _last_words(files: ReplicaFiles) -> str:
-    *before, last = files.last_lines(LAST_LINES) or ["it left no log"]
-    if not last.startswith("[warden] "):
-        return "its warden was killed; last lines: " + " | ".join([*before, last])
-    how = last.removeprefix("[warden] ")
-    return f"{how}; last lines: {' | '.join(before)}" if before else how
+    lines = files.last_lines(LAST_LINES)
+    how = "its warden was killed"
+    if lines and lines[-1].startswith(NOTE):
+        how = lines.pop().removeprefix(NOTE)
+    return f"{how}; last lines: {' | '.join(lines)}" if lines else how
 
 
 async def _ended_within(process: Identity, seconds: float) -> bool:

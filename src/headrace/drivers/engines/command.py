@@ -81,7 +81,7 @@ class CommandEngine:
             raise DriverUnusable(
                 f"{program} is version {self._found_version}; {command.file} is written for {command.version}."
                 f" Install that ({command.install}), or put a file for the other into"
-                f" HOME/catalog/engines/{self.name}.toml."
+                f" HOME/catalog/engines/{self.name}.toml and restart."
             )
 
     async def ready(self, endpoint: Endpoint) -> bool:

@@ -22,9 +22,13 @@ _FIGURES: Mapping[str, str] = {
     "input_tokens": "llamacpp:prompt_tokens_total",
     "cached_tokens": "llamacpp:prompt_tokens_cached_total",
 }
-
-
-_DEVICES = (("CUDA_VISIBLE_DEVICES", "{devices}"), ("HIP_VISIBLE_DEVICES", "{devices}"))
+# CUDA counts the fastest device first unless it is told to count as nvidia-smi does.
+# Source: https://docs.nvidia.com/cuda/cuda-programming-guide/05-appendices/environment-variables.html, read 2026-11-28.
+_DEVICES = (
+    ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+    ("CUDA_VISIBLE_DEVICES", "{devices}"),
+    ("HIP_VISIBLE_DEVICES", "{devices}"),
+)
 
 
 class LlamaCpp:

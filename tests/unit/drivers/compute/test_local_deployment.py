@@ -9,29 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.domain.dedicated import Wanted
-from headrace.domain.deployment import DeploymentSpec, LaunchPlan, OwnerLoss, Replica, ReplicaState
+from headrace.domain.deployment import DeploymentSpec, LaunchPlan, Replica, ReplicaState
 from headrace.domain.errors import EngineFailed
 from headrace.domain.plan import Endpoint
 from headrace.drivers.compute.local_deployment import Backoff, LocalDeployment
 from headrace.drivers.compute.replica import LiveReplica, Machine, Patience
 from headrace.drivers.compute.supervisor import ProcessSupervisor
 from headrace.testing.clock import FakeClock, FakeRandom
+from tests.fakes.deployed import a_spec
 
-SPEC = DeploymentSpec(
-    id="di",
-    model_id="m",
-    engine="none",
-    driver="local",
-    weights=(),
-    memory_bytes=1,
-    context_length=512,
-    slots=2,
-    min_replicas=0,
-    max_replicas=9,
-    idle_seconds=60,
-    on_owner_loss=OwnerLoss.KEEP,
-    wanted=Wanted("d", "m", "local", "none", "cpu", 0, 0, 9, 2, 512),
-)
+SPEC = a_spec(id="di", max_replicas=9, wanted=Wanted("d", "m", "local", "none", "cpu", 0, 0, 9, 2, 512))
 EARLIER = replace(SPEC, slots=1)
 NOWHERE = Path("nowhere")
 
@@ -167,8 +154,43 @@ def test_it_stands_idle_since_its_last_request() -> None:
     bench.clock.advance(5.0)
     standing = bench.entry.standing()
     assert (standing.wanted, standing.ready, standing.in_flight, standing.idle_seconds) == (1, 1, 0, 5.0)
-    bench.entry.waiting = 1
+    bench.entry.line.append(object())
     assert bench.entry.standing().idle_seconds == 0.0
+
+
+def test_requests_that_wait_go_in_the_order_of_their_coming_and_who_comes_later_waits_too() -> None:
+    bench = Bench(1)
+    first, second = object(), object()
+    bench.entry.line.extend((first, second))
+    assert not bench.entry.is_turn_of(first), "nobody is there"
+    bench.add()
+    changed = bench.entry.changed
+    assert (bench.entry.is_turn_of(first), bench.entry.is_turn_of(second)) == (True, False)
+    assert (bench.entry.ready(), bench.entry.waiting) == ((), 2)
+    bench.entry.leave(first)
+    assert changed.is_set() and bench.entry.is_turn_of(second), "the next one looks again"
+    bench.entry.leave(second)
+    assert [each.id for each in bench.entry.ready()] == ["di-0"]
+
+
+def test_what_starts_is_not_idle_however_long_it_takes() -> None:
+    bench = Bench(1)
+    starting = bench.add(state=ReplicaState.STARTING)
+    bench.clock.advance(3_600.0)
+    assert bench.entry.standing().idle_seconds == 0
+    starting.state = ReplicaState.FAILED
+    assert bench.entry.standing().idle_seconds == 3_600
+
+
+def test_a_request_that_gave_up_was_one() -> None:
+    bench = Bench(0)
+    bench.clock.advance(3_600.0)
+    request = object()
+    bench.entry.line.append(request)
+    assert bench.entry.standing().idle_seconds == 0
+    bench.entry.leave(request)
+    bench.clock.advance(5.0)
+    assert bench.entry.standing().idle_seconds == 5
 
 
 def test_a_wake_is_timed_and_forgotten_when_nothing_is_wanted_any_more() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.domain.deployment import OwnerLoss
 from headrace.drivers.compute.processes import Identity
-from headrace.drivers.compute.replica_file import ReplicaState, read_states, replica_files
+from headrace.drivers.compute.replica_file import ReplicaState, forget_half_started, read_states, replica_files
 
 STATE = ReplicaState("small-0", "small", 10, 1.5, 11, 2.5, 4321, OwnerLoss.KEEP, 7)
 
@@ -38,6 +38,26 @@ def test_a_spoilt_state_is_told_apart(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run" / "x.json"
     path.write_bytes(content)
     assert read_states(tmp_path) == [(path, None)]
+
+
+def test_what_cannot_be_read_now_is_left_for_later(tmp_path: Path) -> None:
+    (tmp_path / "run" / "x.json").mkdir(parents=True)
+    assert read_states(tmp_path) == []
+
+
+def test_what_is_left_of_a_start_that_was_cut_off_goes(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    kept, half = replica_files(tmp_path, "small-1.5-0"), replica_files(tmp_path, "small-1")
+    for each in (kept, half):
+        each.write_secret("secret")
+        each.write_text("text")
+        each.life.touch()
+        each.state.with_suffix(".partial").touch()
+    kept.write_state(STATE)
+    forget_half_started(tmp_path)
+    assert set((tmp_path / "run").iterdir()) == {kept.state, kept.secret, kept.private, kept.life}
+    kept.forget()
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_only_the_latest_life_is_quoted(tmp_path: Path) -> None:

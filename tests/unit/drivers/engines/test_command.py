@@ -5,25 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from headrace.domain.deployment import DeploymentSpec, OwnerLoss
 from headrace.domain.engine_command import EngineCommand
 from headrace.domain.errors import EngineFailed
 from headrace.drivers.catalogs.engines import EngineFiles
 from headrace.drivers.engines.command import CommandEngine
+from tests.fakes.deployed import a_spec
 
-SPEC = DeploymentSpec(
+SPEC = a_spec(
     id="di_1",
     model_id="qwen3-8b",
     engine="vllm",
-    driver="local",
-    weights=(),
     memory_bytes=1_000,
     context_length=32_768,
     slots=16,
-    min_replicas=0,
     max_replicas=2,
-    idle_seconds=60,
-    on_owner_loss=OwnerLoss.KEEP,
     source="Qwen/Qwen3-8B",
     gpus=2,
     name="prod",
@@ -47,6 +42,12 @@ def options(argv: tuple[str, ...]) -> dict[str, list[str]]:
         else:
             found[at].append(part)
     return found
+
+
+@pytest.mark.parametrize("name", ["vllm", "sglang"])
+def test_devices_are_counted_as_their_makers_tool_counts_them(name: str) -> None:
+    plan = CommandEngine(shipped(name), ENVIRONMENT).launch(SPEC, "di_1-0")
+    assert dict(plan.environment)["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
 def test_vllm_gets_sizes_devices_and_a_secret_that_is_no_argument() -> None:

@@ -6,25 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from headrace.domain.deployment import DeploymentSpec, OwnerLoss
+from headrace.domain.deployment import OwnerLoss
 from headrace.domain.errors import EngineFailed
 from headrace.drivers.compute.replica_file import plan_mark
 from headrace.drivers.engines.llamacpp import LlamaCpp
 from headrace.drivers.engines.llamacpp_server import check_gpus, cores_of_each
+from tests.fakes.deployed import a_spec
 
-SPEC = DeploymentSpec(
+SPEC = a_spec(
     id="small",
     model_id="smollm2-135m",
     engine="llamacpp",
-    driver="local",
     weights=(Path("/models/a"), Path("/models/b")),
     memory_bytes=1_000,
     context_length=2_048,
     slots=3,
-    min_replicas=0,
-    max_replicas=1,
-    idle_seconds=60,
-    on_owner_loss=OwnerLoss.KEEP,
 )
 
 
@@ -74,7 +70,11 @@ def test_replicas_divide_the_cores_and_none_is_restarted_for_another_number_of_t
 def test_on_accelerators_it_sees_its_own_and_puts_every_layer_there() -> None:
     plan = LlamaCpp().launch(replace(SPEC, gpus=2), "small-0")
     assert "--on-gpus" in plan.argv
-    assert dict(plan.environment) == {"CUDA_VISIBLE_DEVICES": "{devices}", "HIP_VISIBLE_DEVICES": "{devices}"}
+    assert dict(plan.environment) == {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "{devices}",
+        "HIP_VISIBLE_DEVICES": "{devices}",
+    }
     assert plan.gpus == 2
     assert "--on-gpus" not in LlamaCpp().launch(SPEC, "small-0").argv
 
