@@ -27,6 +27,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi import checks
 
+from headrace.domain.json_value import JsonObject
 from headrace.http.openapi import description
 from headrace.testing.anthropic_replies import obedient_messages
 from headrace.testing.obedient import obedient_answer
@@ -35,6 +36,7 @@ from headrace.testing.script import Frame, Reply, UpstreamRequest, json_reply
 from headrace.testing.upstream import FakeUpstream, running_upstream
 from tests.e2e.openapi_shapes import KINDS, ODD_ALWAYS, ODD_EXTRAS, ODD_PATHS, Names, localised, odd
 from tests.e2e.test_passthrough import answer as passed_answer
+from tests.fakes.deployed import deployment_body
 from tests.ledger_file import ledger_of
 from tests.running import RunningHeadrace
 from tools.openapi_document import route_table
@@ -171,11 +173,10 @@ def _write_catalog(server: RunningHeadrace, base_url: str) -> None:
     (catalog / "distance.toml").write_text(FAR)
 
 
-def asleep(name: str) -> dict[str, object]:
+def asleep(name: str) -> JsonObject:
     """A deployment that needs nothing of this machine: it never has a replica."""
-    group = {"accelerator_slug": "h100", "min_scale": 0, "max_scale": 1}
-    model = {"model_slug": "openai-gpt-oss-120b", "engine": "vllm", "accelerators": [group]}
-    return {"spec": {"name": name, "model_deployments": [model]}}
+    group: JsonObject = {"accelerator_slug": "h100", "min_scale": 0, "max_scale": 1}
+    return deployment_body({"model_slug": "openai-gpt-oss-120b", "engine": "vllm", "accelerators": [group]}, name)
 
 
 def _prepared(server: RunningHeadrace, upstream: FakeUpstream, session: requests.Session) -> Fuzzed:

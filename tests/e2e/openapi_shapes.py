@@ -239,7 +239,11 @@ def _parts(path: str, name: str, names: Names) -> tuple[str, ...]:
             return (*names.requests, "req_none")
         case [_, "v2", "budgets", *_]:
             return (*names.budgets, "nobody")
-        case [_, "dedicated", *_] | [_, "v2", "dedicated-inferences", *_] if name in ("id", "token"):
+        case [_, "dedicated", *_] if name == "deployment":
+            return (*names.deployments, "nobody", "a/b:c")
+        case [_, "dedicated", _, "v1", "responses", *_]:
+            return (*names.responses, "resp_none", "ü")
+        case [_, "v2", "dedicated-inferences", *_] if name in ("id", "token"):
             return (*(names.deployments if name == "id" else names.tokens), "nobody", "a/b:c")
         case [_, "v2", noun, *_] if noun in KNOWN_PARTS:
             return KNOWN_PARTS[noun]

@@ -39,7 +39,8 @@ Scalar: TypeAlias = str | int | bool | None
 class HeadraceError(Exception):
     """A failure with a stable code, a status, a fault and a message that may be shown to the caller.
 
-    `detail` is private: it goes to the log, never to the caller. `extra` holds public fields beside the message.
+    `detail` is private: it goes to the log, never to the caller. `extra` holds public fields beside the message. `told`
+    are headers of its reply that say who was asked and what a router decided, set by who knows it.
     """
 
     status: ClassVar[int] = 500
@@ -64,6 +65,7 @@ class HeadraceError(Exception):
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
         self.extra: Mapping[str, Scalar] = extra if extra is not None else {}
+        self.told: tuple[tuple[str, str], ...] = ()
 
 
 class CallerError(HeadraceError):

@@ -17,7 +17,8 @@ class Target:
     """The concrete thing one attempt is sent to, with the price it is held and settled at.
 
     `deployment` is the deployment's id when the target runs on our own hardware, else None. `credential` is the one of
-    the provider's that this target is called with, None when it takes none.
+    the provider's that this target is called with, None when it takes none. `overflow_of` is the id of the deployment
+    that it helps out here, None for what was named otherwise.
     """
 
     model: Model
@@ -26,6 +27,7 @@ class Target:
     deployment: str | None
     reason: str
     credential: Credential | None = None
+    overflow_of: str | None = None
 
     @property
     def adapter(self) -> str:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from headrace.domain.json_value import JsonObject
 from headrace.http.edge import OFFLOAD_BYTES, EdgeLimits, check_json, read_body
+from headrace.http.inference import Pin
 from headrace.http.models import listed_model
 from headrace.http.routing import Audience, Reply, Request, RouteSpec, json_reply
 from headrace.ports.ambient import Offload
@@ -31,37 +32,52 @@ T = TypeVar("T")
 
 
 class TokenCounts:
-    """Counts prompts; bodies that take long to read go to the pool where there is one."""
+    """Counts prompts; bodies that take long to read go to the pool where there is one.
 
-    def __init__(self, snapshots: Snapshots, limits: EdgeLimits, offload: Offload | None, responses: Responses) -> None:
+    `pin` decides the model of each request in the place of its body.
+    """
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        limits: EdgeLimits,
+        offload: Offload | None,
+        responses: Responses,
+        pin: Pin | None = None,
+    ) -> None:
         self._snapshots = snapshots
+        self._pin = pin
         self._limits = limits
         self._offload = offload
         self._responses = responses
 
     async def of_message(self, request: Request) -> Reply:
         """Count a Messages request."""
-        body = await self._read(request)
-        model, tokens = await self._away(len(body), lambda: _message_tokens(body))
+        fields, size = await self._read(request)
+        model, tokens = await self._away(size, lambda: _message_tokens(fields, size))
         listed_model(self._snapshots.current(), request.who, model)
         answer: JsonObject = {"input_tokens": tokens, "estimated": True}
         return json_reply(answer)
 
     async def of_response(self, request: Request) -> Reply:
         """Count a Responses request, with the conversation that it continues; it need not name a model."""
-        body = await self._read(request)
-        fields = await self._away(len(body), lambda: decode_object(body))
+        fields, size = await self._read(request)
         openai_responses.check_types(fields)
         if fields.get("model") is not None:
             listed_model(self._snapshots.current(), request.who, required_text(fields, "model"))
         prompt = openai_responses.prompt_of(fields, await self._responses.conversation(request.who, fields))
-        tokens = await self._away(len(body), lambda: estimated_tokens(prompt))
+        tokens = await self._away(size, lambda: estimated_tokens(prompt))
         answer: JsonObject = {"object": "response.input_tokens", "input_tokens": tokens, "estimated": True}
         return json_reply(answer)
 
-    async def _read(self, request: Request) -> bytes:
+    async def _read(self, request: Request) -> tuple[JsonObject, int]:
+        """Return the body's fields, and how many bytes it has."""
         check_json(request.scope)
-        return await read_body(request.scope, request.receive, self._limits.max_body_bytes)
+        body = await read_body(request.scope, request.receive, self._limits.max_body_bytes)
+        fields = await self._away(len(body), lambda: decode_object(body))
+        if self._pin is not None:
+            self._pin(request.scope, self._snapshots.current(), request.who, fields)
+        return fields, len(body)
 
     async def _away(self, body_bytes: int, work: Callable[[], T]) -> T:
         if self._offload is None or body_bytes <= OFFLOAD_BYTES:
@@ -77,7 +93,6 @@ def count_routes(counts: TokenCounts) -> tuple[RouteSpec, ...]:
     )
 
 
-def _message_tokens(body: bytes) -> tuple[str, int]:
-    fields = decode_object(body)
-    model = anthropic_messages.read_translated_envelope(fields, len(body)).model
+def _message_tokens(fields: JsonObject, body_bytes: int) -> tuple[str, int]:
+    model = anthropic_messages.read_translated_envelope(fields, body_bytes).model
     return model, estimated_tokens(anthropic_messages.prompt_of(fields))

@@ -1,11 +1,11 @@
-"""The own endpoint of a deployment: `/dedicated/{id}/v1/…`, where every request is for that deployment.
+"""The own endpoint of a deployment: `/dedicated/{deployment}/v1/…`, where every request is for that deployment.
 
-The hot routes are those of the data plane with the model decided; the shared endpoint serves deployments too.
+Its routes are those of the data plane with the model decided; the shared endpoint serves deployments too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias
@@ -22,14 +22,14 @@ from headrace.http.hot_routes import HOT_ROUTES
 from headrace.http.inference import InferenceEndpoint, InferenceParts
 from headrace.http.messages_models import messages_model_list, one_messages_model
 from headrace.http.models import model_object, one_model
-from headrace.http.routing import READ, TAGGED, Audience, Reply, Request, RouteSpec, resource_reply
+from headrace.http.routing import READ, TAGGED, Audience, Reply, Request, RouteSpec, Stream, resource_reply
 from headrace.services.snapshots import Snapshots
 from headrace.wire.openapi import Entry
 from headrace.wire.openapi_catalog import ListedModel, MessagesModel, MessagesModelList, ModelList
 
 Slugs: TypeAlias = Callable[[], Mapping[str, str]]
 OPERATIONS = frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.COMPLETIONS})
-BASE = DEDICATED + "{id}"
+BASE = DEDICATED + "{deployment}"
 OWN_ROUTES = tuple(
     replace(each, path=f"{BASE}{each.path}", entry=None) for each in HOT_ROUTES if each.operation in OPERATIONS
 )
@@ -45,7 +45,7 @@ ONE_ENTRY = Entry(
 
 
 class OwnEndpoints:
-    """Finds the hot route of a path under `/dedicated/{id}`; each serves every deployment.
+    """Finds the hot route of a path under `/dedicated/{deployment}`; each serves every deployment.
 
     `slugs` are the public names of the catalogue's models as they were last looked up.
     """
@@ -99,9 +99,28 @@ def deployment_for(deployment_id: str, snapshot: Snapshot, caller: Caller) -> De
     return found
 
 
-def dedicated_model_routes(snapshots: Snapshots, slugs: Slugs) -> tuple[RouteSpec, ...]:
-    """Return `/dedicated/{id}/v1/models` and the one model there, in the shapes of the shared endpoint."""
+def dedicated_routes(
+    snapshots: Snapshots, slugs: Slugs, counts: Iterable[RouteSpec], responses: Iterable[RouteSpec]
+) -> tuple[RouteSpec, ...]:
+    """Return what lies below `/dedicated/{deployment}` beside the hot routes, in the shapes of the shared endpoint.
 
+    `counts` are the routes of token counts, which decide the model by the path, `responses` those of kept responses.
+    """
+
+    def reaching(spec: RouteSpec) -> RouteSpec:
+        async def reached(request: Request) -> Reply | Stream:
+            deployment_for(request.part("deployment"), snapshots.current(), request.who)
+            return await spec.endpoint(request)
+
+        return replace(spec, path=BASE + spec.path, endpoint=reached)
+
+    return (
+        *_model_routes(snapshots, slugs),
+        *(reaching(each) for each in (*counts, *responses)),
+    )
+
+
+def _model_routes(snapshots: Snapshots, slugs: Slugs) -> tuple[RouteSpec, ...]:
     async def all_models(request: Request) -> Reply:
         deployment, alone = _reached(snapshots.current(), request)
         if speaks_messages(request.scope):
@@ -133,6 +152,6 @@ def names_of(deployment: Deployment, snapshot: Snapshot, slugs: Mapping[str, str
 
 def _reached(snapshot: Snapshot, request: Request) -> tuple[Deployment, Snapshot]:
     """The deployment of a path, and a snapshot that has no other model."""
-    deployment = deployment_for(request.part("id"), snapshot, request.who)
+    deployment = deployment_for(request.part("deployment"), snapshot, request.who)
     models = MappingProxyType({deployment.name: snapshot.models.get(deployment.name, ())})
     return deployment, replace(snapshot, models=models, aliases={}, routers={})

@@ -55,7 +55,10 @@ def headers_named(scope: Scope, name: bytes) -> list[bytes]:
 
 def speaks_messages(scope: Scope) -> bool:
     """Whether a request of the data plane is one of Anthropic's clients: by its path, or by the version it sends."""
-    path = data_path(str(scope["path"]))
+    path = str(scope["path"])
+    if path.startswith(DEDICATED):
+        # Whatever stands in the place of the deployment's id.
+        path = "".join(path.partition("/v1/")[1:])
     if path == MESSAGES_PATH or path.startswith(f"{MESSAGES_PATH}/"):
         return True
     return path.startswith("/v1/") and bool(headers_named(scope, b"anthropic-version"))

@@ -31,7 +31,7 @@ from headrace.http.edge import (
 from headrace.http.hot_routes import HotRoute
 from headrace.http.outcome import failure_of
 from headrace.http.replies import error_headers
-from headrace.http.sink import AsgiSink
+from headrace.http.sink import AsgiSink, Headers
 from headrace.ports.ambient import Offload
 from headrace.ports.observer import RequestEnd
 from headrace.ports.outcomes import Asked
@@ -41,6 +41,7 @@ from headrace.services.idempotency import Idempotency
 from headrace.services.identity import Identity
 from headrace.services.limits import Limits
 from headrace.services.planning import Planner
+from headrace.services.reply_headers import routing_headers
 from headrace.services.response_cache import CACHE_CONTROL, ResponseCache
 from headrace.services.responses import Responses
 from headrace.services.shadows import Shadows
@@ -108,6 +109,7 @@ class _Request:
         self._call: Call | None = None
         self._asked: Asked | None = None
         self._standing = parts.rates.unlimited
+        self._told: Headers = ()
         self._began = parts.turn.clock.monotonic()
 
     async def serve(self, receive: Receive) -> None:
@@ -178,6 +180,8 @@ class _Request:
 
     async def _plan_and_run(self, snapshot: Snapshot, call: Call, sink: Sink) -> None:
         planned = await self._parts.planner.plan(call, snapshot, self._standing.require_room)
+        if planned.decision is not None:
+            self._told = routing_headers(planned.decision)
         with self._standing.admit(call, planned) as plan:
             run = functools.partial(self._answer, call, plan)
             if call.caller.cache_seconds is None:
@@ -197,9 +201,8 @@ class _Request:
             is_sound = self._route.operation is Operation.SPEECH
             await self._out.break_off(b"" if is_sound else error_frame(self._route.dialect, error, sink.request_id))
         else:
-            await sink.reply(
-                error.status, error_headers(error), error_body(self._route.dialect, error, sink.request_id)
-            )
+            headers = (*error_headers(error), *(error.told or self._told))
+            await sink.reply(error.status, headers, error_body(self._route.dialect, error, sink.request_id))
 
     def _note(self, error: HeadraceError | None) -> None:
         sink, call = self._sink, self._call

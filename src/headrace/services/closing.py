@@ -22,11 +22,11 @@ from headrace.domain.errors import (
     UpstreamRateLimited,
     UpstreamRefused,
 )
-from headrace.domain.money import divide_half_even
 from headrace.domain.plan import Target
 from headrace.domain.price import price_lines
-from headrace.domain.replica_run import MICROS_PER_HOUR
+from headrace.domain.replica_run import NO_SHARE, ReplicaShare, share_nano
 from headrace.domain.usage import Usage
+from headrace.ports.fleet import Lease
 from headrace.ports.observer import AttemptEnd
 from headrace.services.metering import completed_usage, estimated_usage
 
@@ -40,7 +40,7 @@ ANSWERED = (UpstreamRefused, UpstreamNonconforming, UpstreamRateLimited, Upstrea
 
 @dataclass(frozen=True, slots=True)
 class AttemptState:
-    """What is known of an attempt at the moment it ends; `share_micros` is its share of its replica's time."""
+    """What is known of an attempt at the moment it ends; `share` is what it had of its replica's time."""
 
     attempt_id: str
     call: Call
@@ -57,7 +57,7 @@ class AttemptState:
     held_at_micros: int
     first_event_at_micros: int | None
     ended_at_micros: int
-    share_micros: int = 0
+    share: ReplicaShare = NO_SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,11 @@ class Cause:
     code: str
     status: int
     by_caller: bool
+
+
+def share_of(lease: Lease | None) -> ReplicaShare:
+    """Return what a request had until now of the replica that it is sent to, if it is."""
+    return NO_SHARE if lease is None else ReplicaShare(lease.share_micros(), lease.nano_per_hour)
 
 
 def may_go_on(error: BaseException) -> bool:
@@ -163,10 +168,11 @@ def _settlement(
         upstream_status=state.upstream_status,
         upstream_request_id=state.upstream_request_id,
         request_status=request_status,
-        share_micros=0 if deployment is None else state.share_micros,
-        share_nano=0 if deployment is None else _share_nano(deployment, state.share_micros),
+        share_micros=0 if deployment is None else state.share.micros,
+        share_nano=0 if deployment is None else _share_nano(state, deployment),
     )
 
 
-def _share_nano(deployment: Deployment, share_micros: int) -> int:
-    return divide_half_even(share_micros * deployment.nano_per_hour, MICROS_PER_HOUR)
+def _share_nano(state: AttemptState, deployment: Deployment) -> int:
+    hourly = state.share.nano_per_hour
+    return share_nano(state.share.micros, deployment.nano_per_hour if hourly is None else hourly)

@@ -33,11 +33,16 @@ def loop_seconds() -> float:
     return asyncio.get_running_loop().time()
 
 
+def _unknown(_deployment: str, _replica: str) -> None:
+    """Know no price."""
+
+
 class TargetFleet:
     """Gives providers' static endpoints out at once, picks among deployments' replicas, and wakes what sleeps.
 
     Targets of `in_process` adapters run in this process and have no endpoint to wait for. `wake` starts a deployment
-    in the background, unless `objection` has something against it. `now` is in seconds and never goes back.
+    in the background, unless `objection` has something against it. `now` is in seconds and never goes back. `hourly`
+    says what an hour of a deployment's replica costs, in nano-dollars, None while nobody knows.
     """
 
     def __init__(
@@ -47,12 +52,14 @@ class TargetFleet:
         wake: Callable[[Deployment], None] | None = None,
         now: Callable[[], float] = loop_seconds,
         objection: Objection = no_objection,
+        hourly: Callable[[str, str], int | None] = _unknown,
     ) -> None:
         self._compute = compute
         self._in_process = in_process
         self._wake = wake
         self._now = now
         self._objection = objection
+        self._hourly = hourly
         self._ejected: dict[tuple[str, str], float] = {}
 
     async def acquire(self, target: Target, wait_seconds: float, prefix: bytes = b"") -> Lease:
@@ -67,7 +74,9 @@ class TargetFleet:
         deployment = target.model.deployment
         if deployment is None:
             return await self._compute.acquire(target.deployment, wait_seconds)
-        return replace(await self._of_deployment(deployment, prefix), deployment=deployment.id)
+        lease = await self._of_deployment(deployment, prefix)
+        hourly = self._hourly(deployment.id, lease.endpoint.replica or "")
+        return replace(lease, deployment=deployment.id, nano_per_hour=hourly)
 
     def report(self, lease: Lease, *, is_well: bool) -> None:
         """Say whether a replica answered; one that did not is left out while others are there, and its driver looks."""
@@ -91,7 +100,7 @@ class TargetFleet:
         standing = self._compute.standing(deployment.id)
         if standing is None or standing.wanted == 0:
             await self._require_means(deployment)
-        if wanted.when_asleep is WhenAsleep.WAIT:
+        if wanted.when_asleep is WhenAsleep.WAIT or (standing is not None and standing.ready):
             return await self._compute.acquire(deployment.id, wanted.wait_seconds)
         if self._wake is not None:
             self._wake(deployment)
@@ -124,7 +133,8 @@ class TargetFleet:
 
 def prefix_of(call: Call, target: Target) -> bytes:
     """Return what a call's replica is picked by; empty where there is nothing to pick from."""
-    return b"" if target.model.deployment is None else prompt_prefix(call)
+    deployment = target.model.deployment
+    return b"" if deployment is None or deployment.wanted.max_scale < 2 else prompt_prefix(call)
 
 
 def asleep(deployment: Deployment, standing: Standing | None) -> DeploymentAsleep:

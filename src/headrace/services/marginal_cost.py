@@ -15,6 +15,8 @@ from headrace.services.fleet import wake_seconds
 
 # What an answer is taken to last at, where nobody has measured the deployment.
 UNMEASURED_TOKENS_PER_SECOND = 30.0
+# What stays awake once it is woken is counted as paid for so long.
+ENDLESS_SECONDS = 86_400
 MICROS = 1_000_000
 
 
@@ -35,15 +37,17 @@ def beyond_slots(deployment: Deployment, standing: Standing) -> int:
 def marginal(deployment: Deployment, standing: Standing | None, service_seconds: float) -> Marginal:
     """Return what one more request costs that a slot works on for so long.
 
-    Asleep, it is the replica's time from its start to its falling asleep again. Awake with all slots taken, it is the
-    slot's time, and as much again for every full round of requests that wait for one.
+    Asleep, it is the replica's time from its start to its falling asleep again, or of a day where it never does. Awake
+    with all slots taken, it is the slot's time, and as much again for every full round of requests that wait for one.
     """
     hourly, wanted = deployment.nano_per_hour, deployment.wanted
     service = round(service_seconds * MICROS)
     if standing is None or standing.ready == 0:
         wake = wake_seconds(standing)
-        kept = round(wake * MICROS) + wanted.idle_seconds * MICROS + service
-        reason = f"asleep: a replica would be paid for {wake:.0f} s to wake and {wanted.idle_seconds} s to stay"
+        stay = wanted.idle_seconds or ENDLESS_SECONDS
+        kept = round(wake * MICROS) + stay * MICROS + service
+        end = "" if wanted.idle_seconds else ", for it does not fall asleep again"
+        reason = f"asleep: a replica would be paid for {wake:.0f} s to wake and {stay} s to stay{end}"
         return Marginal(divide_half_even(hourly * kept, MICROS_PER_HOUR), reason, wake)
     slots = max(wanted.slots, 1)
     total = standing.ready * slots

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from enum import Enum
 
@@ -50,10 +50,14 @@ class Overflowing:
         self.standing = standing
         self._wake = wake
 
+    def helps(self, deployment: Deployment) -> bool:
+        """Whether its overflow may answer for a deployment now."""
+        return deployment.wanted.when_asleep is not WhenAsleep.REFUSE or not is_asleep(self.standing(deployment.id))
+
     def arranged(self, plan: Plan, snapshot: Snapshot) -> Plan:
         """Return the plan with each deployment and its overflow in order; what a router has ranked stays as it is."""
-        decision = plan.decision
-        routed = frozenset[str]() if decision is None else frozenset(each.model_id for each in decision.targets)
+        ranked = () if plan.decision is None else plan.decision.targets
+        routed = frozenset(each.model_id for each in ranked if each.rank is not None)
         for target in plan.targets:
             deployment = target.model.deployment
             if deployment is not None and target.model.id not in routed:
@@ -62,16 +66,16 @@ class Overflowing:
 
     def _arranged(self, plan: Plan, target: Target, deployment: Deployment, snapshot: Snapshot) -> Plan:
         overflow = deployment.wanted.overflow
-        named = () if overflow is None else models_of(overflow.model, snapshot)
-        helpers = frozenset(named) - {target.model.id}
-        if not any(each.model.id in helpers for each in plan.targets):
+        if overflow is None:
             return plan
+        named = models_of(overflow.model, snapshot)
+        helpers = frozenset(named) - {target.model.id}
         standing = self.standing(deployment.id)
         order = order_of(deployment, standing)
-        if order is Order.DEPLOYMENT:
-            return plan
         if order is Order.ALONE:
-            return _alone(plan, deployment, helpers)
+            return _alone(plan, deployment, [each for each in named if each in helpers], snapshot)
+        if order is Order.DEPLOYMENT or not any(each.model.id in helpers for each in plan.targets):
+            return plan
         if is_asleep(standing):
             self._wake(deployment)
         passed_over = _passed_over(target, deployment, standing)
@@ -94,7 +98,7 @@ def order_of(deployment: Deployment, standing: Standing | None) -> Order:
 
 def _passed_over(target: Target, deployment: Deployment, standing: Standing | None) -> Excluded:
     """Return why a deployment is not the first that is asked, for the receipt to tell."""
-    code, why = DeploymentAsleep.default_code, "It sleeps and is being woken"
+    code, why = DeploymentAsleep.default_code, "It sleeps"
     if standing is not None and standing.ready:
         queue = beyond_slots(deployment, standing)
         code, why = BUSY, f"Its slots are taken and {queue} requests wait for {standing.ready} of its replicas"
@@ -109,10 +113,11 @@ def _helped(targets: tuple[Target, ...], target: Target, helpers: Collection[str
     return (*targets[:at], *first, *rest)
 
 
-def _alone(plan: Plan, deployment: Deployment, helpers: Collection[str]) -> Plan:
+def _alone(plan: Plan, deployment: Deployment, helpers: Sequence[str], snapshot: Snapshot) -> Plan:
+    """Return the plan with the overflow among the excluded, but for what was named by itself too."""
     reason = f'The deployment "{deployment.name}" sleeps and refuses; its overflow helps only while it is awake.'
+    present = {each.model.id for each in plan.targets}
+    entries = [entry for name in helpers if name not in present for entry in snapshot.models.get(name, ())]
     code = DeploymentAsleep.default_code
-    left = [each for each in plan.targets if each.model.id in helpers]
-    excluded = [Excluded(each.model.id, each.provider.name, code, reason) for each in left]
-    kept = tuple(each for each in plan.targets if each.model.id not in helpers)
-    return replace(plan, targets=kept, excluded=(*plan.excluded, *excluded))
+    excluded = [Excluded(each.model.id, each.model.provider, code, reason) for each in entries]
+    return replace(plan, excluded=(*plan.excluded, *excluded))

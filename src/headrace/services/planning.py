@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from headrace.domain.call import Call
 from headrace.domain.catalog import Listed, ModelKind
 from headrace.domain.conversation import Conversation
-from headrace.domain.errors import InvalidRequest
+from headrace.domain.errors import CallerError, InvalidRequest
 from headrace.domain.health import Resting
 from headrace.domain.plan import Plan, Routing, Target
 from headrace.domain.router import MANAGED_ROUTER, PREFIX, Preference, Router, RoutingPreference
@@ -29,6 +29,7 @@ from headrace.services.managed import rank_managed
 from headrace.services.metering import prompt_estimate
 from headrace.services.overflowing import Overflowing
 from headrace.services.reading import Reading, read_figures, read_task
+from headrace.services.reply_headers import routing_headers
 from headrace.services.resolve import plan_call, routers_named
 from headrace.services.route_figures import RouteFigures
 from headrace.wire.conversation import conversation_of
@@ -99,12 +100,17 @@ class Planner:
         """
         names = routers_named(call, snapshot)
         check_preference(call, names)
+        helps = self._known.overflowing.helps
         if not names:
-            return self._arranged(plan_call(call, snapshot), snapshot)
+            return self._arranged(plan_call(call, snapshot, helps=helps), snapshot)
         if require_room is not None:
             require_room(call)
         routed = {name: await self.route(name, call, snapshot) for name in names}
-        plan = plan_call(call, snapshot, {name: each.routing for name, each in routed.items()})
+        try:
+            plan = plan_call(call, snapshot, {name: each.routing for name, each in routed.items()}, helps)
+        except CallerError as error:
+            error.told = routing_headers(routed[names[0]].routing.decision)
+            raise
         self._note(call, routed[names[0]])
         return self._arranged(plan, snapshot)
 

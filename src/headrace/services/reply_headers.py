@@ -1,4 +1,4 @@
-"""The headers by which every reply tells who served it; what it cost is metering's."""
+"""The headers by which every reply tells who served it, or failed to; what it cost is metering's."""
 
 from __future__ import annotations
 
@@ -32,14 +32,7 @@ def reply_headers(
     content_type = "text/event-stream" if call.envelope.stream else "application/json"
     if call.operation is Operation.SPEECH:
         content_type = speech.content_type(call.body)
-    headers: Headers = (
-        ("content-type", content_type),
-        ("x-headrace-model", target.model.id),
-        ("x-headrace-provider", target.provider.name),
-        ("x-headrace-attempts", str(attempts)),
-    )
-    if decision is not None:
-        headers += routing_headers(decision)
+    headers = (("content-type", content_type), *asked_headers(target, attempts, decision))
     if not dropped:
         return headers
     # A field's name is the caller's own text: what no header may hold would break the reply off.
@@ -47,6 +40,16 @@ def reply_headers(
     if len(named) > MAX_DROPPED_CHARS:
         named = f"{named[:MAX_DROPPED_CHARS]}{_CUT}"
     return (*headers, ("x-headrace-dropped", named))
+
+
+def asked_headers(target: Target, attempts: int, decision: Decision | None) -> Headers:
+    """Return the headers that tell who was asked last, in which attempt, and what a router decided."""
+    return (
+        ("x-headrace-model", target.model.id),
+        ("x-headrace-provider", target.provider.name),
+        ("x-headrace-attempts", str(attempts)),
+        *(() if decision is None else routing_headers(decision)),
+    )
 
 
 def routing_headers(decision: Decision) -> Headers:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from headrace.domain.call import Call, Operation
+from headrace.domain.dedicated import Deployment
 from headrace.domain.errors import (
     CallerError,
     HeadraceError,
@@ -26,7 +27,7 @@ from headrace.domain.plan import Excluded, Plan, Routing, Target
 from headrace.domain.router import MANAGED_ROUTER, PREFIX, names_router
 from headrace.domain.routing import Decision
 from headrace.domain.snapshot import Snapshot
-from headrace.services.fitness import forbidden, models_of, problem_of, targets_of
+from headrace.services.fitness import forbidden, may_serve, models_of, problem_of, targets_of
 
 NO_ROUTINGS: Mapping[str, Routing] = MappingProxyType({})
 _ROUTED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
@@ -37,6 +38,7 @@ class _Candidate:
     model_id: str
     reason: str
     param: str = "model"
+    overflow_of: str | None = None
 
 
 @dataclass(slots=True)
@@ -61,24 +63,34 @@ class _Gathered:
             self.problems.append(routing.problem)
 
 
-def plan_call(call: Call, snapshot: Snapshot, routings: Mapping[str, Routing] = NO_ROUTINGS) -> Plan:
+def always(deployment: Deployment) -> bool:
+    """Let the overflow of every deployment help."""
+    del deployment
+    return True
+
+
+def plan_call(
+    call: Call,
+    snapshot: Snapshot,
+    routings: Mapping[str, Routing] = NO_ROUTINGS,
+    helps: Callable[[Deployment], bool] = always,
+) -> Plan:
     """Return where the call may go; raises the error that explains why it can go nowhere.
 
     The order is: the model (or what the alias points at, then its fallbacks), then each of the call's own fallbacks;
-    behind a deployment stands its overflow.
+    behind a deployment stands its overflow where that `helps` now.
     In the place of a router stand the targets that it ranked: `routings` has what each router of the call decided.
     A caller who wants no substitute gets the first model only, from whichever provider serves it, or the target that
     the router chose.
     """
     gathered = _Gathered()
     for name, param in _names(call):
-        named = _of_name(name, param, call, snapshot)
+        named = [each for one in _of_name(name, param, call, snapshot) for each in _helped(one, snapshot, helps)]
         for candidate in named if call.may_substitute else named[:1]:
             routing = routings.get(candidate.model_id) if routings else None
             if routing is not None:
                 gathered.take(routing, routing.targets if call.may_substitute else routing.chosen)
             elif candidate.model_id not in gathered.seen:
-                gathered.seen.add(candidate.model_id)
                 _gather(candidate, call, snapshot, gathered)
     if not gathered.targets:
         raise gathered.problems[0]
@@ -104,7 +116,7 @@ def routers_named(call: Call, snapshot: Snapshot) -> tuple[str, ...]:
 
 def authorise(call: Call, target: Target) -> None:
     """Raise Forbidden unless the caller may be served by this concrete target; asked again at every attempt."""
-    if not call.caller.may_call(target.model.id):
+    if not may_serve(call.caller, target.model.id, target.overflow_of):
         raise forbidden(call, target.model.id)
 
 
@@ -156,34 +168,37 @@ def _of_name(name: str, param: str, call: Call, snapshot: Snapshot) -> list[_Can
     if alias is None:
         if name not in snapshot.models and not names_router(name):
             raise _unknown(name, param, call, snapshot)
-        return [_Candidate(name, "named by the caller", param), *_overflow_of(name, param, snapshot)]
+        return [_Candidate(name, "named by the caller", param)]
     rest = [_Candidate(each, f'a fallback of the alias "{name}"', param) for each in alias.fallbacks]
-    first = _Candidate(alias.points_to, f'the alias "{name}" points at it', param)
-    return [first, *_overflow_of(alias.points_to, param, snapshot), *rest]
+    return [_Candidate(alias.points_to, f'the alias "{name}" points at it', param), *rest]
 
 
-def _overflow_of(name: str, param: str, snapshot: Snapshot) -> list[_Candidate]:
-    """Return what helps a deployment out, behind it; nothing for any other model."""
-    entries = snapshot.models.get(name, ()) if snapshot.deployments else ()
+def _helped(one: _Candidate, snapshot: Snapshot, helps: Callable[[Deployment], bool]) -> list[_Candidate]:
+    """Return a candidate and, behind it where it is a deployment, what helps it out."""
+    entries = snapshot.models.get(one.model_id, ()) if snapshot.deployments else ()
     deployment = entries[0].model.deployment if entries else None
-    if deployment is None or deployment.wanted.overflow is None:
-        return []
-    reason = f'the overflow of the deployment "{name}"'
-    return [_Candidate(each, reason, param) for each in models_of(deployment.wanted.overflow.model, snapshot)]
+    if deployment is None or deployment.wanted.overflow is None or not helps(deployment):
+        return [one]
+    reason = f'the overflow of the deployment "{one.model_id}"'
+    named = models_of(deployment.wanted.overflow.model, snapshot)
+    return [one, *[_Candidate(each, reason, one.param, deployment.id) for each in named]]
 
 
 def _gather(candidate: _Candidate, call: Call, snapshot: Snapshot, gathered: _Gathered) -> None:
     model_id = candidate.model_id
     entries = snapshot.models.get(model_id)
+    if entries is not None and not may_serve(call.caller, model_id, candidate.overflow_of):
+        # Not seen yet: as an overflow the caller may be served by it all the same.
+        gathered.leave_out(model_id, "", forbidden(call, model_id))
+        return
+    gathered.seen.add(model_id)
     if entries is None:
         gathered.leave_out(model_id, "", _gone(candidate))
-    elif not call.caller.may_call(model_id):
-        gathered.leave_out(model_id, "", forbidden(call, model_id))
     else:
         for entry in entries:
             problem = problem_of(entry, call)
             if problem is None:
-                gathered.targets.extend(targets_of(entry, snapshot, candidate.reason))
+                gathered.targets.extend(targets_of(entry, snapshot, candidate.reason, candidate.overflow_of))
             else:
                 gathered.leave_out(model_id, entry.model.provider, problem)
 

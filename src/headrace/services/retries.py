@@ -22,6 +22,7 @@ from headrace.domain.plan import Plan, Target
 from headrace.services.closing import CONNECTION_REUSED, blames_replica, may_go_on
 from headrace.services.credential_health import CREDENTIAL_ERRORS, DEFAULT_COOLDOWN_SECONDS
 from headrace.services.health import TargetHealth
+from headrace.services.reply_headers import asked_headers
 from headrace.services.resolve import nobody_well, without_resting
 
 SHARE_OF_IN_FLIGHT = 0.2
@@ -128,8 +129,10 @@ class Course:
             )
         return self._step
 
-    def last_word(self, error: HeadraceError, now: float) -> HeadraceError:
-        """Return the failure as the caller is told it: one that asks to slow down says how long, at the least."""
+    def last_word(self, error: HeadraceError, now: float, attempts: int) -> HeadraceError:
+        """Return the failure as the caller is told it: with whom was asked, and how long to wait where it says so."""
+        if self._target is not None:
+            error.told = asked_headers(self._target, attempts, self.decision)
         if isinstance(error, UpstreamRateLimited):
             resting = (self._health.resting(each, now) for each in self._targets)
             waits = [each.wait_seconds for each in resting if each is not None]

@@ -18,7 +18,7 @@ from headrace.ports.fleet import Lease
 from headrace.ports.sink import Sink
 from headrace.ports.upstream import Exchange, Prepared, Reader
 from headrace.services.answers import check_status, first_event, upstream_request_id
-from headrace.services.closing import AttemptState, attempt_end, settlement_at_end, settlement_or_void
+from headrace.services.closing import AttemptState, attempt_end, settlement_at_end, settlement_or_void, share_of
 from headrace.services.fleet import prefix_of, report_end
 from headrace.services.holding import AttemptPlace, take_hold
 from headrace.services.keepalive import KeepAlive
@@ -51,7 +51,7 @@ async def run_turn(parts: TurnParts, call: Call, plan: Plan, sink: Sink, turn_in
                 return
             next_step = attempt.next_step(error)
             if next_step is None:
-                raise course.last_word(error, now()) from error.__cause__
+                raise course.last_word(error, now(), index + 1) from error.__cause__
             step, index = next_step, index + 1
 
 
@@ -239,7 +239,7 @@ class _Attempt:
             held_at_micros=self._held_at,
             first_event_at_micros=self._first_event_at,
             ended_at_micros=self._parts.clock.unix_micros(),
-            share_micros=0 if self._lease is None else self._lease.share_micros(),
+            share=share_of(self._lease),
         )
 
     def _headers(self) -> Headers:

@@ -14,6 +14,7 @@ DeploymentName = Annotated[
     str, Meta(pattern="^[a-zA-Z0-9_-]{1,255}$", description="Callers write it as the model; it never changes.")
 ]
 Replicas = Annotated[int, Meta(ge=0, le=1000, description="A number of replicas; min_scale 0 lets it sleep.")]
+MostReplicas = Annotated[int, Meta(ge=1, le=1000, description="A number of replicas.")]
 Slots = Annotated[int, Meta(ge=1, le=1024, description="Requests that one replica answers at once.")]
 Context = Annotated[int, Meta(ge=128, description="Tokens of one request, prompt and answer.")]
 IdleSeconds = Annotated[int, Meta(ge=0, description="Without a request for so long it sleeps; 0: never.")]
@@ -27,14 +28,14 @@ class DeploymentTarget(Struct, kw_only=True, forbid_unknown_fields=True):
     """What scaling holds: requests in flight for each replica, or milliseconds to the first token."""
 
     metric: ScalingMetric
-    value: Annotated[int, Meta(ge=1)]
+    value: Annotated[int, Meta(ge=1, le=3_600_000)]
 
 
 class DeploymentOverflow(Struct, kw_only=True, forbid_unknown_fields=True):
     """The model that takes what the deployment cannot, from so many waiting requests for each replica on."""
 
     model: str
-    limit: Annotated[int, Meta(ge=0)]
+    limit: Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
 class DeploymentVpc(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -47,11 +48,11 @@ class DeploymentAccelerators(Struct, kw_only=True):
     """On what replicas run and how many there are; `scale` shows the most."""
 
     accelerator_slug: Slug
-    scale: Replicas
+    scale: MostReplicas
     type: Literal["prefill_decode"]
     status: Literal["new", "provisioning", "active"]
     min_scale: Replicas
-    max_scale: Replicas
+    max_scale: MostReplicas
     gpus: Gpus
 
 
@@ -276,9 +277,9 @@ class AcceleratorsBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """On what replicas run; `scale`, or both bounds, or one bound with `scale` as the other."""
 
     accelerator_slug: Slug | UnsetType = UNSET
-    scale: Replicas | UnsetType | None = UNSET
+    scale: MostReplicas | UnsetType | None = UNSET
     min_scale: Replicas | UnsetType | None = UNSET
-    max_scale: Replicas | UnsetType | None = UNSET
+    max_scale: MostReplicas | UnsetType | None = UNSET
     gpus: Gpus | UnsetType | None = UNSET
     type: Literal["prefill_decode"] | UnsetType = UNSET
     status: str | UnsetType | None = UNSET

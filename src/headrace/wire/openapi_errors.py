@@ -19,7 +19,7 @@ Code = Annotated[
     ),
 ]
 OF_CONNECTION_ONLY = frozenset({408, 431})
-OWN_ENDPOINT = "/dedicated/{id}"
+OWN_ENDPOINT = "/dedicated/{deployment}"
 OF_CONNECTION_TOO = frozenset({400, 503})
 OwnCode = Annotated[str, Meta(description="A stable code.", extra_json_schema={"enum": sorted(STATUSES)})]
 

@@ -83,13 +83,15 @@ def test_paths_of_the_own_endpoint_stand_for_those_of_the_shared_one() -> None:
     assert speaks_messages(scope_of("/dedicated/dep_1/v1/messages"))
     assert speaks_messages(scope_of("/dedicated/dep_1/v1/models", headers=[(b"anthropic-version", b"x")]))
     assert not speaks_messages(scope_of("/dedicated/dep_1/v1/models"))
+    assert speaks_messages(scope_of("/dedicated/no/such:id/v1/messages/count_tokens"))
+    assert not speaks_messages(scope_of("/dedicated/dep_1"))
 
 
 def test_chat_messages_responses_completions_and_embeddings_are_served() -> None:
     found = OwnEndpoints(cast("InferenceParts", None), lambda: SLUGS)
-    served = {path for path in (each.path for each in OWN_ROUTES) if found.find(path.replace("{id}", "dep_1"))}
+    served = {path for path in (each.path for each in OWN_ROUTES) if found.find(path.replace("{deployment}", "dep_1"))}
     assert served == {
-        f"/dedicated/{{id}}/v1/{rest}"
+        f"/dedicated/{{deployment}}/v1/{rest}"
         for rest in ("chat/completions", "messages", "responses", "completions", "embeddings")
     }
     assert found.find("/v1/chat/completions") is None

@@ -193,6 +193,15 @@ async def test_a_settlement_has_the_share_of_the_replicas_time_and_its_price() -
     assert world.fleet.reports == [True]
 
 
+@pytest.mark.parametrize(("hourly", "share_nano"), [(None, 1_500_001), (7_200_000_000, 3_000_002), (0, 0)])
+async def test_a_share_costs_what_the_run_of_its_replica_costs(hourly: int | None, share_nano: int) -> None:
+    world = World()
+    world.fleet.share_micros, world.fleet.nano_per_hour = 1_500_001, hourly
+    world.answer_reply(chat_reply("x"))
+    await run_turn(world.parts, a_call(), Plan("prod-llm", (a_deployed_target(),)), world.sink)
+    assert world.settlements[0].share_nano == share_nano
+
+
 async def test_a_provider_has_no_prefix_no_report_and_no_share() -> None:
     world = World()
     world.answer_reply(chat_reply("x"))

@@ -122,6 +122,14 @@ class Deployed:
         return lease.endpoint.replica
 
 
+async def test_a_lease_has_the_price_of_its_replicas_run_where_one_is_known() -> None:
+    world = await Deployed().scaled(1)
+    assert (await world.acquire()).nano_per_hour is None
+    known = {("dep_1", "dep_1-1"): 7}
+    world.fleet = TargetFleet(world.compute, hourly=lambda deployment, replica: known.get((deployment, replica)))
+    assert (await world.acquire()).nano_per_hour == 7
+
+
 async def test_the_same_prefix_goes_to_the_same_replica_and_load_spreads() -> None:
     world = await Deployed().scaled(3)
     first = await world.replica(b"support")
@@ -214,6 +222,14 @@ async def test_who_does_not_wait_is_told_when_to_come_back_and_it_is_woken(when_
         await TargetFleet(world.compute).acquire(world.target, 1.0)
 
 
+@pytest.mark.parametrize("when_asleep", list(WhenAsleep))
+async def test_who_is_awake_and_full_is_waited_for_whatever_it_does_asleep(when_asleep: WhenAsleep) -> None:
+    world = await Deployed(a_deployment(a_wanted(when_asleep=when_asleep))).scaled(1)
+    world.compute.gone = {"dep_1-1"}
+    assert (await world.acquire()).endpoint.replica == "dep_1-1"
+    assert world.woken == []
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -247,6 +263,7 @@ async def test_a_driver_that_does_not_name_its_replicas_in_leases_is_helped_out(
     assert (await world.acquire()).endpoint.replica == "dep_1-1"
 
 
-def test_only_deployments_have_a_prefix() -> None:
-    assert prefix_of(a_call(), a_target()) == b""
+def test_only_deployments_of_several_replicas_have_a_prefix() -> None:
+    alone = a_deployed_target(a_deployment(a_wanted(max_scale=1)))
+    assert prefix_of(a_call(), a_target()) == prefix_of(a_call(), alone) == b""
     assert prefix_of(a_call(), a_deployed_target()) == prefix_of(a_call(), a_deployed_target()) != b""

@@ -15,7 +15,7 @@ from headrace.domain.errors import Forbidden
 from headrace.domain.plan import Plan
 from headrace.domain.snapshot import Snapshot
 from headrace.services.overflowing import Order, Overflowing, order_of
-from headrace.services.resolve import plan_call
+from headrace.services.resolve import authorise, plan_call
 from tests.fakes.deployed import a_deployed_snapshot, a_deployment, a_wanted
 from tests.fakes.nouns import CALLER, a_call
 from tests.fakes.planning import ids
@@ -36,7 +36,8 @@ class Live:
         self.woken.append(deployment.name)
 
     def plan(self, call: Call, snapshot: Snapshot) -> Plan:
-        return self.overflowing.arranged(plan_call(call, snapshot), snapshot)
+        plan = plan_call(call, snapshot, helps=self.overflowing.helps)
+        return self.overflowing.arranged(plan, snapshot)
 
 
 def asked(model: str = "prod-llm", caller: Caller = CALLER) -> Call:
@@ -99,7 +100,7 @@ def test_the_receipt_is_told_why_the_overflow_was_asked_first() -> None:
     assert (busy.model_id, busy.provider, busy.code) == ("prod-llm", "dedicated", "deployment_busy")
     assert busy.reason == "Its slots are taken and 8 requests wait for 2 of its replicas; its overflow is asked first."
     [asleep] = Live().plan(asked(), there(OVERFLOW)).excluded
-    assert asleep.reason == "It sleeps and is being woken; its overflow is asked first."
+    assert asleep.reason == "It sleeps; its overflow is asked first."
 
 
 def test_without_room_for_a_queue_the_overflow_takes_what_has_no_slot() -> None:
@@ -113,13 +114,48 @@ def test_without_an_overflow_no_queue_is_too_long() -> None:
 
 
 def test_the_overflow_needs_the_callers_rights_like_any_target() -> None:
-    narrow = Caller("k", "web", "shop", Role.KEY, frozenset({"prod-llm"}), deployment="dep_1")
+    narrow = Caller("k", "web", "shop", Role.KEY, frozenset({"prod-llm"}))
     live = Live()
     plan = live.plan(asked(caller=narrow), there(OVERFLOW))
     assert ids(plan) == ["prod-llm"]
     assert [(each.model_id, each.code) for each in plan.excluded] == [("two", "model_forbidden")]
     with pytest.raises(Forbidden):
         live.plan(asked(caller=replace(narrow, models=frozenset({"one"}))), there(overflow=None))
+
+
+def test_a_token_of_the_deployment_is_served_by_its_overflow_and_calls_it_by_no_name() -> None:
+    snapshot = replace(there(OVERFLOW), aliases={"app": Alias("app", "two", ("prod-llm",), 1, 1)})
+    token = Caller("k", "web", "shop", Role.KEY, frozenset({"prod-llm"}), deployment="dep_1")
+    plan = Live().plan(asked(caller=token), snapshot)
+    assert (ids(plan), [each.overflow_of for each in plan.targets]) == (["two", "prod-llm"], ["dep_1", None])
+    for target in plan.targets:
+        authorise(asked(caller=token), target)
+    for name in ("two", "three"):
+        with pytest.raises(Forbidden):
+            Live().plan(asked(name, token), snapshot)
+    plan = Live({"dep_1": AWAKE}).plan(asked("app", token), snapshot)
+    assert (ids(plan), plan.excluded[0].code) == (["prod-llm", "two"], "model_forbidden")
+    assert ids(Live().plan(replace(asked(caller=token), fallbacks=("three",)), snapshot)) == ["two", "prod-llm"]
+
+
+def test_a_token_of_another_deployment_has_no_right_to_an_overflow() -> None:
+    [_, overflow] = Live({"dep_1": AWAKE}).plan(asked(), there()).targets
+    other = Caller("k", "web", "shop", Role.KEY, frozenset({"other"}), deployment="dep_2")
+    with pytest.raises(Forbidden):
+        authorise(asked(caller=other), overflow)
+
+
+def test_a_fallback_that_is_a_deployment_has_its_overflow_behind_it() -> None:
+    snapshot = replace(there(), aliases={"app": Alias("app", "three", ("prod-llm", "one"), 1, 1)})
+    assert ids(Live({"dep_1": AWAKE}).plan(asked("app"), snapshot)) == ["three", "prod-llm", "two", "one"]
+
+
+def test_a_deployment_that_refuses_leaves_what_is_named_beside_it_alone() -> None:
+    snapshot = replace(there(REFUSE), aliases={"app": Alias("app", "prod-llm", ("two",), 1, 1)})
+    plan = Live().plan(asked("app"), snapshot)
+    assert (ids(plan), plan.excluded) == (["prod-llm", "two"], ())
+    assert plan.targets[1].overflow_of is None
+    assert ids(Live().plan(replace(asked("two"), fallbacks=("prod-llm",)), snapshot)) == ["two", "prod-llm"]
 
 
 def test_an_alias_of_a_deployment_has_its_overflow_before_its_own_fallbacks() -> None:

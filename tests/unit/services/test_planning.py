@@ -284,6 +284,8 @@ async def test_when_nobody_can_the_error_explains_each() -> None:
     for said in ('"dear" is expected to cost', '"cheap" is expected to cost', '"nowhere" is no longer in the catalog'):
         assert said in caught.value.message
     assert caught.value.message.startswith("router:support has no model")
+    told = dict(caught.value.told)
+    assert (told["x-headrace-router"], told["x-model-router-selected-route"]) == ("support", "refund")
 
 
 async def test_what_would_cost_too_much_is_left_out() -> None:

@@ -228,11 +228,22 @@ def test_when_all_rest_the_caller_is_told_at_once_when_to_come_back(
     assert caught.value.retry_after_seconds == wait
 
 
+def test_the_last_word_names_who_was_asked_last_and_in_which_attempt() -> None:
+    course = a_course(ONE, TWO)
+    first = UpstreamUnavailable("x")
+    assert course.after(first, 1.0, is_delivered=False) == Step(TWO)
+    told = dict(course.last_word(UpstreamUnavailable("y"), 2.0, 2).told)
+    assert told == {"x-headrace-model": "two", "x-headrace-provider": "acme", "x-headrace-attempts": "2"}
+    health = TargetHealth()
+    rest(health, ONE, UpstreamRateLimited("x", retry_after_seconds=9.0))
+    assert first.told == a_course(ONE, health=health).last_word(UpstreamUnavailable("z"), 2.0, 1).told == ()
+
+
 def test_the_last_word_carries_the_smallest_wait() -> None:
     health = TargetHealth()
     course = a_course(ONE, TWO, health=health)
     rest(health, ONE, UpstreamRateLimited("x", retry_after_seconds=9.0))
     rest(health, TWO, UpstreamRateLimited("x", retry_after_seconds=30.0))
-    assert course.last_word(UpstreamRateLimited("x", retry_after_seconds=30.0), 2.0).retry_after_seconds == 7.0
-    assert course.last_word(UpstreamUnavailable("x"), 2.0).retry_after_seconds is None
-    assert a_course(THREE).last_word(UpstreamRateLimited("x"), 0.0).retry_after_seconds == 1.0
+    assert course.last_word(UpstreamRateLimited("x", retry_after_seconds=30.0), 2.0, 1).retry_after_seconds == 7.0
+    assert course.last_word(UpstreamUnavailable("x"), 2.0, 1).retry_after_seconds is None
+    assert a_course(THREE).last_word(UpstreamRateLimited("x"), 0.0, 1).retry_after_seconds == 1.0

@@ -39,7 +39,7 @@ from headrace.http.control.parts import ControlParts
 from headrace.http.count_tokens import TokenCounts, count_routes
 from headrace.http.data_models import model_routes
 from headrace.http.decisions import DecisionParts, RoutingDecisions, decision_routes
-from headrace.http.dedicated import OWN_ROUTES, dedicated_model_routes
+from headrace.http.dedicated import OWN_ROUTES, Pinned, dedicated_routes
 from headrace.http.door import DoorParts, NoRoute, PathDoor
 from headrace.http.gateway import AsgiApp
 from headrace.http.hot_routes import HOT_ROUTES
@@ -78,7 +78,7 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *deployment_access.routes(parts.deployments, parts.authority, parts.offload),
         *deployment_costs.routes(parts.deployment_costs, parts.door.clock),
         *fit.routes(parts.fit),
-        *dedicated_model_routes(parts.door.snapshots, parts.deployments.trial.known_slugs),
+        *_dedicated(parts),
         *replays.routes(parts.replays, parts.door.clock),
         *savings.routes(parts.savings, parts.door.clock),
         *shadows.routes(parts.shadows),
@@ -92,6 +92,13 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *fleet.routes(parts.compute, parts.reload),
     )
     return (*described, *openapi_routes(described))
+
+
+def _dedicated(parts: ControlParts) -> tuple[RouteSpec, ...]:
+    """What the own endpoints of deployments have of the data plane."""
+    snapshots, slugs = parts.door.snapshots, parts.deployments.trial.known_slugs
+    counts = TokenCounts(snapshots, parts.door.limits, parts.offload, parts.responses, Pinned(slugs))
+    return dedicated_routes(snapshots, slugs, count_routes(counts), response_routes(parts.responses))
 
 
 def _decisions(parts: ControlParts) -> RoutingDecisions:
