@@ -14,8 +14,8 @@ from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
 from headrace.domain.errors import DriverUnusable, EngineFailed
 from headrace.drivers.compute.cloud.client import CloudAccess, CloudClient
 from headrace.drivers.compute.cloud.compute import CloudCompute
-from headrace.drivers.compute.cloud.deployment import CloudParts, CloudPolicy
 from headrace.drivers.compute.cloud.notes import CloudNotes
+from headrace.drivers.compute.cloud.parts import CloudParts, CloudPolicy
 from headrace.http.control.app import control_app
 from headrace.testing.clock import FakeClock
 from tests.contract.compute_world import scaled_spec
@@ -73,8 +73,8 @@ async def both(tmp_path: Path) -> AsyncIterator[Both]:
         token_file = tmp_path / "token"
         token_file.write_text(world.tokens["admin"])
         transport = httpx2.ASGITransport(control_app(plane.parts))
-        client = CloudClient(CloudAccess("https://gate", token_file), transport)
         clock = FakeClock(NOON_MICROS)
+        client = CloudClient(CloudAccess("https://gate", token_file), clock, transport)
         parts = CloudParts(client, CloudNotes(MemoryBlobs(clock)), clock, CloudPolicy(remove_seconds=0.1))
         compute = CloudCompute(parts, "home1")
         yield Both(plane, clock, token_file, compute)

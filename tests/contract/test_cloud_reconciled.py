@@ -12,8 +12,8 @@ from headrace.domain.dedicated import DeploymentStatus, Wanted
 from headrace.domain.deployment_event import DeploymentEvent
 from headrace.drivers.compute.cloud.client import CloudAccess, CloudClient
 from headrace.drivers.compute.cloud.compute import CloudCompute
-from headrace.drivers.compute.cloud.deployment import CloudParts
 from headrace.drivers.compute.cloud.notes import CloudNotes
+from headrace.drivers.compute.cloud.parts import CloudParts
 from headrace.services.autoscaling import Autoscaling
 from headrace.services.deployment_specs import DeploymentSpecs
 from headrace.services.reconciler import Reconciler, ReconcilerParts
@@ -49,7 +49,7 @@ class CloudPlane:
 
     def begin(self) -> None:
         """Begin as the next process does, over the same cloud and the same store."""
-        client = CloudClient(CloudAccess(BASE, self.token_file), httpx2.ASGITransport(self.api.app))
+        client = CloudClient(CloudAccess(BASE, self.token_file), self.clock, httpx2.ASGITransport(self.api.app))
         self.compute = CloudCompute(CloudParts(client, CloudNotes(self.blobs), self.clock), "home1")
         self.reconciler = Reconciler(
             ReconcilerParts(

@@ -15,8 +15,8 @@ from headrace.domain.plan import Endpoint
 from headrace.drivers.ambient import SystemClock
 from headrace.drivers.compute.cloud.client import CloudAccess, CloudClient
 from headrace.drivers.compute.cloud.compute import CloudCompute
-from headrace.drivers.compute.cloud.deployment import CloudParts, CloudPolicy
 from headrace.drivers.compute.cloud.notes import CloudNotes
+from headrace.drivers.compute.cloud.parts import CloudParts, CloudPolicy
 from headrace.ports.fleet import Compute
 from tests.contract.compute_contract import ComputeContract
 from tests.contract.compute_world import ComputeWorld, scaled_spec
@@ -57,7 +57,7 @@ class CloudWorld(ComputeWorld):
         self.open: list[CloudCompute] = []
 
     async def make(self) -> Compute:
-        client = CloudClient(CloudAccess(BASE, self.token_file), self.transport)
+        client = CloudClient(CloudAccess(BASE, self.token_file), self.clock, self.transport)
         parts = CloudParts(client, CloudNotes(self.blobs), self.clock, POLICY, self.seen.append)
         compute = CloudCompute(parts, "home1")
         await compute.open()

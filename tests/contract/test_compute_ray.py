@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -13,8 +14,9 @@ from headrace.domain.errors import DriverUnusable, EngineFailed
 from headrace.domain.plan import Endpoint
 from headrace.domain.secret import Secret
 from headrace.drivers.ambient import SystemClock
-from headrace.drivers.compute.ray.compute import RayCompute, RayPace, RayParts
+from headrace.drivers.compute.ray.compute import RayCompute
 from headrace.drivers.compute.ray.config import Naming, ServePolicy
+from headrace.drivers.compute.ray.parts import RayPace, RayParts
 from headrace.ports.fleet import Compute
 from tests.contract.compute_contract import NAME, ComputeContract, LogContract
 from tests.contract.compute_world import ComputeWorld, bounded
@@ -23,7 +25,15 @@ from tests.fakes.ray_api import STARTED, FakeApplication, FakeRay, FakeReplica
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
-PACE = RayPace(busy_seconds=0.01, settled_seconds=0.05, troubled_seconds=0.02, wake_seconds=5.0, removal_seconds=2.0)
+PACE = RayPace(
+    busy_seconds=0.01,
+    settled_seconds=0.05,
+    troubled_seconds=0.02,
+    wake_seconds=5.0,
+    removal_seconds=2.0,
+    retry_seconds=0.05,
+    facts_seconds=0.5,
+)
 POLICY = ServePolicy(http_port=28_000, drain_seconds=2.0)
 
 
@@ -43,15 +53,17 @@ class FakeRayWorld(ComputeWorld):
 
     sees_processes = False
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path) -> None:
         super().__init__()
+        self.token_file = home / "token"
+        self.token_file.write_text("token-of-ray\n")
         self.ray = FakeRay()
         self.callers = httpx2.AsyncClient(transport=self.ray.transport)
         self.open: list[RayCompute] = []
 
     async def make(self) -> RayCompute:
         parts = RayParts(
-            serve=self.ray.serve(token=Secret("token of ray")),
+            serve=self.ray.serve(token_file=self.token_file),
             clock=SystemClock(),
             naming=Naming("headrace"),
             secret_of=lambda each: Secret(f"secret of {each}"),
@@ -101,8 +113,8 @@ class FakeRayWorld(ComputeWorld):
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[FakeRayWorld]:
-    world = FakeRayWorld()
+async def world(tmp_path: Path) -> AsyncIterator[FakeRayWorld]:
+    world = FakeRayWorld(tmp_path)
     yield world
     await world.close()
 
@@ -122,7 +134,7 @@ async def test_only_what_changes_is_written_and_others_are_kept(world: FakeRayWo
     await compute.remove(NAME)
     assert [each["name"] for each in world.ray.puts[-1]["applications"]] == ["theirs"]
     assert list(world.ray.applications) == ["theirs"]
-    assert world.ray.token == "Bearer token of ray"
+    assert world.ray.token == "Bearer token-of-ray"
 
 
 async def test_the_next_control_plane_writes_nothing_and_knows_since_when_replicas_were_ready(
@@ -136,10 +148,11 @@ async def test_the_next_control_plane_writes_nothing_and_knows_since_when_replic
     assert {each.node for each in successor.observe()} == {HEAD, OTHER}
 
 
-async def test_an_application_that_a_cluster_lost_is_written_again(world: FakeRayWorld) -> None:
+async def test_an_application_that_a_cluster_lost_is_told_and_written_again(world: FakeRayWorld) -> None:
     compute = await world.up(1)
     world.ray.applications.clear()
     await world.until(lambda: not compute.ready(NAME), "the loss is seen")
+    assert [each.state for each in compute.observe()] == [ReplicaState.FAILED]
     await compute.apply(bounded(world.spec(NAME), 1, 1))
     await world.until_ready(compute, NAME, 1)
     assert len(world.ray.puts) == 2
@@ -170,6 +183,35 @@ async def test_a_dead_nodes_proxy_and_replica_are_left_out_before_ray_notices(wo
     (other,) = world.ids(compute, NAME)
     compute.report(NAME, other, is_well=False)
     assert world.ids(compute, NAME) == {dead, other}
+
+
+async def test_after_failing_again_the_cluster_is_asked_before_the_next_request(world: FakeRayWorld) -> None:
+    compute = await world.up(1)
+    (replica,) = world.ids(compute, NAME)
+    world.ray.holds_looks = asyncio.Event()
+    compute.report(NAME, replica, is_well=False)
+    assert world.ids(compute, NAME) == {replica}
+    compute.report(NAME, replica, is_well=False)
+    assert world.ids(compute, NAME) == set()
+    waiting = asyncio.get_running_loop().create_task(compute.acquire(NAME, 10.0))
+    await asyncio.sleep(0)
+    # Meanwhile somebody ends all of Serve, and the control plane writes it anew.
+    world.ray.applications.clear()
+    world.ray.holds_looks.set()
+    lease = await waiting
+    assert lease.endpoint.replica != replica
+    lease.release()
+
+
+async def test_a_silent_dashboard_takes_nobody_away(world: FakeRayWorld) -> None:
+    compute = await world.up(1)
+    (replica,) = world.ids(compute, NAME)
+    world.ray.refusal = httpx2.ConnectError("refused")
+    for _ in range(2):
+        compute.report(NAME, replica, is_well=False)
+    (await compute.acquire(NAME, 5.0)).release()
+    compute.report(NAME, replica, is_well=True)
+    assert world.ids(compute, NAME) == {replica}
 
 
 async def test_a_replica_that_is_gone_unasked_is_told_failed(world: FakeRayWorld) -> None:
@@ -204,8 +246,78 @@ async def test_what_cannot_start_says_what_ray_says(world: FakeRayWorld) -> None
     application.message = "No node has enough CPU."
     await world.until(lambda: any("enough CPU" in each.reason for each in compute.observe()), "the reason")
     application.status = "DEPLOY_FAILED"
-    with pytest.raises(EngineFailed, match="No node has enough CPU"):
+    with pytest.raises(EngineFailed, match=r"Ray Serve could not start .* No node has enough CPU"):
         await compute.acquire(NAME, 5.0)
+
+
+async def test_what_ray_has_given_up_is_begun_anew_after_a_while(world: FakeRayWorld) -> None:
+    world.ray.is_stuck = True
+    compute = await world.make()
+    spec = bounded(world.spec(NAME), 1, 1)
+    await compute.apply(spec)
+    application = world.ray.applications[f"headrace-{NAME}"]
+    application.status = "DEPLOY_FAILED"
+    await compute.look()
+    await compute.apply(spec)
+    assert len(world.ray.puts) == 1
+    while world.ray.applications:
+        await compute.apply(spec)
+        await compute.look()
+    world.ray.is_stuck = False
+    await compute.look()
+    await compute.apply(spec)
+    await world.until_ready(compute, NAME, 1)
+    assert [len(each["applications"]) for each in world.ray.puts] == [1, 0, 1]
+
+
+async def test_what_ray_is_mending_is_waited_for(world: FakeRayWorld) -> None:
+    compute = await world.up(1)
+    application = world.ray.applications[f"headrace-{NAME}"]
+    world.ray.is_stuck, application.status = True, "UNHEALTHY"
+    application.replicas.clear()
+    await world.until(lambda: not compute.ready(NAME), "the crash is seen")
+    waiting = asyncio.get_running_loop().create_task(compute.acquire(NAME, 10.0))
+    await compute.look()
+    world.ray.is_stuck, application.status = False, "RUNNING"
+    (await waiting).release()
+
+
+async def test_a_proxy_that_does_not_answer_keeps_nobody_asleep(world: FakeRayWorld) -> None:
+    compute = await world.make()
+    await compute.apply(world.spec(NAME))
+    world.ray.silent.add(HEAD)
+    lease = await compute.acquire(NAME, 5.0)
+    assert await world.ask(lease.endpoint) == 200
+    lease.release()
+    assert {node for node, path, _ in world.ray.served if path == "-/wake"} == {OTHER}
+
+
+async def test_what_stands_against_one_deployment_is_told_of_no_other(world: FakeRayWorld) -> None:
+    compute = await world.up(1)
+    await compute.apply(world.spec("dep-two"))
+    world.ray.applications.pop("headrace-dep-two")
+    await compute.look()
+    world.ray.put_refusal = httpx2.Response(400, text="no such import path")
+    with pytest.raises(EngineFailed, match="no such import path"):
+        await compute.acquire("dep-two", 0.2)
+    await compute.apply(bounded(world.spec(NAME), 1, 1))
+    assert compute.trouble is None
+
+
+async def test_a_node_that_gives_no_files_holds_up_nobody(world: FakeRayWorld) -> None:
+    world.ray.is_silent_about_files = True
+    compute = await world.up(2)
+    assert all(each.ready_at_micros is not None for each in compute.observe())
+
+
+async def test_who_is_told_to_end_is_woken_no_more(world: FakeRayWorld) -> None:
+    world.ray.is_stuck = True
+    compute = await world.make()
+    await compute.apply(world.spec(NAME))
+    await compute.scale(NAME, 1)
+    await world.until(lambda: world.ray.waiting == 1, "it is being woken")
+    await compute.scale(NAME, 0)
+    await world.until(lambda: world.ray.waiting == 0, "it is asked no more")
 
 
 async def test_a_silent_dashboard_stops_nothing_and_is_told(world: FakeRayWorld) -> None:
@@ -218,6 +330,11 @@ async def test_a_silent_dashboard_stops_nothing_and_is_told(world: FakeRayWorld)
     lease = await compute.acquire(NAME, 1.0)
     assert await world.ask(lease.endpoint) == 200
     lease.release()
+    with pytest.raises(DriverUnusable, match="ray_address"):
+        await compute.apply(world.spec("dep-two"))
+    with pytest.raises(EngineFailed, match="cannot be asked now") as refused:
+        await compute.acquire("dep-two", 0.1)
+    assert "192.0.2.1" not in refused.value.message
     world.ray.refusal = None
     await world.until(lambda: len(compute.ready(NAME)) == 1, "still there")
     assert len(world.ray.puts) == 1
@@ -252,8 +369,9 @@ async def test_logs_of_replicas_that_ended_are_read_too(world: FakeRayWorld) -> 
     compute = await world.up(2)
     world.ray.applications[f"headrace-{NAME}"].replicas.pop()
     await world.until(lambda: any(each.ended_at_micros for each in world.seen), "gone")
+    await world.until_ready(compute, NAME, 2)
     logs = await compute.logs(NAME, None, 1)
-    assert len(logs) >= 2
+    assert len(logs) == 3
     assert set(map(tuple, logs.values())) == {("listening",)}
     world.ray.files.clear()
     assert await compute.logs(NAME, None, 1) == {}

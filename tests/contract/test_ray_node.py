@@ -239,6 +239,23 @@ async def test_a_dead_engine_and_a_silent_one_are_found(tmp_path: Path) -> None:
     await replica.stop()
 
 
+async def test_the_end_of_an_engine_is_heard_and_being_stopped_is_none(tmp_path: Path) -> None:
+    replica = node(tmp_path, ToyEngine(), FakeClock())
+    with pytest.raises(EngineFailed, match="is not running"):
+        await replica.ended()
+    await replica.start()
+    hearing = asyncio.get_running_loop().create_task(replica.ended())
+    await ask(replica.endpoint, "/crash")
+    assert "it exited with status 7" in await hearing
+    await replica.stop()
+    await replica.start()
+    hearing = asyncio.get_running_loop().create_task(replica.ended())
+    await asyncio.sleep(0)
+    await replica.stop()
+    with pytest.raises(asyncio.CancelledError):
+        await hearing
+
+
 async def test_an_engine_that_ends_while_starting_says_why(tmp_path: Path) -> None:
     engine = ToyEngine("--starts", str(tmp_path / "starts"), "--fail-starts", "1")
     with pytest.raises(EngineFailed, match="ended while starting: it exited with status 1"):

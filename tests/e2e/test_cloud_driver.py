@@ -12,14 +12,15 @@ import psutil
 import pytest
 
 from headrace.domain.dedicated import Wanted
-from headrace.domain.deployment import DeploymentSpec, OwnerLoss
+from headrace.domain.deployment import DeploymentSpec
 from headrace.domain.plan import Endpoint
 from headrace.drivers.ambient import SystemClock
 from headrace.drivers.compute.cloud.client import CloudAccess, CloudClient
 from headrace.drivers.compute.cloud.compute import CloudCompute
-from headrace.drivers.compute.cloud.deployment import CloudParts, CloudPolicy
 from headrace.drivers.compute.cloud.notes import CloudNotes
+from headrace.drivers.compute.cloud.parts import CloudParts, CloudPolicy
 from tests.fakes.blobs import MemoryBlobs
+from tests.fakes.deployed import a_deployment, spec_of
 from tests.running import RunningHeadrace
 
 pytestmark = pytest.mark.anyio
@@ -46,24 +47,7 @@ def spec() -> DeploymentSpec:
         context_length=1024,
         asked_accelerator="cpu",
     )
-    return DeploymentSpec(
-        id=ID,
-        model_id=MODEL,
-        engine="llamacpp",
-        driver="cloud",
-        weights=(),
-        memory_bytes=0,
-        context_length=1024,
-        slots=2,
-        min_replicas=0,
-        max_replicas=2,
-        idle_seconds=600,
-        on_owner_loss=OwnerLoss.KEEP,
-        source=MODEL,
-        accelerator="cpu",
-        name="prod",
-        wanted=wanted,
-    )
+    return spec_of(a_deployment(wanted, ID), memory_bytes=0, source=MODEL, accelerator="cpu")
 
 
 @pytest.fixture
@@ -85,7 +69,7 @@ async def drivers(cloud: RunningHeadrace, tmp_path: Path) -> AsyncIterator[Calla
     made: list[CloudCompute] = []
 
     def make() -> CloudCompute:
-        client = CloudClient(CloudAccess(cloud.base_url, token_file))
+        client = CloudClient(CloudAccess(cloud.base_url, token_file), clock)
         made.append(CloudCompute(CloudParts(client, CloudNotes(blobs), clock, POLICY), "home1"))
         return made[-1]
 

@@ -59,17 +59,27 @@ class FakeApplication:
 
 
 class FakeRay:
-    """The cluster. `puts` are the configurations that were written, `refusal` is answered to every control request."""
+    """The cluster. `puts` are the configurations that were written, `refusal` is answered to every control request.
+
+    `put_refusal` is answered to every one that would write, and looks wait for `holds_looks`. The proxies of `silent`
+    nodes answer nobody; `waiting` are the requests that have no replica yet.
+    """
 
     def __init__(self) -> None:
         self.applications: dict[str, FakeApplication] = {}
         self.puts: list[Json] = []
         self.nodes = [HEAD, OTHER]
         self.refusal: httpx2.Response | Exception | None = None
+        self.put_refusal: httpx2.Response | None = None
+        self.silent: set[str] = set()
+        self.holds_looks = asyncio.Event()
+        self.holds_looks.set()
+        self.is_silent_about_files = False
         self.is_stuck = False
         self.started: float = STARTED
         self.release = asyncio.Event()
         self.served: list[tuple[str, str, str | None]] = []
+        self.waiting = 0
         self.files: dict[str, bytes] = {}
         self.token: str | None = None
         self._count = 0
@@ -93,12 +103,17 @@ class FakeRay:
             return self.refusal
         self.token = request.headers.get("authorization")
         if request.url.path == "/api/v0/logs/file":
+            if self.is_silent_about_files:
+                await asyncio.Event().wait()
             found = self.files.get(f"{request.url.params['node_id']}:{request.url.params['filename']}")
             return httpx2.Response(500, text="no such file") if found is None else httpx2.Response(200, content=found)
         assert request.url.path == "/api/serve/applications/"
+        if request.method == "PUT" and self.put_refusal is not None:
+            return self.put_refusal
         if request.method == "PUT":
             self._put(json.loads(request.content))
             return httpx2.Response(200)
+        await self.holds_looks.wait()
         self.move()
         return httpx2.Response(200, json=self.answer())
 
@@ -155,19 +170,27 @@ class FakeRay:
                 each.status = "DELETING"
 
     async def _proxy(self, node: str, request: httpx2.Request) -> httpx2.Response:
-        if node not in self.nodes:
+        if node not in self.nodes or node in self.silent:
             raise httpx2.ConnectError("refused")
         name, _, path = request.url.path.removeprefix("/").partition("/")
         application = self.applications.get(name)
         if application is None:
             return httpx2.Response(404)
         self.served.append((node, path, request.headers.get("authorization")))
-        while not (running := [one for one in application.replicas if one.state == "RUNNING"]):
-            application.is_woken = True
-            await asyncio.sleep(0.01)
+        self.waiting += 1
+        try:
+            running = await self._running(application)
+        finally:
+            self.waiting -= 1
         replica = next((one for one in running if one.node == node), running[0])
         if path == "hold":
             replica.held += 1
             await self.release.wait()
             replica.held -= 1
         return httpx2.Response(200, json={"replica": replica.tag})
+
+    async def _running(self, application: FakeApplication) -> list[FakeReplica]:
+        while not (running := [one for one in application.replicas if one.state == "RUNNING"]):
+            application.is_woken = True
+            await asyncio.sleep(0.01)
+        return running

@@ -91,7 +91,8 @@ async def kill_under_load(cluster: RayCluster, compute: RayCompute, callers: Cal
     waiting = [callers.stream(f"Say {number} in words.", 8) for number in range(STREAMS)]
     busy = {each.id: each.in_flight for each in compute.ready("dep-two")}
     say("requests on each replica when the node is killed", str(sorted(busy.values())))
-    assert not any(each.task is not None and each.task.done() for each in running)
+    assert all(busy.values()), "both replicas have streams"
+    assert all(each.outcome == "whole" for each in running if each.task is not None and each.task.done())
     cluster.kill(doomed)
     killed = time.monotonic()
     watch = asyncio.get_running_loop().create_task(recovery(cluster, compute, (doomed, dead), seen))

@@ -19,8 +19,9 @@ from headrace.domain.plan import Plan, Target
 from headrace.domain.secret import Secret
 from headrace.drivers.ambient import SystemClock, TimedIds
 from headrace.drivers.compute.ray.client import ServeApi
-from headrace.drivers.compute.ray.compute import RayCompute, RayParts
+from headrace.drivers.compute.ray.compute import RayCompute
 from headrace.drivers.compute.ray.config import Naming, ServePolicy
+from headrace.drivers.compute.ray.parts import RayParts
 from headrace.drivers.engines.llamacpp_adapter import LlamaCppAdapter
 from headrace.drivers.transports.http1_transport import Http1Transport
 from headrace.ports.fleet import Fleet
@@ -33,7 +34,7 @@ from tests.ray.cluster import RayCluster
 
 MEMORY_BYTES = 560 * 1024 * 1024
 POLICY = ServePolicy(
-    drain_seconds=60.0, health_period_seconds=1.0, health_timeout_seconds=5.0, up_seconds=0.0, down_seconds=1.0
+    drain_seconds=300.0, health_period_seconds=1.0, health_timeout_seconds=5.0, up_seconds=0.0, down_seconds=1.0
 )
 
 

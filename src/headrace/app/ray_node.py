@@ -5,8 +5,10 @@ Ray Serve imports it on the node by the path that the gateway's `ray` driver wri
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -38,6 +40,8 @@ from headrace.services.catalog import build_catalog
 
 ENGINE_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME")
 SERVE_LOG = "ray.serve"
+# What the engine still said is passed on first.
+LAST_WORDS_SECONDS = 0.25
 
 
 class _Deployment(Protocol):
@@ -75,6 +79,18 @@ class ServeReplica:
         home = home_of(None, Environment(snapshot()))
         self._replica = NodeReplica(read, _node_parts(home, _serve().get_replica_context().replica_tag))
         await self._replica.start()
+        self._ending = asyncio.get_running_loop().create_task(self._end_with_engine())
+
+    async def _end_with_engine(self) -> None:
+        """End this process when its engine has ended.
+
+        Ray keeps requests for a new replica as soon as the process is gone; a failed health check it believes only the
+        third time, and gives requests to the replica until then.
+        """
+        how = await self._replica.ended()
+        logging.getLogger(SERVE_LOG).error("The engine has ended, and this replica with it: %s", how)
+        await asyncio.sleep(LAST_WORDS_SECONDS)
+        os._exit(1)
 
     def __serve_build_asgi_app__(self) -> Relay:
         """Return what answers requests."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -22,23 +23,30 @@ from headrace.drivers.compute.cloud.replies import (
     AcceleratorsReply,
     CloudAccelerator,
     CloudInference,
+    CloudToken,
     InferenceReply,
     InferencesReply,
     TokenReply,
-    TokenShape,
+    TokensReply,
     accelerator_of,
     inference_of,
     read_refusal,
     read_reply,
+    token_of,
 )
+from headrace.drivers.compute.token_file import read_token
+from headrace.ports.ambient import Clock
 from headrace.wire.json_strict import encode
+from headrace.wire.openai_failure import retry_after_seconds
 
 T = TypeVar("T")
-Page = TypeVar("Page", InferencesReply, AcceleratorsReply)
+Page = TypeVar("Page", InferencesReply, AcceleratorsReply, TokensReply)
 PATH = "/v2/dedicated-inferences"
 PER_PAGE = 100
 MOST_PAGES = 100
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
+# Who asks too much and is not told for how long is silent so long.
+SLOW_DOWN_SECONDS = 10.0
 SCOPES = "dedicated_inference and dedicated_inference_tokens"
 
 
@@ -90,26 +98,21 @@ class CloudAccess:
     def token(self) -> Secret:
         """Return the token as the file has it now; raises DriverUnusable."""
         self.check()
-        path = self.token_file or Path()
-        try:
-            text = path.read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DriverUnusable(
-                f"{path} cannot be read as the cloud's token ({error}). Set cloud_token_file in [drivers]"
-                " of headrace.toml to a readable file."
-            ) from error
-        if not text or not text.isprintable() or " " in text:
-            raise DriverUnusable(f"{path} holds no token. Put the cloud's token, and nothing else, into it.")
-        return Secret(text)
+        return read_token(self.token_file or Path(), "cloud_token_file")
 
 
 class CloudClient:
-    """Asks the cloud's control plane; raises DriverUnusable for what the operator can set, else EngineFailed."""
+    """Asks the cloud's control plane; raises DriverUnusable for what the operator can set, else EngineFailed.
 
-    def __init__(self, access: CloudAccess, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    The cloud's limits are for the whole account: when it asks to slow down, nothing at all is asked for so long.
+    """
+
+    def __init__(self, access: CloudAccess, clock: Clock, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self.access = access
+        self._clock = clock
         self._transport = transport
         self._http: httpx2.AsyncClient | None = None
+        self._silent_until = -math.inf
 
     async def close(self) -> None:
         """Close its connections."""
@@ -139,13 +142,13 @@ class CloudClient:
             found += [accelerator_of(each) for each in body.accelerators or () if each.ended_at is None]
         return tuple(found)
 
-    async def create(self, spec: JsonObject, model_token: Secret | None) -> tuple[CloudInference, Secret | None]:
+    async def create(self, spec: JsonObject, model_token: Secret | None) -> tuple[CloudInference, CloudToken | None]:
         """Make a dedicated inference; returns it with its first token, whose value never comes again."""
         body: JsonObject = {"spec": spec}
         if model_token is not None:
             body["access_tokens"] = {"hugging_face_token": model_token.reveal()}
         reply = self._read(await self._must("POST", PATH, body), InferenceReply)
-        return inference_of(reply.dedicated_inference), _secret(reply.token)
+        return inference_of(reply.dedicated_inference), token_of(reply.token)
 
     async def change(self, inference_id: str, spec: JsonObject) -> CloudInference:
         """Have it rolled out as it is specified now."""
@@ -155,10 +158,15 @@ class CloudClient:
         """Have it deleted; one that is gone is gone."""
         await self._ask("DELETE", _path(inference_id))
 
-    async def new_token(self, inference_id: str, name: str) -> Secret:
-        """Make a token of that name and return its value."""
+    async def tokens(self, inference_id: str) -> frozenset[str]:
+        """Return the ids of the tokens that open its endpoint."""
+        pages = self._pages(f"{_path(inference_id)}/tokens", {}, TokensReply)
+        return frozenset([each.id or "" async for body in pages for each in body.tokens or ()])
+
+    async def new_token(self, inference_id: str, name: str) -> CloudToken:
+        """Make a token of that name and return it."""
         body = await self._must("POST", f"{_path(inference_id)}/tokens", {"name": name})
-        token = _secret(self._read(body, TokenReply).token)
+        token = token_of(self._read(body, TokenReply).token)
         if token is None:
             raise EngineFailed(f"{self.access.host} made a token for {inference_id} and did not say its value.")
         return token
@@ -171,6 +179,9 @@ class CloudClient:
     async def _pages(self, path: str, query: Mapping[str, str], shape: type[Page]) -> AsyncIterator[Page]:
         for page in range(1, MOST_PAGES + 1):
             body = await self._ask("GET", path, query={**query, "page": str(page), "per_page": str(PER_PAGE)})
+            if body is None and path == PATH:
+                # An address that is wrong would look like a cloud that has nothing of ours.
+                raise self._nothing_at(path)
             if body is None:
                 return
             read = self._read(body, shape)
@@ -187,15 +198,19 @@ class CloudClient:
     async def _must(self, method: str, path: str, body: JsonObject) -> bytes:
         found = await self._ask(method, path, body)
         if found is None:
-            raise EngineFailed(
-                f"{self.access.host} has nothing at {path}: it is gone, or the driver's address is wrong."
-            )
+            raise self._nothing_at(path)
         return found
+
+    def _nothing_at(self, path: str) -> EngineFailed:
+        return EngineFailed(f"{self.access.host} has nothing at {path}: it is gone, or the driver's address is wrong.")
 
     async def _ask(
         self, method: str, path: str, body: JsonObject | None = None, query: Mapping[str, str] | None = None
     ) -> bytes | None:
         """Return what was answered, None for 404."""
+        silent = self._silent_until - self._clock.monotonic()
+        if silent > 0:
+            raise EngineFailed(f"{self.access.host} has asked to slow down.", retry_after_seconds=silent)
         token = await asyncio.to_thread(self.access.token)
         headers = {"authorization": f"Bearer {token.reveal()}", "accept": "application/json"}
         if body is not None:
@@ -223,10 +238,12 @@ class CloudClient:
                 f"{self.access.host} refuses the token in {self.access.token_file} ({told}). Put a valid one with the"
                 f" scopes {SCOPES} into it."
             )
-        waits = response.headers.get("retry-after", "")
-        return EngineFailed(
-            f"{self.access.host} answered {told}.", retry_after_seconds=float(waits) if waits.isdecimal() else None
-        )
+        now = self._clock.unix_micros() / 1e6
+        wait = retry_after_seconds(response.headers.get("retry-after"), now)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            wait = SLOW_DOWN_SECONDS if wait is None else wait
+            self._silent_until = self._clock.monotonic() + wait
+        return EngineFailed(f"{self.access.host} answered {told}.", retry_after_seconds=wait)
 
     async def _opened(self) -> httpx2.AsyncClient:
         """Reading the trusted certificates takes a tenth of a second."""
@@ -248,10 +265,6 @@ class CloudClient:
 
 def _path(inference_id: str) -> str:
     return f"{PATH}/{quote(inference_id, safe='')}"
-
-
-def _secret(token: TokenShape | None) -> Secret | None:
-    return Secret(token.value) if token is not None and token.value else None
 
 
 def _host_of(url: str) -> str:

@@ -14,7 +14,8 @@ from collections.abc import Collection, Mapping, Sequence
 from headrace.domain.dedicated import Standing
 from headrace.domain.deployment import DeploymentSpec, Replica
 from headrace.domain.errors import EngineFailed, HeadraceError
-from headrace.drivers.compute.cloud.deployment import DELETING, CloudDeployment, CloudParts
+from headrace.drivers.compute.cloud.deployment import DELETING, CloudDeployment
+from headrace.drivers.compute.cloud.parts import CloudParts
 from headrace.drivers.compute.cloud.spec_json import public_plan
 from headrace.ports.fleet import Lease, ReadyReplica
 
@@ -61,7 +62,7 @@ class CloudCompute:
         entry = self._deployments.get(spec.id)
         if entry is None:
             entry = self._deployments[spec.id] = CloudDeployment(spec, self._name(spec.id), self._parts, self._poke)
-        elif entry.spec == spec and entry.is_looked_at:
+        elif entry.spec == spec and (entry.is_looked_at or entry.failure is not None):
             self._repeat_failure(entry)
             return
         entry.spec = spec
@@ -113,11 +114,11 @@ class CloudCompute:
         found = None if entry is None else entry.replica(replica)
         if entry is None or found is None:
             return
-        now = self._clock.monotonic()
-        found.rests_until = 0.0 if is_well else now + self._parts.policy.rest_seconds
-        if not is_well:
-            entry.next_at = min(entry.next_at, now)
-            self._poke()
+        if is_well:
+            found.answered()
+        else:
+            found.failed(self._parts.policy.rest_seconds)
+            entry.doubt()
 
     async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
         """Return nothing: the public contract has no words for it."""

@@ -9,63 +9,41 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from headrace.domain.dedicated import Standing
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
 from headrace.domain.errors import DriverUnusable, EngineFailed, HeadraceError
 from headrace.domain.plan import Endpoint
 from headrace.domain.secret import Secret
-from headrace.drivers.compute.cloud.client import CloudClient
-from headrace.drivers.compute.cloud.notes import CloudNote, CloudNotes
+from headrace.drivers.compute.cloud.notes import CloudNote
+from headrace.drivers.compute.cloud.parts import CloudParts
 from headrace.drivers.compute.cloud.replica import CloudReplica
-from headrace.drivers.compute.cloud.replies import BAD, NOT_SERVING, CloudAccelerator, CloudInference, CloudPlan
+from headrace.drivers.compute.cloud.replies import (
+    BAD,
+    NOT_SERVING,
+    CloudAccelerator,
+    CloudInference,
+    CloudPlan,
+    CloudToken,
+)
 from headrace.drivers.compute.cloud.spec_json import changes_anything, public_plan, public_spec
-from headrace.ports.ambient import Clock
 from headrace.ports.fleet import Lease
 
-DELETING = "deleting"
+ACTIVE, DELETING = "active", "deleting"
+# What changes for long is looked at more seldom, each time after a tenth of the time that it has lasted.
+BUSY_SHARE = 0.1
+DOUBTED = 2
 
 
 @dataclass(frozen=True, slots=True)
-class CloudPolicy:
-    """How often the cloud is asked and how long is waited, in seconds.
+class _Sent:
+    """What the cloud was asked for and what it shows of it, at first as it rolls it out and then for good."""
 
-    While something changes it is asked every `busy_seconds`, else every `poll_seconds`; after a failure the wait
-    doubles from there up to `backoff_seconds`. Requests in flight are waited for at most `drain_seconds` before
-    a deletion, which may take `remove_seconds` to be seen done.
-    """
-
-    busy_seconds: float = 2.0
-    poll_seconds: float = 15.0
-    backoff_seconds: float = 300.0
-    drain_seconds: float = 60.0
-    rest_seconds: float = 5.0
-    remove_seconds: float = 60.0
-
-
-def _ignore(_replica: Replica) -> None:
-    return None
-
-
-def _no_token(_deployment: str) -> Secret | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class CloudParts:
-    """What every deployment of the driver shares.
-
-    `on_change` hears of each replica as it changes. `model_token` says which token fetches the weights of a deployment
-    whose model is gated, None where they are open.
-    """
-
-    client: CloudClient
-    notes: CloudNotes
-    clock: Clock
-    policy: CloudPolicy = field(default_factory=CloudPolicy)
-    on_change: Callable[[Replica], None] = _ignore
-    model_token: Callable[[str], Secret | None] = _no_token
+    asked: CloudPlan
+    shown: CloudPlan | None
+    at: float
+    is_settled: bool = False
 
 
 class CloudDeployment:
@@ -87,7 +65,10 @@ class CloudDeployment:
         self._inference: CloudInference | None = None
         self._note = CloudNote()
         self._kept = CloudNote()
-        self._sent: tuple[CloudPlan, CloudPlan | None] | None = None
+        self._sent: _Sent | None = None
+        self._is_doubted = False
+        self._looked_at = -math.inf
+        self._busy_since: float | None = None
         self._problem_at = 0
         self._replicas: dict[str, CloudReplica] = {}
         self._drains_until = -math.inf
@@ -120,8 +101,16 @@ class CloudDeployment:
             self._woken_at = self._clock.monotonic()
         if not replicas:
             self._drains_until = self._clock.monotonic() + self._parts.policy.drain_seconds
-        self.wanted, self.next_at = replicas, self._clock.monotonic()
+        self.wanted, self.next_at, self._busy_since = replicas, self._clock.monotonic(), None
         return True
+
+    def doubt(self) -> None:
+        """Look soon: a replica did not answer, or did not take the token. A cloud that fails is not asked sooner."""
+        self._is_doubted = True
+        if self.failure is None:
+            soon = max(self._clock.monotonic(), self._looked_at + self._parts.policy.busy_seconds)
+            self.next_at = min(self.next_at, soon)
+            self._poke()
 
     def leave(self) -> None:
         """Want nothing any more, without waiting for requests."""
@@ -154,10 +143,19 @@ class CloudDeployment:
         wait = max(1.0, self.next_at - self._clock.monotonic())
         return type(self.failure)(self.failure.message, retry_after_seconds=wait)
 
-    def ready(self) -> Iterator[CloudReplica]:
-        """Yield the replicas that can be sent to."""
-        if self._endpoint(None) is not None and self.wanted:
-            yield from (each for each in self._replicas.values() if each.is_ready)
+    def ready(self) -> list[CloudReplica]:
+        """Return the replicas that can be sent to: while all of them rest, none is left out but those in doubt.
+
+        One that failed more than once is in doubt until the cloud was asked after that, if it answers at all.
+        """
+        if self._endpoint(None) is None or not self.wanted:
+            return []
+        found = [each for each in self._replicas.values() if each.state is ReplicaState.READY]
+        awake = [each for each in found if each.is_awake]
+        return awake or [each for each in found if not self._is_in_doubt(each)]
+
+    def _is_in_doubt(self, replica: CloudReplica) -> bool:
+        return self.failure is None and replica.failures >= DOUBTED and replica.failed_at >= self._looked_at
 
     def lease(self, replica: CloudReplica) -> Lease | None:
         """Return the right to send one request to a replica."""
@@ -183,7 +181,7 @@ class CloudDeployment:
         """Return how it stands, None until the cloud was looked at."""
         if not self.is_looked_at or self.is_leaving:
             return None
-        wanted, ready = self.wanted or 0, len(tuple(self.ready()))
+        wanted, ready = self.wanted or 0, len(self.ready())
         in_flight = self.in_flight
         return Standing(
             wanted=wanted,
@@ -195,11 +193,14 @@ class CloudDeployment:
             wake_seconds=self._wake_seconds,
         )
 
-    def refusal(self, wait_seconds: float) -> HeadraceError:
-        """Return why no replica came in time."""
+    def refusal(self, wait_seconds: float) -> EngineFailed:
+        """Return why no replica came in time; what the operator has to set is for the operator alone."""
         if isinstance(self.failure, DriverUnusable):
-            return DriverUnusable(self.failure.message)
-        why = self._with_next(self.problem) if self.problem else "The cloud is still starting it; retry in a moment."
+            why = "The cloud cannot be asked now; the deployment's reason says what its operator can do."
+        elif self.problem:
+            why = self._with_next(self.problem)
+        else:
+            why = "The cloud is still starting it; retry in a moment."
         return EngineFailed(
             f'"{self.spec.name or self.spec.id}" has no replica at the cloud after {wait_seconds:g} s. {why}',
             retry_after_seconds=max(2.0, self._parts.policy.busy_seconds),
@@ -232,11 +233,12 @@ class CloudDeployment:
         await self._write_down()
 
     async def _look(self) -> None:
-        client = self._parts.client
+        client, known = self._parts.client, self._inference
+        self._looked_at = self._clock.monotonic()
+        # What is not found by its id is looked for by its name before another one is made.
+        self._inference = None if known is None else await client.get(known.id)
         if self._inference is None:
             self._inference = await client.find(self.name)
-        else:
-            self._inference = await client.get(self._inference.id)
         if not self.is_looked_at:
             self._note = self._kept = await self._parts.notes.recall(self.spec.id) or CloudNote()
         if self._inference is not None and self._note.inference != self._inference.id:
@@ -265,20 +267,43 @@ class CloudDeployment:
         await self._parts.notes.keep(self.spec.id, CloudNote())
         self._kept = CloudNote()
         self._inference, token = await self._parts.client.create(spec, self._parts.model_token(self.spec.id))
-        self._sent = plan, self._inference.plan
+        self._sent = _Sent(plan, self._inference.plan, self._looked_at)
         self._note = CloudNote(self._inference.id, token)
 
     async def _keep(self, there: CloudInference) -> None:
-        if self._note.token is None:
+        token = await self._valid_token(there)
+        if token is None:
             token = await self._parts.client.new_token(there.id, f"headrace-{self._clock.unix_micros()}")
             self._note = CloudNote(there.id, token, self._note.ready)
         asked = public_plan(self.spec, self.wanted or 1)
-        if self._sent == (asked, there.plan) or (there.plan is not None and not changes_anything(there.plan, asked)):
+        if not self._must_ask(there, asked):
             return
         spec = public_spec(self.spec, asked, self.name, there.model_id)
         self._inference = await self._parts.client.change(there.id, spec)
-        # The cloud may write in words of its own what it was sent.
-        self._sent = asked, self._inference.plan
+        self._sent = _Sent(asked, self._inference.plan, self._looked_at)
+
+    async def _valid_token(self, there: CloudInference) -> CloudToken | None:
+        """Return the token, None where there is none or somebody has revoked it."""
+        token, is_doubted = self._note.token, self._is_doubted
+        self._is_doubted = False
+        if token is None or not is_doubted or not token.id:
+            return token
+        return token if token.id in await self._parts.client.tokens(there.id) else None
+
+    def _must_ask(self, there: CloudInference, asked: CloudPlan) -> bool:
+        """Whether the cloud has to be asked for this; it may show in words of its own what it was asked for."""
+        sent, now = self._sent, self._looked_at
+        if sent is None or sent.asked != asked:
+            if there.plan is None or changes_anything(there.plan, asked):
+                return True
+            self._sent = _Sent(asked, there.plan, now, is_settled=True)
+            return False
+        if there.status in BAD:
+            return now - sent.at >= self._parts.policy.backoff_seconds
+        if not sent.is_settled:
+            self._sent = _Sent(asked, there.plan, sent.at, is_settled=there.status == ACTIVE)
+            return False
+        return there.plan != sent.shown and (there.plan is None or changes_anything(there.plan, asked))
 
     async def _see(self) -> None:
         there = self._inference
@@ -296,7 +321,7 @@ class CloudDeployment:
             self._problem_at = 0
         elif not self._problem_at:
             self._problem_at = self._clock.unix_micros()
-        if self._woken_at is not None and any(self.ready()):
+        if self._woken_at is not None and self.ready():
             self._wake_seconds, self._woken_at = self._clock.monotonic() - self._woken_at, None
 
     def _see_one(self, found: CloudAccelerator, status: str) -> None:
@@ -312,10 +337,10 @@ class CloudDeployment:
 
     def _state_of(self, found: CloudAccelerator, status: str) -> tuple[ReplicaState, str]:
         if found.status in BAD:
-            return ReplicaState.FAILED, self._with_next(f'the cloud says that the accelerator is "{found.status}"')
+            return ReplicaState.FAILED, f'The cloud says that the accelerator is "{found.status}".'
         if not self.wanted or status == DELETING or found.status == DELETING:
             return ReplicaState.STOPPING, ""
-        if found.status == "active" and status not in NOT_SERVING and self._endpoint(found.id) is not None:
+        if found.status == ACTIVE and status not in NOT_SERVING and self._endpoint(found.id) is not None:
             return ReplicaState.READY, ""
         return ReplicaState.STARTING, ""
 
@@ -328,7 +353,7 @@ class CloudDeployment:
         address = there.endpoint if "://" in there.endpoint else f"{access.scheme}://{there.endpoint}"
         base = address.rstrip("/")
         base = base if base.endswith("/v1") else f"{base}/v1"
-        return Endpoint(base, "authorization", Secret(f"Bearer {token.reveal()}"), replica)
+        return Endpoint(base, "authorization", Secret(f"Bearer {token.value.reveal()}"), replica)
 
     def _is_insecure(self, there: CloudInference) -> bool:
         return there.endpoint.startswith("http:") and self._parts.client.access.scheme == "https"
@@ -343,9 +368,15 @@ class CloudDeployment:
         there = self._inference
         if there is None and not self.wanted:
             return math.inf
-        is_up = self.wanted and self.wanted == len(tuple(self.ready()))
-        is_settled = is_up and there is not None and there.status == "active"
-        return self._parts.policy.poll_seconds if is_settled else self._parts.policy.busy_seconds
+        is_up = self.wanted and self.wanted == len(self.ready())
+        policy, now = self._parts.policy, self._clock.monotonic()
+        if is_up and there is not None and there.status == ACTIVE:
+            self._busy_since = None
+            return policy.poll_seconds
+        self._busy_since = now if self._busy_since is None else self._busy_since
+        wait = min(policy.poll_seconds, max(policy.busy_seconds, (now - self._busy_since) * BUSY_SHARE))
+        left = self._drains_until - now
+        return min(wait, left) if not self.wanted and left > 0 else wait
 
     def _with_next(self, problem: str) -> str:
         wait = self.next_at - self._clock.monotonic()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from headrace.domain.secret import Secret
+from headrace.drivers.compute.cloud.replies import CloudToken
 from headrace.ports.stores import Blobs
 from headrace.wire.json_strict import encode
 
@@ -28,7 +29,7 @@ class CloudNote:
     """
 
     inference: str = ""
-    token: Secret | None = None
+    token: CloudToken | None = None
     ready: dict[str, int] = field(default_factory=dict[str, int])
 
     def is_same_as(self, other: CloudNote) -> bool:
@@ -36,13 +37,14 @@ class CloudNote:
         if self.token is None or other.token is None:
             same_token = self.token is other.token
         else:
-            same_token = self.token.is_same_as(other.token)
+            same_token = self.token.id == other.token.id and self.token.value.is_same_as(other.token.value)
         return same_token and (self.inference, self.ready) == (other.inference, other.ready)
 
 
 class _Written(msgspec.Struct):
     inference: str = ""
     token: str | None = None
+    token_id: str = ""
     ready: dict[str, int] = {}
 
 
@@ -58,12 +60,13 @@ class CloudNotes:
         if content is None:
             return None
         written = msgspec.json.decode(content, type=_Written)
-        return CloudNote(written.inference, Secret(written.token) if written.token else None, written.ready)
+        token = CloudToken(written.token_id, Secret(written.token)) if written.token else None
+        return CloudNote(written.inference, token, written.ready)
 
     async def keep(self, deployment: str, note: CloudNote) -> None:
         """Keep a note, in the place of the one before; raises MeteringUnavailable when it is not durable."""
-        token = note.token.reveal() if note.token is not None else None
-        content = encode({"inference": note.inference, "token": token, "ready": note.ready})
+        token, token_id = (None, "") if note.token is None else (note.token.value.reveal(), note.token.id)
+        content = encode({"inference": note.inference, "token": token, "token_id": token_id, "ready": note.ready})
         await self._blobs.put(OWNER, KIND, deployment, content, NEVER_MICROS)
 
     async def drop(self, deployment: str) -> None:

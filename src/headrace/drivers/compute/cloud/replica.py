@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from headrace.domain.deployment import Replica, ReplicaState
@@ -16,8 +17,8 @@ MICROS = 1_000_000
 class CloudReplica:
     """An accelerator of a dedicated inference; all of one stand behind the same endpoint.
 
-    It is left out until `rests_until`, in seconds of the monotonic clock. `ready_at_micros` is when it was first seen
-    ready, None before.
+    It is left out until `rests_until`, in seconds of the monotonic clock. `failures` are its requests that failed one
+    after the other, the last of them at `failed_at`. `ready_at_micros` is when it was first seen ready, None before.
     """
 
     def __init__(self, name: str, deployment: str, started_at_micros: int, clock: Clock) -> None:
@@ -27,6 +28,8 @@ class CloudReplica:
         self.ready_at_micros: int | None = None
         self.ended_at_micros: int | None = None
         self.rests_until = 0.0
+        self.failures = 0
+        self.failed_at = -math.inf
         self._deployment = deployment
         self._started_at_micros = started_at_micros
         self._clock = clock
@@ -38,9 +41,18 @@ class CloudReplica:
         return self._shared.requests
 
     @property
-    def is_ready(self) -> bool:
-        """Whether it can be sent to now."""
-        return self.state is ReplicaState.READY and self._clock.monotonic() >= self.rests_until
+    def is_awake(self) -> bool:
+        """Whether nothing is known against it now."""
+        return self._clock.monotonic() >= self.rests_until
+
+    def answered(self) -> None:
+        """Note that it answered a request."""
+        self.rests_until, self.failures = 0.0, 0
+
+    def failed(self, rest_seconds: float) -> None:
+        """Note that it did not, and leave it out for so long."""
+        now = self._clock.monotonic()
+        self.rests_until, self.failures, self.failed_at = now + rest_seconds, self.failures + 1, now
 
     def become(self, state: ReplicaState, reason: str = "", ready_at_micros: int | None = None) -> None:
         """Take on a state; since when it is ready is what the cloud says, else when it was first seen so."""

@@ -17,9 +17,11 @@ from msgspec import Struct
 
 from headrace.domain.errors import EngineFailed
 from headrace.domain.json_value import JsonObject, JsonValue
+from headrace.domain.secret import Secret
 from headrace.wire.json_strict import decode_trusted, is_object
 
 T = TypeVar("T")
+MOST_SAID_CHARS = 600
 BAD = frozenset({"invalid", "error", "failed"})
 # What fails while it grows may serve with what it has; only in these states nothing can.
 NOT_SERVING = frozenset({"new", "provisioning", "deleting"})
@@ -69,6 +71,14 @@ class CloudAccelerator:
     status: str
     created_at_micros: int | None
     ready_at_micros: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloudToken:
+    """A token of a dedicated inference's endpoint; the cloud shows its id ever after, its value once."""
+
+    id: str
+    value: Secret
 
 
 class AcceleratorShape(Struct):
@@ -139,6 +149,13 @@ class TokenReply(Struct):
     token: TokenShape
 
 
+class TokensReply(Struct):
+    """A page of tokens, without their values."""
+
+    tokens: tuple[TokenShape, ...] | None = None
+    links: Links | None = None
+
+
 class PageLinks(Struct):
     """The neighbours of a page."""
 
@@ -194,7 +211,7 @@ def read_reply(body: bytes, shape: type[T], host: str) -> T:
 def read_refusal(body: bytes) -> str:
     """Return what an error body says, or nothing."""
     try:
-        return msgspec.json.decode(body, type=RefusalReply).message or ""
+        return (msgspec.json.decode(body, type=RefusalReply).message or "")[:MOST_SAID_CHARS]
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
 
@@ -213,6 +230,11 @@ def inference_of(shape: InferenceShape) -> CloudInference:
         endpoint=(shape.endpoints and shape.endpoints.public_endpoint_fqdn) or "",
         problem=_problem(shape, status, models),
     )
+
+
+def token_of(shape: TokenShape | None) -> CloudToken | None:
+    """Return a token that the cloud tells the value of, None for any other."""
+    return None if shape is None or not shape.value else CloudToken(shape.id or "", Secret(shape.value))
 
 
 def accelerator_of(shape: RunningShape) -> CloudAccelerator:

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx2
 
 from headrace.domain.errors import DriverUnusable, EngineFailed
 from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Endpoint
-from headrace.domain.secret import Secret
 from headrace.drivers.compute.ray.cluster import Cluster, read_cluster
 from headrace.drivers.compute.ray.order import WAKE_PATH
+from headrace.drivers.compute.token_file import read_token
 from headrace.wire.json_strict import encode
 
 APPLICATIONS = "/api/serve/applications/"
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 30.0
+# A log comes by way of its node's agent, which may be gone with the node.
+LOG_SECONDS = 5.0
 REFUSED_CHARS = 600
 OK, BAD_REQUEST, NOT_FOUND, NOT_IMPLEMENTED = 200, 400, 404, 501
 TOKEN_REFUSED = (401, 403)
 
 
 class ServeApi:
-    """One cluster: `address` is that of the head's dashboard, `token` is needed where Ray asks for one."""
+    """One cluster: `address` is that of the head's dashboard, `token_file` is needed where Ray asks for a token."""
 
     def __init__(
-        self, address: str, token: Secret | None = None, transport: httpx2.AsyncBaseTransport | None = None
+        self, address: str, token_file: Path | None = None, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         self._address = address.rstrip("/")
-        self._token = token
-        timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+        self._token_file = token_file
         # Neither certificates nor proxies are read for addresses of an own network in plain HTTP.
         verify: ssl.SSLContext | bool = self._address.startswith("https:")
-        self._http = httpx2.AsyncClient(timeout=timeout, transport=transport, trust_env=False, verify=verify)
+        self._http = httpx2.AsyncClient(transport=transport, trust_env=False, verify=verify)
 
     async def cluster(self) -> Cluster:
         """Return what Serve runs; raises DriverUnusable, EngineFailed."""
@@ -49,7 +52,7 @@ class ServeApi:
         """Return the end of a file in the Ray logs of a node, None where it is not there; raises DriverUnusable."""
         query = {"node_id": node, "filename": file, "lines": str(lines)}
         try:
-            return (await self._call("GET", "/api/v0/logs/file", query=query)).content
+            return (await self._call("GET", "/api/v0/logs/file", query=query, read_seconds=LOG_SECONDS)).content
         except EngineFailed:
             return None
 
@@ -70,18 +73,26 @@ class ServeApi:
         await self._http.aclose()
 
     async def _call(
-        self, method: str, path: str, *, query: dict[str, str] | None = None, body: JsonObject | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: JsonObject | None = None,
+        read_seconds: float = READ_SECONDS,
     ) -> httpx2.Response:
         headers = {"accept": "application/json"}
-        if self._token is not None:
-            headers["authorization"] = f"Bearer {self._token.reveal()}"
+        if self._token_file is not None:
+            token = await asyncio.to_thread(read_token, self._token_file, "ray_token_file")
+            headers["authorization"] = f"Bearer {token.reveal()}"
         content = None
         if body is not None:
             headers["content-type"] = "application/json"
             content = encode(body)
+        timeout = httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS)
         async with self._failures():
             reply = await self._http.request(
-                method, self._address + path, params=query, headers=headers, content=content
+                method, self._address + path, params=query, headers=headers, content=content, timeout=timeout
             )
         if reply.is_success:
             return reply
@@ -112,7 +123,7 @@ class ServeApi:
         if status in TOKEN_REFUSED:
             return DriverUnusable(
                 f"Ray's dashboard at {self._address} refused the token ({status}). Set ray_token_file to a file that"
-                " holds what `ray get-auth-token` prints."
+                " holds what `ray get-auth-token` prints; it is read anew for each call."
             )
         if status == NOT_IMPLEMENTED:
             return DriverUnusable(

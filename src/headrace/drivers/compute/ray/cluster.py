@@ -5,7 +5,8 @@ Source of the shapes: answers of Ray 2.60 to GET /api/serve/applications/, recor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import msgspec
@@ -18,7 +19,13 @@ RUNNING = "RUNNING"
 STARTING = "STARTING"
 STOPPING = "STOPPING"
 DELETING = "DELETING"
-FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+MOST_SAID_CHARS = 1000
+_TRACEBACK = "Traceback (most recent call last):"
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+# What a replica on a node has raised.
+_OURS = re.compile(r"headrace\.domain\.errors\.\w+: ")
+# Ray has given up; what is UNHEALTHY it goes on to mend.
+DEPLOY_FAILED = "DEPLOY_FAILED"
 
 
 class SeenReplica(msgspec.Struct, frozen=True):
@@ -68,10 +75,11 @@ class SeenApplication(msgspec.Struct, frozen=True):
 
     @property
     def reason(self) -> str:
-        """What the cluster says about it, in one line; empty when all is well."""
-        words = [self.message, *(each.message for each in self.deployments.values())]
-        lines = [line.strip() for text in words for line in text.splitlines() if line.strip()]
-        return " ".join(dict.fromkeys(lines))[:1000]
+        """What the cluster says about it, in one line, at best in our own words; empty when all is well."""
+        texts = [self.message, *(each.message for each in self.deployments.values())]
+        lines = [line for text in texts for line in _said(_COLOR.sub("", text))]
+        ours = [line[match.end() :] for line in lines if (match := _OURS.match(line)) is not None]
+        return " ".join(dict.fromkeys(ours or lines))[:MOST_SAID_CHARS]
 
 
 class SeenProxy(msgspec.Struct, frozen=True):
@@ -116,9 +124,14 @@ class Cluster(msgspec.Struct, frozen=True):
         }
         return cast("JsonObject", {name: value for name, value in said.items() if value is not None})
 
+    @property
+    def listening(self) -> HttpOptions:
+        """Where all proxies listen."""
+        return msgspec.convert(self.http_options, HttpOptions)
+
     def addresses(self) -> dict[str, str]:
         """Return the base address of every healthy proxy, by the node it is on."""
-        listening = msgspec.convert(self.http_options, HttpOptions)
+        listening = self.listening
         return {
             node: f"http://{_host(each.node_ip)}:{listening.port}{listening.root_path.rstrip('/')}"
             for node, each in self.proxies.items()
@@ -129,12 +142,23 @@ class Cluster(msgspec.Struct, frozen=True):
 def read_cluster(body: bytes) -> Cluster:
     """Return what an answer says; raises EngineFailed for one that is not Ray Serve's."""
     try:
-        return msgspec.json.decode(body, type=Cluster)
+        cluster = msgspec.json.decode(body, type=Cluster)
+        _ = cluster.listening
     except msgspec.DecodeError as error:
         raise EngineFailed(
             f"Ray's dashboard answered with something else than Serve's applications: {error}. Headrace speaks to Ray"
             " 2.60 and later."
         ) from error
+    return cluster
+
+
+def _said(text: str) -> Iterator[str]:
+    """Yield the lines of a message, of a traceback in it only what was raised."""
+    has_traceback = _TRACEBACK in text
+    for line in text.splitlines():
+        is_within = line[:1].isspace() or line.endswith(_TRACEBACK) or line.startswith("ray::")
+        if line.strip() and not (has_traceback and is_within):
+            yield line.strip()
 
 
 def _host(address: str) -> str:

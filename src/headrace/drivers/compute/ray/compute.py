@@ -7,75 +7,23 @@ the cluster. Replicas outlive it: the next one finds them by the names of their 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from headrace.domain.dedicated import Standing
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
-from headrace.domain.errors import EngineFailed, HeadraceError
+from headrace.domain.errors import DriverUnusable, EngineFailed, HeadraceError
 from headrace.domain.json_value import JsonObject
 from headrace.domain.picking import ReadyReplica
 from headrace.domain.plan import Endpoint
 from headrace.domain.secret import Secret
-from headrace.drivers.compute.ray.cluster import FAILED, Cluster
-from headrace.drivers.compute.ray.config import Naming, ServePolicy, application_config, is_within, serve_config
+from headrace.drivers.compute.ray.config import application_config, is_within, serve_config
 from headrace.drivers.compute.ray.deployment import RayDeployment
 from headrace.drivers.compute.ray.order import replica_name
+from headrace.drivers.compute.ray.parts import RayParts
 from headrace.drivers.compute.ray.proxies import Proxies
 from headrace.drivers.compute.ray.sight import Sight
-from headrace.ports.ambient import Clock
 from headrace.ports.fleet import Lease
-
-
-class Serve(Protocol):
-    """The calls to a cluster; `ServeApi` makes them."""
-
-    async def cluster(self) -> Cluster:
-        """Return what Serve runs; raises DriverUnusable, EngineFailed."""
-        ...
-
-    async def put(self, config: JsonObject) -> None:
-        """Make this the configuration of all applications; raises DriverUnusable, EngineFailed."""
-        ...
-
-    async def log(self, node: str, file: str, lines: int) -> bytes | None:
-        """Return the end of a file in the Ray logs of a node, None where it is not there."""
-        ...
-
-    async def wake(self, endpoint: Endpoint, seconds: float) -> bool:
-        """Ask an application for a sign of life and wait for it so long."""
-        ...
-
-    async def close(self) -> None:
-        """Close every connection."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RayPace:
-    """How often this driver looks and how long it waits, in seconds; `busy` is while something changes."""
-
-    busy_seconds: float = 0.25
-    settled_seconds: float = 1.0
-    troubled_seconds: float = 2.0
-    wake_seconds: float = 60.0
-    rest_seconds: float = 5.0
-    removal_seconds: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class RayParts:
-    """What the driver works with: `secret_of` gives each deployment's secret, the same one after every restart."""
-
-    serve: Serve
-    clock: Clock
-    naming: Naming
-    secret_of: Callable[[str], Secret]
-    policy: ServePolicy = field(default_factory=ServePolicy)
-    pace: RayPace = field(default_factory=RayPace)
-    on_change: Callable[[Replica], None] | None = None
 
 
 class RayCompute:
@@ -90,7 +38,7 @@ class RayCompute:
         self._parts = parts
         self._deployments: dict[str, RayDeployment] = {}
         self._proxies = Proxies(parts.clock)
-        self._sight = Sight(parts.serve.log, parts.clock, parts.on_change)
+        self._sight = Sight(parts.serve.log, parts.clock, parts.on_change, parts.pace.facts_seconds)
         self._writing = asyncio.Lock()
         self._looking = asyncio.Lock()
         self._look_now = asyncio.Event()
@@ -112,6 +60,8 @@ class RayCompute:
         elif self._stands(entry):
             if self.trouble is not None:
                 raise self.trouble
+            if self._is_given_up(entry):
+                await self._write(name, None)
             return
         await self._write(name, self._config(entry))
 
@@ -119,6 +69,8 @@ class RayCompute:
         """Wake a sleeping deployment, or with 0 let all replicas end as soon as they are idle; else Ray decides."""
         entry = self._known(deployment)
         entry.is_ending = replicas == 0
+        if entry.is_ending and entry.waking is not None and not entry.waiting:
+            entry.waking.cancel()
         if not self._stands(entry):
             await self._write(self._parts.naming.application(deployment), self._config(entry))
         if replicas and not entry.replicas:
@@ -139,13 +91,11 @@ class RayCompute:
         return None if entry is None else entry.standing(self._parts.clock.monotonic())
 
     def ready(self, deployment: str) -> Sequence[ReadyReplica]:
-        """Return the replicas that answer; while all of them rest, none is left out."""
+        """Return the replicas that answer."""
         entry = self._deployments.get(deployment)
         if entry is None or self._proxies.choose() is None:
             return ()
-        now = self._parts.clock.monotonic()
-        awake = [each for each in entry.ready if each.rests_until <= now]
-        return [ReadyReplica(each.id, each.leases) for each in awake or entry.ready]
+        return [ReadyReplica(each.id, each.leases) for each in entry.trusted(self._parts.clock.monotonic())]
 
     def lease(self, deployment: str, replica: str) -> Lease | None:
         """Return an endpoint through the proxy on the replica's node, which asks that replica first."""
@@ -180,12 +130,13 @@ class RayCompute:
         found = None if entry is None else entry.replicas.get(replica)
         if entry is None or found is None:
             return
-        found.rests_until = 0.0 if is_well else self._parts.clock.monotonic() + self._parts.pace.rest_seconds
         if found.proxy is not None:
             (self._proxies.answered if is_well else self._proxies.failed)(found.proxy)
         if is_well:
+            found.answered()
             entry.notify()
         else:
+            found.failed(self._parts.clock.monotonic(), self._parts.pace.rest_seconds)
             self._look_now.set()
 
     async def figures(self, deployment: str) -> Mapping[str, Mapping[str, float]]:
@@ -219,10 +170,12 @@ class RayCompute:
         if name in (await self._parts.serve.cluster()).configs:
             await self._write(name, None)
         await self._until_gone(name)
-        self._deployments.pop(deployment, None)
-        if entry is not None:
-            self._sight.end(entry, tuple(entry.replicas), is_wanted=True)
-            entry.notify()
+        # Not while a look that began earlier still takes in what there was.
+        async with self._looking:
+            self._deployments.pop(deployment, None)
+            if entry is not None:
+                self._sight.end(entry, tuple(entry.replicas), is_wanted=True)
+                entry.notify()
 
     async def end_unknown(self, known: Collection[str]) -> None:
         """Delete applications of this installation whose deployments are not known any more."""
@@ -242,10 +195,12 @@ class RayCompute:
     async def look(self) -> None:
         """Look at the cluster once and take in what is there; raises DriverUnusable, EngineFailed."""
         async with self._looking:
+            began = self._parts.clock.monotonic()
             cluster = await self._parts.serve.cluster()
             self._proxies.update(cluster.addresses())
             for deployment, entry in tuple(self._deployments.items()):
                 application = cluster.applications.get(self._parts.naming.application(deployment))
+                entry.looked_at = began
                 await self._sight.take(entry, application)
 
     async def _look_for_ever(self) -> None:
@@ -258,6 +213,7 @@ class RayCompute:
                     await self._look_now.wait()
 
     async def _look_or_note(self) -> None:
+        began = self._parts.clock.monotonic()
         try:
             await self.look()
             self.trouble = None
@@ -265,6 +221,7 @@ class RayCompute:
             # What was seen last goes on to be used: a silent dashboard says nothing about replicas.
             self.trouble = error
             for entry in self._deployments.values():
+                entry.looked_at = began
                 entry.notify()
 
     def _next_look_seconds(self) -> float | None:
@@ -285,7 +242,7 @@ class RayCompute:
                 lease = self.lease(entry.spec.id, each.id)
                 if lease is not None:
                     return lease
-            if entry.application is not None and entry.application.status in FAILED and not entry.ready:
+            if entry.has_failed:
                 raise EngineFailed(self._why(entry), retry_after_seconds=5.0)
             self._wake(entry)
             self._look_now.set()
@@ -293,7 +250,17 @@ class RayCompute:
 
     def _wake(self, entry: RayDeployment) -> None:
         if entry.waking is None or entry.waking.done():
-            entry.waking = self._keep(self._wake_one(entry), f"wake {entry.spec.id}")
+            entry.waking = self._keep(self._wake_or_note(entry), f"wake {entry.spec.id}")
+
+    async def _wake_or_note(self, entry: RayDeployment) -> None:
+        """Wake a deployment; what its cluster has against that is told, and the next try comes after a while."""
+        try:
+            await self._wake_one(entry)
+            entry.trouble = None
+        except HeadraceError as error:
+            entry.trouble = error
+            entry.notify()
+            await asyncio.sleep(self._parts.pace.troubled_seconds)
 
     async def _wake_one(self, entry: RayDeployment) -> None:
         """Ask the application for a sign of life until it has a replica or nobody waits any more."""
@@ -306,12 +273,28 @@ class RayCompute:
         while not entry.ready and (entry.waiting or not is_asked):
             changed, proxy = entry.changed, self._proxies.choose()
             if proxy is not None and entry.application is not None:
-                endpoint = self._endpoint(entry.spec.id, proxy, None)
-                is_asked = await self._parts.serve.wake(endpoint, self._parts.pace.wake_seconds) or is_asked
+                is_asked = await self._ask(entry, proxy) or is_asked
             self._look_now.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._parts.pace.settled_seconds):
                     await changed.wait()
+
+    async def _ask(self, entry: RayDeployment, proxy: str) -> bool:
+        """Ask for a sign of life; a proxy that fails at once is left out, one that waits for a replica is not."""
+        now, seconds = self._parts.clock.monotonic, self._parts.pace.wake_seconds
+        began = now()
+        has_answered = await self._parts.serve.wake(self._endpoint(entry.spec.id, proxy, None), seconds)
+        if not has_answered and now() - began < seconds:
+            self._proxies.failed(proxy)
+        return has_answered
+
+    def _is_given_up(self, entry: RayDeployment) -> bool:
+        """Whether Ray tries no more to start it, and it is time to delete it: the next `apply` writes it anew."""
+        now = self._parts.clock.monotonic()
+        if not entry.has_failed or entry.retry_at is None:
+            entry.retry_at = now + self._parts.pace.retry_seconds if entry.has_failed else None
+            return False
+        return now >= entry.retry_at
 
     def _stands(self, entry: RayDeployment) -> bool:
         """Whether the application was last seen to be configured as is wanted."""
@@ -372,10 +355,14 @@ class RayCompute:
         )
 
     def _why(self, entry: RayDeployment) -> str:
-        if self.trouble is not None:
-            return self.trouble.message
+        trouble = self.trouble or entry.trouble
+        if isinstance(trouble, DriverUnusable):
+            return "The Ray cluster cannot be asked now; the deployment's reason says what its operator can do."
+        if trouble is not None:
+            return trouble.message
         reason = "" if entry.application is None else entry.application.reason
-        return f'Ray Serve is starting "{entry.spec.name or entry.spec.id}". {reason}'.strip()
+        does = "could not start" if entry.has_failed else "is starting"
+        return f'Ray Serve {does} "{entry.spec.name or entry.spec.id}". {reason}'.strip()
 
     def _keep(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
@@ -386,9 +373,7 @@ class RayCompute:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         failure = None if task.cancelled() else task.exception()
-        if isinstance(failure, HeadraceError):
-            self.trouble = failure
-        elif failure is not None:
+        if failure is not None:
             task.get_loop().call_exception_handler(
                 {"message": f"{task.get_name()} failed", "exception": failure, "task": task}
             )

@@ -7,7 +7,7 @@ Source of the fields: https://docs.ray.io/en/latest/serve/api/doc/ray.serve.sche
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -27,6 +27,20 @@ DEPLOYMENT = "replica"
 # What Ray's dashboard shows in the place of values that it hides.
 REDACTED = "<redacted>"
 NEVER_SECONDS = 10 * 365 * 24 * 3600
+# How Ray calls the accelerators that it finds on a node. Source: ray/util/accelerators/accelerators.py and
+# ray/_private/accelerators/nvidia_gpu.py of version 2.60 (read 2026-11-28).
+ACCELERATOR_TYPES: Mapping[str, str] = {
+    "b300": "B300",
+    "h100": "H100",
+    "h200": "H200",
+    "l40s": "L40S",
+    "mi300x": "AMD-Instinct-MI300X-OAM",
+    "mi325x": "AMD-Instinct-MI325X-OAM",
+    "mi350x": "AMD-Instinct-MI350X-OAM",
+    "mi355x": "AMD-Instinct-MI355X-OAM",
+    "rtx-4000-ada": "RTX-4000",
+    "rtx-6000-ada": "RTX-6000",
+}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -79,9 +93,6 @@ def application_config(
 
     Only a change of `args` replaces replicas; every other change leaves them running.
     """
-    options: JsonObject = {"num_cpus": policy.cpus, "num_gpus": spec.gpus}
-    if spec.memory_bytes:
-        options["memory"] = spec.memory_bytes
     replica: JsonObject = {
         "name": DEPLOYMENT,
         "max_ongoing_requests": max(1, spec.slots),
@@ -91,7 +102,7 @@ def application_config(
         "health_check_period_s": policy.health_period_seconds,
         "health_check_timeout_s": policy.health_timeout_seconds,
         "max_surge_percent": 1,
-        "ray_actor_options": options,
+        "ray_actor_options": _resources(spec, policy),
     }
     # By way of its bytes: the dashboard answers with lists, which tuples do not equal.
     order = decode_trusted(msgspec.json.encode(order_of(spec, secret)))
@@ -102,6 +113,16 @@ def application_config(
         "args": order,
         "deployments": [replica],
     }
+
+
+def _resources(spec: DeploymentSpec, policy: ServePolicy) -> JsonObject:
+    resources: JsonObject = {"num_cpus": policy.cpus, "num_gpus": spec.gpus}
+    if spec.memory_bytes:
+        resources["memory"] = spec.memory_bytes
+    kind = ACCELERATOR_TYPES.get(spec.accelerator)
+    if spec.gpus and kind is not None:
+        resources["accelerator_type"] = kind
+    return resources
 
 
 def _autoscaling(spec: DeploymentSpec, policy: ServePolicy, *, is_ending: bool) -> JsonObject:

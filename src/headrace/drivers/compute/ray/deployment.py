@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from headrace.domain.dedicated import Standing
 from headrace.domain.deployment import DeploymentSpec, Replica, ReplicaState
+from headrace.domain.errors import HeadraceError
 from headrace.domain.plan import Endpoint
 from headrace.domain.sharing import SharedTime
-from headrace.drivers.compute.ray.cluster import SeenApplication, SeenReplica
+from headrace.drivers.compute.ray.cluster import DEPLOY_FAILED, SeenApplication, SeenReplica
 from headrace.ports.ambient import Clock
 from headrace.ports.fleet import Lease
 
 MICROS = 1_000_000
+DOUBTED = 2
 LIVE = (ReplicaState.STARTING, ReplicaState.READY)
 _STATES: Mapping[str, ReplicaState] = {
     "RUNNING": ReplicaState.READY,
@@ -26,7 +29,8 @@ _STATES: Mapping[str, ReplicaState] = {
 class RayReplica:
     """A replica with the requests that it has of us; it is left out until `rests_until` of the monotonic clock.
 
-    `proxy` is the address that the last request to it went through.
+    `failures` are its requests that failed one after the other, the last of them at `failed_at`. `proxy` is the address
+    that the last request to it went through.
     """
 
     def __init__(self, deployment: str, seen: SeenReplica, clock: Clock) -> None:
@@ -39,6 +43,8 @@ class RayReplica:
         self.ready_at_micros: int | None = None
         self.ended_at_micros: int | None = None
         self.rests_until = 0.0
+        self.failures = 0
+        self.failed_at = -math.inf
         self.proxy: str | None = None
         self._deployment = deployment
         self._clock = clock
@@ -52,6 +58,14 @@ class RayReplica:
     def state_in(self, seen: SeenReplica) -> ReplicaState:
         """Return its state in our words; what Ray moves or recovers is what it was."""
         return _STATES.get(seen.state, self.state)
+
+    def answered(self) -> None:
+        """Note that it answered a request."""
+        self.rests_until, self.failures = 0.0, 0
+
+    def failed(self, now: float, rest_seconds: float) -> None:
+        """Note that it did not, and leave it out for so long."""
+        self.rests_until, self.failures, self.failed_at = now + rest_seconds, self.failures + 1, now
 
     def lease(self, endpoint: Endpoint, on_release: Callable[[], None]) -> Lease:
         """Return the right to send one request to this endpoint."""
@@ -96,7 +110,8 @@ class RayDeployment:
     """A deployment that we know, with what was last seen of its application.
 
     `is_ending` says that no replica is asked for. `gone` are the last replicas that ended, `failed` is the last of them
-    that nobody wanted to end. `trouble` is why it cannot be woken.
+    that nobody wanted to end. `looked_at` is when the last look at it began. `trouble` is why it could not be woken the
+    last time; at `retry_at` of the monotonic clock what Ray has given up is begun anew.
     """
 
     spec: DeploymentSpec
@@ -105,8 +120,11 @@ class RayDeployment:
     replicas: dict[str, RayReplica] = field(default_factory=dict[str, RayReplica])
     gone: list[RayReplica] = field(default_factory=list[RayReplica])
     failed: RayReplica | None = None
+    trouble: HeadraceError | None = None
+    retry_at: float | None = None
     is_ending: bool = False
     waiting: int = 0
+    looked_at: float = -math.inf
     woken_at: float | None = None
     wake_seconds: float | None = None
     waking: asyncio.Task[None] | None = None
@@ -116,6 +134,19 @@ class RayDeployment:
     def ready(self) -> list[RayReplica]:
         """Replicas that answer."""
         return [each for each in self.replicas.values() if each.state is ReplicaState.READY]
+
+    def trusted(self, now: float) -> list[RayReplica]:
+        """Return the replicas that can be sent to: while all of them rest, none is left out but those in doubt.
+
+        One that failed more than once is in doubt until the cluster was asked after that.
+        """
+        awake = [each for each in self.ready if each.rests_until <= now]
+        return awake or [each for each in self.ready if each.failures < DOUBTED or each.failed_at < self.looked_at]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether Ray has given up to start it, and nothing of it answers."""
+        return self.application is not None and self.application.status == DEPLOY_FAILED and not self.ready
 
     @property
     def is_settled(self) -> bool:

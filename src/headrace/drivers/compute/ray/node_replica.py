@@ -89,6 +89,12 @@ class NodeReplica:
             raise EngineFailed(f'The engine of "{self._order.deployment}" is silent: it gave no token when asked.')
         self.active()
 
+    async def ended(self) -> str:
+        """Return, when the engine has ended without being asked to, how it did."""
+        if self._watch is None:
+            raise EngineFailed(f'The engine of "{self._order.deployment}" is not running.')
+        return await asyncio.shield(self._watch)
+
     async def stop(self) -> None:
         """End the engine and return when it is gone."""
         await self.relay.close()

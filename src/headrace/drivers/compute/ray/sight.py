@@ -10,25 +10,30 @@ import msgspec
 
 from headrace.domain.deployment import Replica, ReplicaState
 from headrace.domain.errors import HeadraceError
-from headrace.drivers.compute.ray.cluster import DELETING, SeenApplication, SeenReplica
+from headrace.drivers.compute.ray.cluster import SeenApplication, SeenReplica
 from headrace.drivers.compute.ray.deployment import RayDeployment, RayReplica
 from headrace.drivers.compute.ray.order import LOG_FOLDER, ReplicaFacts, replica_name
 from headrace.ports.ambient import Clock
 
-FACTS_LINES, FACTS_TRIES, FACTS_PAUSE_SECONDS = 10, 5, 0.2
+FACTS_LINES, FACTS_PAUSE_SECONDS = 10, 0.2
 KEPT_GONE = 8
 
 
 class Sight:
-    """Sees replicas come, become ready and go; `log` reads the end of a file in a node's Ray logs."""
+    """Sees replicas come, become ready and go; `log` reads the end of a file in a node's Ray logs.
+
+    `facts_seconds` is how long a node is waited for that does not say since when its replica is ready.
+    """
 
     def __init__(
         self,
         log: Callable[[str, str, int], Awaitable[bytes | None]],
         clock: Clock,
         on_change: Callable[[Replica], None] | None,
+        facts_seconds: float,
     ) -> None:
         self._log = log
+        self._facts_seconds = facts_seconds
         self._clock = clock
         self._on_change = on_change
 
@@ -38,9 +43,8 @@ class Sight:
         replicas = () if application is None else application.replicas
         # One that has no time yet is not started.
         seen = {each.replica_id: each for each in replicas if each.start_time_s}
-        for each in seen.values():
-            await self._take_replica(entry, each)
-        is_wanted = entry.is_ending or application is None or application.status == DELETING
+        await asyncio.gather(*(self._take_replica(entry, each) for each in seen.values()))
+        is_wanted = entry.is_ending or (application is not None and not application.target)
         self.end(entry, [each for each in entry.replicas if each not in seen], is_wanted=is_wanted)
         if entry.ready:
             entry.failed = None
@@ -57,7 +61,9 @@ class Sight:
             has_failed = not is_wanted and (mine.ready_at_micros is None or mine.state is ReplicaState.READY)
             mine.state = ReplicaState.FAILED if has_failed else ReplicaState.STOPPING
             if has_failed:
-                mine.reason = mine.reason or f"Ray reports no more of it; it ran on node {mine.node[:12]}."
+                mine.reason = (
+                    _reason(entry) or mine.reason or f"Ray reports no more of it; it ran on node {mine.node[:12]}."
+                )
                 entry.failed = mine
             entry.gone = [*entry.gone, mine][-KEPT_GONE:]
             self._tell(mine)
@@ -78,22 +84,30 @@ class Sight:
         if state is ReplicaState.READY and mine.ready_at_micros is None:
             mine.ready_at_micros = await self._ready_at(mine)
         mine.state = state
-        if state is ReplicaState.STARTING and entry.application is not None:
-            mine.reason = entry.application.reason
+        mine.reason = _reason(entry) if state is ReplicaState.STARTING else ""
         entry.replicas[mine.id] = mine
         if mine.told() != before:
             self._tell(mine)
 
     async def _ready_at(self, replica: RayReplica) -> int:
         """Return when a replica says that it was ready, at worst when it was first seen to be."""
-        for _ in range(FACTS_TRIES):
+        seen_at = self._clock.unix_micros()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._facts_seconds):
+                return max(await self._told_ready_at(replica), replica.started_at_micros)
+        return seen_at
+
+    async def _told_ready_at(self, replica: RayReplica) -> int:
+        while True:
             text = await self.file(replica.node, f"{replica_name(replica.id)}.json", FACTS_LINES)
             with suppress(msgspec.DecodeError):
-                said = msgspec.json.decode(text or b"", type=ReplicaFacts).ready_at_micros
-                return max(said, replica.started_at_micros)
+                return msgspec.json.decode(text or b"", type=ReplicaFacts).ready_at_micros
             await asyncio.sleep(FACTS_PAUSE_SECONDS)
-        return self._clock.unix_micros()
 
     def _tell(self, replica: RayReplica) -> None:
         if self._on_change is not None:
             self._on_change(replica.told())
+
+
+def _reason(entry: RayDeployment) -> str:
+    return "" if entry.application is None else entry.application.reason

@@ -9,14 +9,15 @@ from typing import Any
 import httpx2
 
 from headrace.domain.dedicated import Wanted
-from headrace.domain.deployment import DeploymentSpec, OwnerLoss, Replica
+from headrace.domain.deployment import DeploymentSpec, Replica
 from headrace.drivers.compute.cloud.client import CloudAccess, CloudClient
 from headrace.drivers.compute.cloud.compute import CloudCompute
-from headrace.drivers.compute.cloud.deployment import CloudParts, CloudPolicy
 from headrace.drivers.compute.cloud.notes import CloudNotes
+from headrace.drivers.compute.cloud.parts import CloudParts, CloudPolicy
 from headrace.testing.clock import FakeClock
 from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.dedicated_api import BASE, TOKEN, DedicatedApi
+from tests.fakes.deployed import a_deployment, spec_of
 
 DEPLOYMENT = "dep-one"
 NAME = "headrace-home1-dep-one"
@@ -41,25 +42,8 @@ def spec(**wanted: Any) -> DeploymentSpec:
         vpc_uuid=VPC,
         asked_accelerator="gpu-mi300x1-192gb",
     )
-    return DeploymentSpec(
-        id=DEPLOYMENT,
-        model_id="qwen2.5-14b-instruct",
-        engine="vllm",
-        driver="cloud",
-        weights=(),
-        memory_bytes=0,
-        context_length=8192,
-        slots=8,
-        min_replicas=0,
-        max_replicas=4,
-        idle_seconds=600,
-        on_owner_loss=OwnerLoss.KEEP,
-        source="Qwen/Qwen2.5-14B-Instruct",
-        accelerator="mi300x",
-        gpus=1,
-        name="prod-llm",
-        wanted=replace(base, **wanted),
-    )
+    deployment = a_deployment(replace(base, **wanted), DEPLOYMENT)
+    return spec_of(deployment, memory_bytes=0, source="Qwen/Qwen2.5-14B-Instruct", accelerator="mi300x", gpus=1)
 
 
 class CloudBench:
@@ -76,7 +60,7 @@ class CloudBench:
 
     def again(self, access: CloudAccess | None = None, policy: CloudPolicy = POLICY) -> CloudCompute:
         transport = httpx2.ASGITransport(self.api.app)
-        client = CloudClient(access or CloudAccess(BASE, self.token_file), transport)
+        client = CloudClient(access or CloudAccess(BASE, self.token_file), self.clock, transport)
         self.compute = CloudCompute(
             CloudParts(client, CloudNotes(self.blobs), self.clock, policy, self.seen.append), "home1"
         )

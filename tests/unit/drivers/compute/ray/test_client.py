@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -18,8 +19,8 @@ ADDRESS = "http://192.0.2.1:8265"
 ENDPOINT = Endpoint("http://192.0.2.2:8000/headrace-dep", "authorization", Secret("Bearer open sesame"))
 
 
-def api(answer: Callable[[httpx2.Request], httpx2.Response], token: Secret | None = None) -> ServeApi:
-    return ServeApi(f"{ADDRESS}/", token, httpx2.MockTransport(answer))
+def api(answer: Callable[[httpx2.Request], httpx2.Response], token_file: Path | None = None) -> ServeApi:
+    return ServeApi(f"{ADDRESS}/", token_file, httpx2.MockTransport(answer))
 
 
 def refusing(status: int, text: str = "") -> ServeApi:
@@ -33,21 +34,25 @@ def failing(error: Exception) -> ServeApi:
     return api(answer)
 
 
-async def test_calls_bring_the_token_and_the_configuration() -> None:
+async def test_calls_bring_the_token_and_the_configuration(tmp_path: Path) -> None:
     asked: list[httpx2.Request] = []
+    token_file = tmp_path / "token"
+    token_file.write_text("t0ken\n")
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         asked.append(request)
         return httpx2.Response(200, json=NOTHING)
 
-    client = api(answer, Secret("t0ken"))
+    client = api(answer, token_file)
     assert (await client.cluster()).applications == {}
+    token_file.write_text("renewed")
     await client.put({"applications": []})
     assert await client.log("abc", "headrace/ray-a.log", 5) is not None
     await client.close()
     read, written, log = asked
     assert (read.method, str(read.url)) == ("GET", f"{ADDRESS}/api/serve/applications/")
     assert read.headers["authorization"] == "Bearer t0ken"
+    assert written.headers["authorization"] == "Bearer renewed"
     assert (written.method, written.content) == ("PUT", b'{"applications":[]}')
     assert dict(log.url.params) == {"node_id": "abc", "filename": "headrace/ray-a.log", "lines": "5"}
 
@@ -68,6 +73,28 @@ async def test_what_the_operator_can_mend_says_how(client: ServeApi, fix: str) -
     with pytest.raises(DriverUnusable, match=fix):
         await client.cluster()
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"cannot be read as a token \(No such file or directory\)"),
+        (b"", "holds no token"),
+        (b"s3cret\nwith-more", "holds no token"),
+        ("s3cr\u00e9t".encode(), "holds no token"),
+        (b"s3cret\xff", r"cannot be read as a token \(it is no text\)"),
+    ],
+)
+async def test_a_token_file_without_a_token_is_named_and_not_shown(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(DriverUnusable, match=message) as refused:
+        await api(lambda _: httpx2.Response(200), file).cluster()
+    assert "ray_token_file" in refused.value.message
+    assert "s3c" not in refused.value.message
 
 
 async def test_what_ray_refuses_is_said_in_its_words() -> None:

@@ -50,6 +50,42 @@ def test_what_the_cluster_complains_of_is_one_line() -> None:
     assert application.reason == "The deployment failed. No module named x"
 
 
+TRACEBACK = """The deployment failed to start 3 times in a row. See controller logs for details. Error:
+\x1b[36mray::ServeReplica:headrace-dep-one:replica.initialize_and_get_metadata()\x1b[39m (pid=22348, ip=192.0.2.2)
+  File "/usr/lib/python3.11/concurrent/futures/_base.py", line 456, in result
+    return self.__get_result()
+           ^^^^^^^^^^^^^^^^^^^
+RuntimeError: Traceback (most recent call last):
+  File "/srv/headrace/app/ray_node.py", line 157, in _one
+    raise EngineFailed(
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (
+            "headrace.domain.errors.EngineFailed: The weights /m.gguf are not on this node.",
+            "The weights /m.gguf are not on this node.",
+        ),
+        (
+            "ModuleNotFoundError: No module named 'headrace'",
+            "The deployment failed to start 3 times in a row. See controller logs for details. Error:"
+            " ModuleNotFoundError: No module named 'headrace'",
+        ),
+    ],
+)
+def test_of_a_traceback_what_was_raised_is_told(raised: str, reason: str) -> None:
+    answer = an_application("one", {}, a_replica("a"), status="DEPLOY_FAILED")
+    deployments = answer["deployments"]
+    assert isinstance(deployments, dict)
+    replica = deployments["replica"]
+    assert isinstance(replica, dict)
+    replica["message"] = TRACEBACK + raised
+    assert read_cluster(as_body(an_answer(answer))).applications["one"].reason == reason
+
+
 def test_something_else_is_refused() -> None:
-    with pytest.raises(EngineFailed, match="something else than Serve's applications"):
-        read_cluster(b"<html>")
+    for body in (b"<html>", b'{"http_options":{"port":"none"}}'):
+        with pytest.raises(EngineFailed, match="something else than Serve's applications"):
+            read_cluster(body)

@@ -89,6 +89,15 @@ def test_what_does_not_need_memory_reserves_none() -> None:
     assert replica_of(config(memory_bytes=0))["ray_actor_options"] == {"num_cpus": 1.0, "num_gpus": 0}
 
 
+def test_replicas_run_on_nodes_with_the_accelerator_that_is_paid_for() -> None:
+    def resources(accelerator: str, gpus: int) -> object:
+        spec = replace(a_spec(), accelerator=accelerator, gpus=gpus)
+        return replica_of(application_config(spec, SECRET, NAMING, POLICY))["ray_actor_options"]
+
+    assert resources("h100", 2) == {"num_cpus": 1.0, "num_gpus": 2, "memory": 560, "accelerator_type": "H100"}
+    assert resources("one-of-mine", 1) == {"num_cpus": 1.0, "num_gpus": 1, "memory": 560}
+
+
 def test_names_of_others_are_not_taken_for_ours() -> None:
     assert NAMING.deployment("headrace-1a2b-dep-one") == "dep-one"
     assert NAMING.deployment("headrace-9999-dep-one") is None
