@@ -16,6 +16,7 @@ from headrace.domain.usage import TokenClass, Usage
 from headrace.drivers.engines.llamacpp_adapter import LlamaCppAdapter
 from headrace.ports.upstream import Exchange, Reader, Transport
 from headrace.wire.openai_chat import read_envelope
+from tests.fakes.deployed import a_spec
 
 CALLER = Caller("key_1", "test", "account", Role.KEY, None)
 WEIGHTS = WeightsFile("toy.gguf", "0" * 64, 1, "Apache-2.0", ())
@@ -52,17 +53,14 @@ def local_target(model_id: str = "smollm2-135m") -> Target:
 
 def local_deployment(weights: Path, slots: int = 2, context_length: int = 1024) -> DeploymentSpec:
     """A small model as an embedded deployment."""
-    return DeploymentSpec(
+    return a_spec(
         id="smollm2-135m",
         model_id="smollm2-135m",
         engine="llamacpp",
-        driver="local",
         weights=(weights,),
         memory_bytes=400 * 1024**2,
         context_length=context_length,
         slots=slots,
-        min_replicas=0,
-        max_replicas=1,
         idle_seconds=600,
         on_owner_loss=OwnerLoss.STOP,
     )

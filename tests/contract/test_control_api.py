@@ -33,6 +33,7 @@ KEYS = "/v2/gen-ai/models/api_keys"
 MODELS = "/v2/gen-ai/models"
 CATALOG = f"{MODELS}/catalog"
 CREDENTIAL = "/v2/providers/acme/credential"
+OWN = "/dedicated/{deployment}"
 CALLERS = ("none", "malformed", "revoked", "key", "foreign", "admin")
 BODILESS = frozenset(
     {
@@ -82,9 +83,11 @@ def concrete(spec: RouteSpec, world: World) -> str:
         "/v2/webhooks/{id}/test": "whk_1",
         "/v2/reconciliations/{id}": "rec_1",
     }
-    if "/{id}" in spec.path and spec.path.startswith(("/v2/dedicated-inferences", "/dedicated")):
-        path = spec.path.replace("{id}", PROD.id).replace("{token}", "tok").replace("{accelerator}", "prod-0")
+    if spec.path.startswith(OWN):
+        path = spec.path.replace("{deployment}", PROD.id).replace("{id}", "resp_own")
         return path.replace("{model:path}", PROD.name)
+    if "/{id}" in spec.path and spec.path.startswith("/v2/dedicated-inferences"):
+        return spec.path.replace("{id}", PROD.id).replace("{token}", "tok").replace("{accelerator}", "prod-0")
     if spec.path.startswith(f"{MODELS}/routers/{{"):
         return spec.path.replace("{uuid}", SUPPORT.uuid)
     named = {
@@ -103,9 +106,9 @@ def concrete(spec: RouteSpec, world: World) -> str:
 
 def is_hidden(spec: RouteSpec, caller: str) -> bool:
     """Whether there is nothing of that path that the caller could see."""
-    if caller == "foreign" and (spec.path == "/v2/requests/{id}" or spec.path.startswith("/dedicated/")):
+    if caller == "foreign" and (spec.path == "/v2/requests/{id}" or spec.path.startswith(OWN)):
         return True
-    if spec.path.startswith("/v1/responses/{id}"):
+    if spec.path.removeprefix(OWN).startswith("/v1/responses/{id}"):
         return caller != "key"
     return (spec.method, spec.path) == ("DELETE", "/v2/requests/{id}/route")
 
@@ -121,7 +124,7 @@ def expected_status(spec: RouteSpec, caller: str) -> int:
         return 404
     if spec.method == "DELETE" and spec.path.startswith("/v2/dedicated-inferences"):
         return 204 if spec.path.endswith("{token}") else 202
-    if spec.path in ("/v1/responses/{id}/cancel", "/v1/responses/compact"):
+    if spec.path.removeprefix(OWN) in ("/v1/responses/{id}/cancel", "/v1/responses/compact"):
         return 400
     if spec.method in ("POST", "PUT", "PATCH") and spec.path not in BODILESS:
         return 415

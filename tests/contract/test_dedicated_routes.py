@@ -17,12 +17,12 @@ from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.services.deployments import Deployments, model_token_context
 from headrace.wire.iso_time import iso_time
 from tests.control_world import NOON_MICROS, SHA, ContextSecrets, Plane, World, body_of, open_plane
+from tests.fakes.deployed import TINY, deployment_body
 
 pytestmark = pytest.mark.anyio
 
 PATH = "/v2/dedicated-inferences"
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-TINY: JsonObject = {"model_slug": "tiny", "accelerators": [{"accelerator_slug": "cpu", "min_scale": 0, "max_scale": 2}]}
 LARGE: JsonObject = {
     "model_slug": "maker/Large-100B",
     "model_provider": "hugging_face",
@@ -38,13 +38,8 @@ async def plane() -> AsyncIterator[Plane]:
         yield opened
 
 
-def spec(model: JsonObject = TINY, name: str = "prod", **fields: JsonValue) -> JsonObject:
-    """A body that makes a deployment."""
-    return {"spec": {"name": name, "model_deployments": [model], **fields}}
-
-
 async def made(plane: Plane, model: JsonObject = TINY, name: str = "prod", **fields: JsonValue) -> dict[str, Any]:
-    answer = await plane.call("admin", "POST", PATH, spec(model, name, **fields))
+    answer = await plane.call("admin", "POST", PATH, deployment_body(model, name, **fields))
     assert answer.status_code == 202, answer.text
     return answer.json()["dedicated_inference"]
 
@@ -68,7 +63,9 @@ STUCK = {"status": "error", "wanted": 2, "ready": 1, "reason": "No room."}
 
 
 async def test_a_deployment_is_made_and_shown_as_the_public_contract_has_it(plane: Plane) -> None:
-    body = spec(LARGE, "prod-llm", version=1, region="atl1", vpc={"uuid": "net-1"}, enable_public_endpoint=True)
+    body = deployment_body(
+        LARGE, "prod-llm", version=1, region="atl1", vpc={"uuid": "net-1"}, enable_public_endpoint=True
+    )
     answer = await plane.call("admin", "POST", PATH, {**body, "access_tokens": {"hugging_face_token": "hf_abc"}})
     assert answer.status_code == 202
     shown, token = answer.json()["dedicated_inference"], answer.json()["token"]
@@ -158,6 +155,9 @@ async def test_deployments_are_listed_page_by_page_by_name_and_by_region(plane: 
             "last": f"{PATH}?page=2&per_page=1&region=atl1",
         }
     }
+    second = body_of(await plane.call("admin", "GET", f"{PATH}?per_page=2&page=2"))
+    first = f"{PATH}?page=1&per_page=2"
+    assert second["links"] == {"pages": {"first": first, "prev": first}}
     named = body_of(await plane.call("admin", "GET", f"{PATH}?name=b"))
     assert [each["name"] for each in cast("list[dict[str, Any]]", named["dedicated_inferences"])] == ["b"]
     refused = await plane.call("admin", "GET", f"{PATH}?per_page=201")
@@ -165,7 +165,7 @@ async def test_deployments_are_listed_page_by_page_by_name_and_by_region(plane: 
 
 
 async def test_a_draft_is_tried_and_nothing_is_made(plane: Plane) -> None:
-    tried = body_of(await plane.call("admin", "POST", f"{PATH}/draft", spec()))
+    tried = body_of(await plane.call("admin", "POST", f"{PATH}/draft", deployment_body()))
     fit = cast("dict[str, Any]", tried["fit"])
     assert (fit["fits"], fit["accelerator"], fit["gpus"], fit["weight_bytes"]) == (True, "cpu", 0, 100)
     assert (tried["least_per_hour_usd"], tried["most_per_hour_nano_usd"]) == ("0.000000000", 80_000_000)
@@ -175,27 +175,54 @@ async def test_a_draft_is_tried_and_nothing_is_made(plane: Plane) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code", "said", "param"),
     [
-        (spec({**TINY, "model_slug": "tinny"}), 400, "model_not_found", 'Did you mean "tiny"?', "model_slug"),
-        (spec({**TINY, "driver": "locl"}), 400, "unknown_driver", 'Did you mean "local"?', "driver"),
-        (spec({**TINY, "driver": "cloud"}), 503, "driver_unusable", "providers set-key cloud", None),
-        (spec({**TINY, "engine": "fetches"}), 400, "unknown_engine", 'Did you mean "fetching"?', "engine"),
-        (spec({**TINY, "overflow": {"model": "prod"}}), 400, "overflow_to_itself", "leads back", "overflow.model"),
-        (spec({**TINY, "when_asleep": "overflow"}), 400, "invalid_request", 'there is no "overflow"', "overflow"),
-        (spec({**TINY, "accelerators": []}), 422, "unsupported_spec", "exactly one", "accelerators"),
-        (spec({**TINY, "scales": 1}), 400, "unknown_field", "is not known", "scales"),
-        (spec(model_deployments=[TINY, TINY]), 422, "unsupported_spec", "exactly one model, not 2", None),
-        (spec(name="tiny"), 409, "name_taken", "is the name of a model already", None),
-        (spec(name="two words"), 400, "invalid_request", "1 to 255 of a-z", None),
-        (spec({**TINY, "model_id": "x"}), 400, "invalid_request", "leave it empty to make", "model_id"),
+        (
+            deployment_body({**TINY, "model_slug": "tinny"}),
+            400,
+            "model_not_found",
+            'Did you mean "tiny"?',
+            "model_slug",
+        ),
+        (deployment_body({**TINY, "driver": "locl"}), 400, "unknown_driver", 'Did you mean "local"?', "driver"),
+        (deployment_body({**TINY, "driver": "cloud"}), 503, "driver_unusable", "providers set-key cloud", None),
+        (deployment_body({**TINY, "engine": "fetches"}), 400, "unknown_engine", 'Did you mean "fetching"?', "engine"),
+        (
+            deployment_body({**TINY, "overflow": {"model": "prod"}}),
+            400,
+            "overflow_to_itself",
+            "leads back",
+            "overflow.model",
+        ),
+        (
+            deployment_body({**TINY, "when_asleep": "overflow"}),
+            400,
+            "invalid_request",
+            'there is no "overflow"',
+            "overflow",
+        ),
+        (deployment_body({**TINY, "accelerators": []}), 422, "unsupported_spec", "exactly one", "accelerators"),
+        (deployment_body({**TINY, "scales": 1}), 400, "unknown_field", "is not known", "scales"),
+        (deployment_body(model_deployments=[TINY, TINY]), 422, "unsupported_spec", "exactly one model, not 2", None),
+        (deployment_body(name="tiny"), 409, "name_taken", "is the name of a model already", None),
+        (deployment_body(name="two words"), 400, "invalid_request", "1 to 255 of a-z", None),
+        (deployment_body({**TINY, "model_id": "x"}), 400, "invalid_request", "leave it empty to make", "model_id"),
+        ({**deployment_body(), "team": "nobody"}, 400, "team_not_found", 'No team named "nobody"', None),
+        (
+            {**deployment_body(), "access_tokens": {"hugging_face_token": 5}},
+            400,
+            "invalid_request",
+            "must be a string",
+            None,
+        ),
     ],
 )
 async def test_what_cannot_be_is_refused_with_what_to_do(
     plane: Plane, body: JsonObject, status: int, code: str, said: str, param: str | None
 ) -> None:
-    answer = await plane.call("admin", "POST", PATH, body)
-    assert (answer.status_code, answer.json()["id"]) == (status, code), answer.text
-    assert said in answer.json()["message"] and answer.json()["request_id"]
-    assert param is None or answer.json()["param"] == f"spec.model_deployments[0].{param}"
+    for path in (PATH, f"{PATH}/draft"):
+        answer = await plane.call("admin", "POST", path, body)
+        assert (answer.status_code, answer.json()["id"]) == (status, code), answer.text
+        assert said in answer.json()["message"] and answer.json()["request_id"]
+        assert param is None or answer.json()["param"] == f"spec.model_deployments[0].{param}"
     assert plane.world.deployments.stored == {} and plane.world.woken == []
 
 
@@ -205,7 +232,9 @@ async def test_what_cannot_be_is_refused_with_what_to_do(
         ("tiny", {"accelerator_slug": "bigg"}, "unknown_accelerator", 'Did you mean "big"?', "accelerator_slug"),
         ("tiny", {"accelerator_slug": "new"}, "accelerator_unpriced", "has no price", "accelerator_slug"),
         ("tiny", {"scale": None, "min_scale": 4, "max_scale": 1}, "invalid_request", "Write 1:4", "min_scale"),
-        ("tiny", {"scale": 0}, "invalid_request", "min_scale 0 lets it sleep", "max_scale"),
+        ("tiny", {"scale": 0}, "invalid_request", '"min_scale" 0 beside a "max_scale" lets it sleep', "scale"),
+        ("tiny", {"scale": 1001}, "invalid_request", "from 1 to 1000", "scale"),
+        ("tiny", {"scale": None, "min_scale": 0, "max_scale": 0}, "invalid_request", "min_scale 0 lets", "max_scale"),
         ("tiny", {"accelerator_slug": "big", "gpus": 0}, "invalid_request", "must be at least 1", "gpus"),
         ("maker/Large-100B", {"accelerator_slug": "big"}, "impossible_fit", "you asked for 1", "gpus"),
         ("maker/Large-100B", {"accelerator_slug": "small"}, "impossible_fit", "does not fit on", "gpus"),
@@ -215,7 +244,7 @@ async def test_hardware_that_cannot_be_is_refused_with_what_would_do(
     plane: Plane, model: str, accelerator: JsonObject, code: str, said: str, param: str
 ) -> None:
     group: JsonObject = {"accelerator_slug": "cpu", "scale": 1, **accelerator}
-    answer = await plane.call("admin", "POST", PATH, spec({"model_slug": model, "accelerators": [group]}))
+    answer = await plane.call("admin", "POST", PATH, deployment_body({"model_slug": model, "accelerators": [group]}))
     assert (answer.status_code, answer.json()["id"]) == (400, code), answer.text
     assert said in answer.json()["message"]
     assert answer.json()["param"] == f"spec.model_deployments[0].accelerators[0].{param}"
@@ -224,14 +253,14 @@ async def test_hardware_that_cannot_be_is_refused_with_what_would_do(
 async def test_a_model_without_weights_here_says_how_to_pull_them(plane: Plane) -> None:
     plane.world.weights.here.clear()
     await plane.parts.door.snapshots.refresh()
-    answer = await plane.call("admin", "POST", PATH, spec())
+    answer = await plane.call("admin", "POST", PATH, deployment_body())
     assert (answer.status_code, answer.json()["id"]) == (409, "weights_missing")
     assert "`headrace models pull tiny`" in answer.json()["message"]
 
 
 async def test_names_are_one_space(plane: Plane) -> None:
     await made(plane)
-    assert (await plane.call("admin", "POST", PATH, spec())).json()["id"] == "name_taken"
+    assert (await plane.call("admin", "POST", PATH, deployment_body())).json()["id"] == "name_taken"
     alias = await plane.call("admin", "POST", "/v2/aliases", {"name": "prod", "points_to": "tiny"})
     assert (alias.status_code, alias.json()["id"]) == (409, "name_taken")
     router: JsonObject = {"policies": [{"task_slug": "bug-fixing", "models": ["tiny"]}], "fallback_models": ["tiny"]}
@@ -240,7 +269,7 @@ async def test_names_are_one_space(plane: Plane) -> None:
     await plane.call("admin", "POST", "/v2/gen-ai/models/routers", {**router, "name": "support"})
     await plane.call("admin", "POST", "/v2/aliases", {"name": "daily", "points_to": "tiny"})
     for name, owner in (("support", "a router"), ("daily", "an alias"), ("inference-router", "a router")):
-        answer = await plane.call("admin", "POST", PATH, spec(name=name))
+        answer = await plane.call("admin", "POST", PATH, deployment_body(name=name))
         assert (answer.status_code, answer.json()["message"]) == (
             409,
             f'"{name}" is the name of {owner} already; choose another name.',
@@ -289,18 +318,19 @@ async def test_a_client_that_knows_nothing_of_the_additions_changes_only_what_it
         "region": "",
         "vpc": {"uuid": ""},
         "enable_public_endpoint": True,
-        "model_deployments": [
+    }
+    for scale, bounds in ((2, (0, 2)), (3, (3, 3))):
+        public["model_deployments"] = [
             {
                 "model_id": shown["spec"]["model_deployments"][0]["model_id"],
                 "model_slug": "tiny",
-                "accelerators": [{"accelerator_slug": "cpu", "scale": 3, "type": "prefill_decode"}],
+                "accelerators": [{"accelerator_slug": "cpu", "scale": scale, "type": "prefill_decode"}],
             }
-        ],
-    }
-    answer = await patched(plane, shown["id"], {"spec": public})
-    [model] = answer.json()["dedicated_inference"]["spec"]["model_deployments"]
-    assert (model["overflow"], model["idle_seconds"]) == ({"model": "acme/chat:large", "limit": 3}, 9)
-    assert model["accelerators"][0]["min_scale"] == 3
+        ]
+        answer = await patched(plane, shown["id"], {"spec": public})
+        [model] = answer.json()["dedicated_inference"]["spec"]["model_deployments"]
+        assert (model["overflow"], model["idle_seconds"]) == ({"model": "acme/chat:large", "limit": 3}, 9)
+        assert (model["accelerators"][0]["min_scale"], model["accelerators"][0]["max_scale"]) == bounds
     back = await patched(plane, shown["id"], {"spec": answer.json()["dedicated_inference"]["spec"]})
     assert (
         back.status_code == 202
@@ -320,6 +350,8 @@ async def test_a_client_that_knows_nothing_of_the_additions_changes_only_what_it
         ({"model_deployments": [{"model_slug": "acme/chat:large", "engine": "fetching", "accelerators": [
             {"accelerator_slug": "gpu-bigx8-1536gb"}]}]}, "spec.model_deployments[0].model_slug"),
         ({"model_deployments": [{"model_id": "x"}]}, "spec.model_deployments[0].model_id"),
+        ({"model_deployments": [{"model_slug": "acme/chat:large"}]}, "spec.model_deployments[0].model_slug"),
+        ({"model_deployments": [{"driver": "cloud"}]}, "spec.model_deployments[0].driver"),
     ],
 )  # fmt: skip
 async def test_what_is_for_life_cannot_change(plane: Plane, change: JsonObject, param: str) -> None:
@@ -369,6 +401,8 @@ async def test_deletion_is_begun_once_and_finished_by_the_reconciler(plane: Plan
     assert len(plane.world.woken) == 2
     changed = await patched(plane, shown["id"], group(scale=1))
     assert (changed.status_code, changed.json()["id"]) == (409, "deployment_deleting")
+    late = await plane.call("admin", "POST", f"{path}/tokens", {"name": "late"})
+    assert (late.status_code, late.json()["id"]) == (409, "deployment_deleting")
     await service(plane).settle_state(shown["id"], status=DeploymentStatus.ACTIVE)
     assert service(plane).find(shown["id"]).status is DeploymentStatus.DELETING
     await service(plane).forget(shown["id"])
@@ -452,6 +486,10 @@ async def test_standing_and_logs_come_from_the_driver(plane: Plane) -> None:
     assert logs.json() == {"logs": [{"replica": "prod-0", "lines": ["b"]}, {"replica": "prod-1", "lines": ["c"]}]}
     one = await plane.call("admin", "GET", f"{path}/logs?replica=prod-1")
     assert one.json() == {"logs": [{"replica": "prod-1", "lines": ["c"]}]}
+    plane.world.compute.replicas.append(Replica("prod-2", shown["id"], ReplicaState.STARTING, None, None, NOON_MICROS))
+    assert (await plane.call("admin", "GET", f"{path}/logs?replica=prod-2")).json() == {"logs": []}
+    missing = await plane.call("admin", "GET", f"{path}/logs?replica=nobody")
+    assert (missing.status_code, missing.json()["id"]) == (404, "accelerator_not_found")
 
 
 async def test_what_became_of_it_is_listed(plane: Plane) -> None:
@@ -494,15 +532,15 @@ async def test_sizes_and_which_machine_holds_which_model(plane: Plane) -> None:
 
 async def test_the_team_that_pays_must_be_there(plane: Plane) -> None:
     await plane.call("admin", "POST", "/v2/teams", {"name": "crew"})
-    answer = await plane.call("admin", "POST", PATH, {**spec(), "team": "crew"})
+    answer = await plane.call("admin", "POST", PATH, {**deployment_body(), "team": "crew"})
     assert answer.json()["dedicated_inference"]["team"] == "crew"
     for team, said in (("nobody", "No team named"), ("operator", "belongs to the admin token"), (1, "the name of a")):
-        refused = await plane.call("admin", "POST", PATH, {**spec(name="b"), "team": team})
+        refused = await plane.call("admin", "POST", PATH, {**deployment_body(name="b"), "team": team})
         assert (refused.status_code, refused.json()["param"]) == (400, "team") and said in refused.json()["message"]
 
 
 async def test_the_own_endpoint_lists_the_deployment_and_nothing_else(plane: Plane) -> None:
-    answer = (await plane.call("admin", "POST", PATH, spec())).json()
+    answer = (await plane.call("admin", "POST", PATH, deployment_body())).json()
     path = f"/dedicated/{answer['dedicated_inference']['id']}/v1/models"
     bearer = {"authorization": f"Bearer {answer['token']['value']}"}
     listed = await plane.client.get(path, headers=bearer)

@@ -15,13 +15,14 @@ from headrace.domain.usage import Usage
 from headrace.domain.usage_report import Dimension, Interval, UsageQuestion
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.deployment_use import SqlDeploymentUse
+from headrace.drivers.stores.deployments import SqlDeploymentStore
 from headrace.drivers.stores.replica_runs import SqlReplicaRuns
 from headrace.drivers.stores.usage_hours import SqlUsageHours
 from headrace.drivers.stores.usage_reports import SqlUsageReports
 from headrace.ports.ledger import Ledger
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import START_MICROS, OpenStore, new_ledger, opening, settlement, void
-from tests.fakes.replicas import a_run
+from tests.fakes.replicas import a_deployment, a_run, a_wanted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(20)]
 
@@ -97,6 +98,25 @@ async def test_what_replicas_cost_is_in_reports_as_rows_without_attempts(databas
     only = replace(question, filters=((Dimension.STATUS, ("replica",)),), group_by=(Dimension.MODEL, Dimension.TEAM))
     rows = (await SqlUsageReports(database).report(only)).rows
     assert {row.group for row in rows} == {("prod-llm", "default")}
+
+
+async def test_deployments_are_named_that_live_and_that_left_a_run(database: Database) -> None:
+    ledger, store = new_ledger(database, FakeClock(START)), SqlDeploymentStore(database)
+    for number, deployment in enumerate(("dep_1", "dep_2", "dep_3", None), 1):
+        await serve(ledger, at(number, START + 5, deployment=deployment), START + 10)
+    for number in (1, 2):
+        await store.put(a_deployment(f"dep_{number}", a_wanted(f"llm-{number}")))
+    for number in range(3):
+        await SqlReplicaRuns(database).begin(replace(a_run(f"run_{number}"), deployment_id="dep_2", deployment="llm-2"))
+    await store.remove("dep_2")
+    question = UsageQuestion(interval=Interval.TOTAL, zone="UTC", spans=((START, START + HOUR),))
+    report = await SqlUsageReports(database).report(replace(question, group_by=(Dimension.DEPLOYMENT,)))
+    assert [row.group for row in report.rows] == [("",), ("dep_1",), ("dep_2",), ("dep_3",)]
+    assert report.deployment_names == {"dep_1": "llm-1", "dep_2": "llm-2"}
+    assert (await SqlUsageReports(database).report(question)).deployment_names == {}
+    for asked, count in ((("llm-1",), 1), (("llm-2", "dep_1"), 2), (("dep_2", "llm-2"), 1), (("", "llm-1"), 2)):
+        filtered = replace(question, filters=((Dimension.DEPLOYMENT, asked),))
+        assert (await SqlUsageReports(database).report(filtered)).totals.attempts == count
 
 
 async def test_neither_replicas_nor_their_requests_are_serverless_traffic(database: Database) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import RunningHeadrace
+from tests.running import RunningHeadrace, headrace
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RUNS = {
@@ -18,6 +18,7 @@ RUNS = {
 }
 # What it makes is the operator's to make.
 AS_OPERATOR = frozenset({"three_modes.py"})
+OWN = "three-modes-own"
 SECONDS = 300
 
 
@@ -29,6 +30,9 @@ def server(
     running.take_weights(weights_cache)
     with running:
         yield running
+        # What an example that was cut short has left: its replicas would outlive the server.
+        if headrace("deployments", "show", OWN, home=running.home).returncode == 0:
+            headrace("deployments", "delete", OWN, home=running.home)
 
 
 def test_every_example_is_run() -> None:

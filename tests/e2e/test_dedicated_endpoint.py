@@ -37,9 +37,9 @@ def cli(server: RunningHeadrace, *arguments: str) -> Any:
 
 
 @contextmanager
-def deployed(server: RunningHeadrace, name: str, scale: str) -> Generator[dict[str, Any]]:
+def deployed(server: RunningHeadrace, name: str, scale: str, *more: str) -> Generator[dict[str, Any]]:
     """Deploy the embedded model, and delete it at the end."""
-    sizes = ("--slots", "2", "--context", "512")
+    sizes = ("--slots", "2", "--context", "512", *more)
     yield cli(server, "deploy", MODEL, "--accelerator", "cpu", "--name", name, "--scale", scale, *sizes)
     cli(server, "deployments", "delete", name)
 
@@ -54,12 +54,17 @@ def test_the_official_clients_talk_to_it_by_address_and_token_alone(server: Runn
         chunks = list(client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=4, stream=True))
         assert "".join(each.choices[0].delta.content or "" for each in chunks if each.choices)
         assert [each.id for each in client.models.list()] == ["prod"]
-        assert client.responses.create(model="prod", input="Say hello.", max_output_tokens=4).model == "prod"
+        kept = client.responses.create(model="prod", input="Say hello.", max_output_tokens=4)
+        assert (kept.model, client.responses.retrieve(kept.id).id) == ("prod", kept.id)
+        client.responses.delete(kept.id)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(kept.id)
         with pytest.raises(openai.NotFoundError) as other:
             client.chat.completions.create(model="all-minilm-l6-v2", messages=HELLO)
         assert other.value.code == "model_not_found"
         theirs = anthropic.Anthropic(base_url=base_url.removesuffix("/v1"), api_key=token, max_retries=0)
         assert theirs.messages.create(model=MODEL, messages=HELLO, max_tokens=4).model == "prod"
+        assert theirs.messages.count_tokens(model=MODEL, messages=HELLO).input_tokens > 0
     with pytest.raises(openai.AuthenticationError):
         client.models.list()
 
@@ -80,6 +85,22 @@ def test_a_token_reaches_its_own_deployment_and_a_key_what_it_may(server: Runnin
         assert (own.status_code, other.status_code, other.json()["error"]["code"]) == (200, 403, "model_forbidden")
         keys = {each["name"] for each in cli(server, "keys", "list")["api_key_infos"]}
         assert "default" not in keys
+
+
+def test_a_token_is_served_by_the_overflow_and_cannot_name_it(server: RunningHeadrace) -> None:
+    with deployed(server, "prod", "0:1", "--overflow", MODEL, "--when-asleep", "overflow") as made:
+        own = f"/dedicated/{made['dedicated_inference']['id']}/v1/chat/completions"
+        with server.client(made["token"]["value"]) as client:
+            for path, named, served in (
+                (own, {}, (MODEL,)),
+                ("/v1/chat/completions", {"model": "prod"}, (MODEL, "prod")),
+            ):
+                reply = client.post(path, json={"messages": HELLO, "max_tokens": 2, **named})
+                assert reply.status_code == 200, reply.text
+                assert reply.headers["x-headrace-model"] in served
+                assert server.receipt(reply.headers["x-request-id"])["requested_model"] == "prod"
+            refused = client.post("/v1/chat/completions", json={"model": MODEL, "messages": HELLO, "max_tokens": 2})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "model_forbidden")
 
 
 def test_the_same_key_of_idempotency_is_another_one_at_another_deployment(server: RunningHeadrace) -> None:

@@ -211,6 +211,21 @@ async def test_failover_stays_in_the_pool_and_then_takes_the_fallback_models(wor
     assert (await world.ask()).status_code == 502
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_error_tells_the_decision_and_who_was_asked_last_in_every_dialect(world: World, path: str) -> None:
+    world.fail(*PRICES)
+    failed = await world.ask(path=path)
+    assert (failed.status_code, told(failed)) == (502, ("spare", "refund", "matched", "0.930"))
+    assert (failed.headers["x-headrace-router"], failed.headers["x-headrace-attempts"]) == ("support", "4")
+    cap = "max_output_tokens" if path == RESPONSES else "max_tokens"
+    unable = await world.client.post(path, json={**body_of(path), cap: 5000})
+    assert (unable.status_code, told(unable)) == (400, (None, "refund", "matched", "0.930"))
+    unrouted = await world.ask(path=path, model="dear")
+    assert (unrouted.status_code, told(unrouted)) == (502, ("dear", None, None, None))
+    unknown = await world.ask(path=path, model="router:suport")
+    assert (unknown.status_code, told(unknown)) == (404, (None, None, None, None))
+
+
 async def test_who_wants_no_substitute_gets_the_target_that_was_chosen(world: World) -> None:
     world.fail("cheap")
     before = len(world.asked)

@@ -53,7 +53,10 @@ class Inference:
 
 
 class DedicatedApi:
-    """The cloud. `asked` are the control requests so far, `held` are requests to endpoints that wait for `release`."""
+    """The cloud. `asked` are the control requests so far; requests to `hold` at an endpoint wait for `release`.
+
+    `shows_slug` stands in the place of the model's name in what is in force.
+    """
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
@@ -67,6 +70,7 @@ class DedicatedApi:
         self.accelerator_problem = ""
         self.per_page_most = 100
         self.endpoint_scheme = "https://"
+        self.shows_slug = ""
         self.release = asyncio.Event()
         self.served = 0
         self._numbers = 0
@@ -79,6 +83,7 @@ class DedicatedApi:
                 Route(f"{root}/{{id}}", self._guard(self._patch), methods=["PATCH"]),
                 Route(f"{root}/{{id}}", self._guard(self._delete), methods=["DELETE"]),
                 Route(f"{root}/{{id}}/accelerators", self._guard(self._accelerators), methods=["GET"]),
+                Route(f"{root}/{{id}}/tokens", self._guard(self._tokens), methods=["GET"]),
                 Route(f"{root}/{{id}}/tokens", self._guard(self._new_token), methods=["POST"]),
                 Route("/endpoint/{id}/v1/{rest:path}", self._serve, methods=["GET", "POST"]),
             ]
@@ -126,7 +131,7 @@ class DedicatedApi:
 
     async def _list(self, request: Request) -> Response:
         name = request.query_params.get("name", "")
-        found = [_shown(each, self._endpoint(each)) for each in self.inferences.values() if name in each.name]
+        found = [self._seen(each) for each in self.inferences.values() if name in each.name]
         return self._page(request, "dedicated_inferences", found)
 
     def _page(self, request: Request, plural: str, items: list[Json]) -> Response:
@@ -163,7 +168,7 @@ class DedicatedApi:
         inference = self._found(request)
         if inference is None:
             return _refusal(404, "The resource you were accessing could not be found")
-        shown = _shown(inference, self._endpoint(inference))
+        shown = self._seen(inference)
         self._roll(inference)
         return JSONResponse({"dedicated_inference": shown})
 
@@ -198,6 +203,13 @@ class DedicatedApi:
         ]
         return self._page(request, "accelerators", items)
 
+    async def _tokens(self, request: Request) -> Response:
+        inference = self._found(request)
+        if inference is None:
+            return _refusal(404, "The resource you were accessing could not be found")
+        shown = [{**each, "value": ""} for each in inference.tokens.values()]
+        return self._page(request, "tokens", shown)
+
     async def _new_token(self, request: Request) -> Response:
         inference = self._found(request)
         if inference is None:
@@ -216,6 +228,13 @@ class DedicatedApi:
         if request.path_params["rest"] == "hold":
             await self.release.wait()
         return JSONResponse({"object": "chat.completion"})
+
+    def _seen(self, inference: Inference) -> Json:
+        """As later looks show it: what is in force may stand in words of the cloud's own."""
+        shown = _shown(inference, self._endpoint(inference))
+        if self.shows_slug and shown["spec"] is not None:
+            shown["spec"]["model_deployments"][0]["model_slug"] = self.shows_slug
+        return shown
 
     def _token(self, inference: Inference, name: str) -> Json:
         token: Json = {"id": self._next("tok"), "name": name, "value": self._next("di_secret"), "is_managed": False}

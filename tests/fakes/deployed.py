@@ -8,6 +8,7 @@ from typing import Any
 from headrace.domain.catalog import AVAILABLE, Listed
 from headrace.domain.dedicated import DEDICATED, Deployment, DeploymentStatus, Overflow, Wanted, WhenAsleep
 from headrace.domain.deployment import DeploymentSpec, OwnerLoss
+from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.plan import Target
 from headrace.domain.snapshot import Snapshot
 from headrace.services.deployed import with_deployments
@@ -30,6 +31,21 @@ WANTED = Wanted(
     context_length=2048,
     idle_seconds=600,
     wait_seconds=9,
+)
+TINY: JsonObject = {"model_slug": "tiny", "accelerators": [{"accelerator_slug": "cpu", "min_scale": 0, "max_scale": 2}]}
+SPEC = DeploymentSpec(
+    id="small",
+    model_id="small-model",
+    engine="toy",
+    driver="local",
+    weights=(),
+    memory_bytes=100,
+    context_length=512,
+    slots=2,
+    min_replicas=0,
+    max_replicas=1,
+    idle_seconds=60,
+    on_owner_loss=OwnerLoss.KEEP,
 )
 
 
@@ -75,22 +91,31 @@ def a_deployed_target(deployment: Deployment | None = None) -> Target:
     return target
 
 
-def spec_of(deployment: Deployment) -> DeploymentSpec:
-    """What a driver is told to run."""
+def deployment_body(model: JsonObject = TINY, name: str = "prod", **fields: JsonValue) -> JsonObject:
+    """A body that asks the control plane for a deployment; `fields` stand beside its model."""
+    return {"spec": {"name": name, "model_deployments": [model], **fields}}
+
+
+def a_spec(**fields: Any) -> DeploymentSpec:
+    """What a driver is told to run; without fields, a small embedded model. As a deployment has it: `spec_of`."""
+    return replace(SPEC, **fields)
+
+
+def spec_of(deployment: Deployment, **fields: Any) -> DeploymentSpec:
+    """What a driver is told to run of a deployment."""
     wanted = deployment.wanted
-    return DeploymentSpec(
+    told = a_spec(
         id=deployment.id,
         model_id=wanted.model,
         engine=wanted.engine,
         driver=wanted.driver,
-        weights=(),
         memory_bytes=1,
         context_length=wanted.context_length,
         slots=wanted.slots,
         min_replicas=wanted.min_scale,
         max_replicas=wanted.max_scale,
         idle_seconds=wanted.idle_seconds,
-        on_owner_loss=OwnerLoss.KEEP,
         name=wanted.name,
         wanted=wanted,
     )
+    return replace(told, **fields)

@@ -9,7 +9,7 @@ from headrace.domain.accelerator import Accelerator, AcceleratorBook
 from headrace.domain.architecture import Architecture, ArchitectureBook, CacheLayers
 from headrace.domain.dedicated import Deployment
 from headrace.domain.deployment_costs import Served
-from headrace.domain.errors import Conflict, DriverUnusable
+from headrace.domain.errors import ConfigInvalid, Conflict, DriverUnusable
 from headrace.ports.ambient import Clock
 from headrace.services.deployment_choice import DriverOffer, EngineOffer, Offers
 from headrace.services.deployment_trial import DeploymentTrial
@@ -78,9 +78,12 @@ class MemoryArchitectures:
 
     book: ArchitectureBook = field(default_factory=lambda: ArchitectureBook((TINY, LARGE), "fetching"))
     reads: int = 0
+    failure: ConfigInvalid | None = None
 
     def read(self) -> ArchitectureBook:
         self.reads += 1
+        if self.failure is not None:
+            raise self.failure
         return self.book
 
 
@@ -109,8 +112,12 @@ class Hardware:
     cloud_check: Callable[[], None] = lacking
 
     def offers(self) -> Offers:
-        drivers = {"local": DriverOffer(usable), "cloud": DriverOffer(lambda: self.cloud_check(), runs_engines=False)}
-        return Offers(drivers, engines, "local")
+        drivers = {
+            "local": DriverOffer(usable),
+            "cloud": DriverOffer(lambda: self.cloud_check(), runs_engines=False),
+            "cluster": DriverOffer(usable, scales_by_first_token=False),
+        }
+        return Offers(drivers, engines(), "local")
 
     def fitting(self) -> Fitting:
         return Fitting(self.architectures, self.accelerators)

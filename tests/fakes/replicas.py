@@ -80,19 +80,25 @@ def ended(replica: Replica, at_micros: int | None) -> Replica:
 
 @dataclass(slots=True)
 class MemoryRuns:
-    """The books of runs in memory; `is_away` makes them refuse, `booked` are the amounts with their scopes."""
+    """The books of runs in memory; `is_away` makes them refuse, `booked` are the amounts with their scopes.
+
+    After `begins_left` runs they refuse to begin another.
+    """
 
     kept: dict[str, ReplicaRun] = field(default_factory=dict[str, ReplicaRun])
     booked: list[tuple[str, int, tuple[str, ...]]] = field(default_factory=list[tuple[str, int, tuple[str, ...]]])
     is_away: bool = False
     loses_answers: bool = False
     refused: str | None = None
+    begins_left: int | None = None
     writes: int = 0
     changes: Changes = field(default_factory=Changes)
 
     async def begin(self, run: ReplicaRun) -> None:
         """Store a run that has started."""
         self._require()
+        if self.begins_left == 0:
+            raise MeteringUnavailable("The store is away.")
         self.kept.setdefault(run.id, run)
         self._answer()
 

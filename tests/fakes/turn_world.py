@@ -146,6 +146,7 @@ class FakeFleet:
         self.prefixes: list[bytes] = []
         self.reports: list[bool] = []
         self.share_micros = 0
+        self.nano_per_hour: int | None = None
 
     async def acquire(self, target: Target, wait_seconds: float, prefix: bytes = b"") -> Lease:
         self._events.append(f"acquire {target.model.id}")
@@ -159,7 +160,7 @@ class FakeFleet:
         self.leases += 1
         deployment = None if target.model.deployment is None else target.deployment
         endpoint = Endpoint(target.provider.base_url, replica=deployment and f"{deployment}-{self.leases}")
-        return Lease(endpoint, self._release, lambda: self.share_micros, deployment)
+        return Lease(endpoint, self._release, lambda: self.share_micros, deployment, self.nano_per_hour)
 
     def report(self, lease: Lease, *, is_well: bool) -> None:
         assert lease.deployment is not None

@@ -7,13 +7,12 @@ import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from headrace.app.adapters import CHAT_ENGINE
 from headrace.app.foundation import Foundation
 from headrace.domain.deployment import Replica
 from headrace.domain.deployment_event import DeploymentEvent
-from headrace.domain.errors import ConfigInvalid, DriverUnusable, HeadraceError
+from headrace.domain.errors import DriverUnusable, HeadraceError
 from headrace.domain.secret import Secret
 from headrace.domain.settings import DriverSettings, ServeOptions
 from headrace.drivers.catalogs.accelerators import FILE_NAME as ACCELERATORS
@@ -23,13 +22,14 @@ from headrace.drivers.catalogs.architectures import ArchitectureFiles
 from headrace.drivers.catalogs.engines import EngineFiles
 from headrace.drivers.compute.cloud.client import CloudAccess, CloudClient
 from headrace.drivers.compute.cloud.compute import CloudCompute
-from headrace.drivers.compute.cloud.deployment import CloudParts
 from headrace.drivers.compute.cloud.notes import CloudNotes
+from headrace.drivers.compute.cloud.parts import CloudParts
 from headrace.drivers.compute.devices import DeviceBook, VendorTools
 from headrace.drivers.compute.local import LocalCompute, LocalPolicy
 from headrace.drivers.compute.ray.client import ServeApi
-from headrace.drivers.compute.ray.compute import RayCompute, RayParts
+from headrace.drivers.compute.ray.compute import RayCompute
 from headrace.drivers.compute.ray.config import Naming
+from headrace.drivers.compute.ray.parts import RayParts
 from headrace.drivers.compute.supervisor import ProcessSupervisor
 from headrace.drivers.engines.command import CommandEngine
 from headrace.drivers.engines.llamacpp import LlamaCpp
@@ -116,6 +116,7 @@ async def open_dedicated(ground: Foundation, around: Surroundings, stack: AsyncE
 
     kept = {name: around.environment[name] for name in PASSED_ON if name in around.environment}
     engines = await asyncio.to_thread(_engines, books, around.environment)
+    offered = {name: EngineOffer(needs_files=name == CHAT_ENGINE) for name in engines}
     local = _local(ground, around.options, engines, kept, on_change)
     ray = _ray(ground, around.options.drivers, on_change)
     access = CloudAccess(around.options.drivers.cloud_address, around.options.drivers.cloud_token_file)
@@ -123,9 +124,7 @@ async def open_dedicated(ground: Foundation, around: Surroundings, stack: AsyncE
     first_tokens = FirstTokens(ground.clock)
     drivers: dict[str, Compute] = {LOCAL: local, CLOUD: cloud, **({RAY: ray} if ray is not None else {})}
     computes = Computes(drivers, first_tokens.first_token_ms)
-    budgets = Budgets()
-    budgets.follow(around.snapshots.current())
-    around.snapshots.watch(budgets.follow)
+    budgets = _budgets(around.snapshots)
     metering = _metering(ground, around, books, computes, budgets)
     told.append(metering.hear)
     stack.push_async_callback(computes.close)
@@ -133,6 +132,9 @@ async def open_dedicated(ground: Foundation, around: Surroundings, stack: AsyncE
         if each is not None:
             await each.open()
     stack.push_async_callback(metering.close)
+    # Replicas that went on have their prices before the first request; what fails here the metering tries again.
+    with contextlib.suppress(HeadraceError):
+        await metering.recover()
     means = DeploymentMeans(around.snapshots.current, ground.accounts, ground.clock)
     waking = Waking(computes, around.tasks, means.objection)
     return Dedicated(
@@ -141,7 +143,7 @@ async def open_dedicated(ground: Foundation, around: Surroundings, stack: AsyncE
         cloud=cloud,
         ray=ray,
         computes=computes,
-        offers=Offers(_driver_offers(access, ray), lambda: _engine_offers(books.engines), LOCAL),
+        offers=Offers(_driver_offers(access, ray), offered, LOCAL),
         metering=metering,
         first_tokens=first_tokens,
         means=means,
@@ -191,9 +193,7 @@ def manage(
 
 async def _reconcile(deployments: Deployments, reconciler: Reconciler, snapshots: Snapshots) -> None:
     """Look up public names of models first: an engine that fetches its weights needs them from the first look on."""
-    # Files that cannot be read are told to whoever asks for a deployment; those that there are go on.
-    with contextlib.suppress(HeadraceError):
-        await deployments.trial.slugs(snapshots.current())
+    await deployments.trial.slugs(snapshots.current())
     await reconciler.run()
 
 
@@ -226,6 +226,13 @@ def _engines(books: Books, environment: Mapping[str, str]) -> Mapping[str, Engin
     return {CHAT_ENGINE: LlamaCpp(), **{each.name: each for each in commands}}
 
 
+def _budgets(snapshots: Snapshots) -> Budgets:
+    budgets = Budgets()
+    budgets.follow(snapshots.current())
+    snapshots.watch(budgets.follow)
+    return budgets
+
+
 def _local(
     ground: Foundation,
     options: ServeOptions,
@@ -245,9 +252,8 @@ def _local(
 def _ray(ground: Foundation, settings: DriverSettings, on_change: Callable[[Replica], None]) -> RayCompute | None:
     if settings.ray_address is None:
         return None
-    token = None if settings.ray_token_file is None else _token(settings.ray_token_file, "Ray")
     parts = RayParts(
-        serve=ServeApi(settings.ray_address, token),
+        serve=ServeApi(settings.ray_address, settings.ray_token_file),
         clock=ground.clock,
         naming=Naming(f"headrace-{_installation(ground)}"),
         secret_of=lambda deployment: Secret(ground.identity.fingerprint(f"ray/{deployment}".encode())),
@@ -267,7 +273,7 @@ def _cloud(
         return Secret(plain.decode())
 
     parts = CloudParts(
-        client=CloudClient(access),
+        client=CloudClient(access, ground.clock),
         notes=CloudNotes(ground.blobs),
         clock=ground.clock,
         on_change=on_change,
@@ -297,14 +303,9 @@ def _metering(
 def _driver_offers(access: CloudAccess, ray: RayCompute | None) -> Mapping[str, DriverOffer]:
     return {
         LOCAL: DriverOffer(_nothing_missing),
-        RAY: DriverOffer(_no_ray if ray is None else _nothing_missing),
+        RAY: DriverOffer(_no_ray if ray is None else _nothing_missing, scales_by_first_token=False),
         CLOUD: DriverOffer(access.check, runs_engines=False),
     }
-
-
-def _engine_offers(files: EngineFiles) -> Mapping[str, EngineOffer]:
-    commands = {each.name: EngineOffer(needs_files=False) for each in files.read()}
-    return {CHAT_ENGINE: EngineOffer(needs_files=True), **commands}
 
 
 def _nothing_missing() -> None:
@@ -318,13 +319,6 @@ def _no_ray() -> None:
 def _installation(ground: Foundation) -> str:
     """Return what tells this home's deployments from those of others in one cluster or cloud."""
     return ground.identity.fingerprint(b"installation")[:INSTALLATION_CHARS]
-
-
-def _token(file: Path, of: str) -> Secret:
-    try:
-        return Secret(file.read_text("utf-8").strip())
-    except OSError as error:
-        raise ConfigInvalid(f"{file}: the token of {of} cannot be read ({error.strerror}).") from error
 
 
 def _logged(logger: Logger) -> Callable[[Replica], None]:

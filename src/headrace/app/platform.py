@@ -88,6 +88,7 @@ class Platform:
     weights: WeightsStore
     tasks: Tasks
     shadows: Shadows
+    preparing: RoutePreparing
 
 
 @asynccontextmanager
@@ -132,7 +133,7 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     affinity = Affinity(ground.clock, ground.identity.fingerprint)
     figures = RouteFigures()
     encoders = make_encoders(ground, snapshots, machine.weights, machine.offload)
-    planner = _planner(ground, machine, encoders, (affinity, health, figures))
+    planner, preparing = _planner(ground, machine, encoders, (affinity, health, figures))
     counters = Counters(in_flight, health, retries, limits, snapshots, cache, affinity)
     metrics = PrometheusObserver(gauge_sources(ground, machine.dedicated.computes, watch, counters))
     heard = metrics, tally, limits, cache, affinity, figures, machine.dedicated.first_tokens, machine.alerting.errors
@@ -168,12 +169,15 @@ def _assemble(ground: Foundation, options: ServeOptions, logger: Logger, machine
     gateway: AsgiApp = Gateway(hot, others, in_flight, own.find)
     if options.cors_origins:
         gateway = CrossOrigin(gateway, options.cors_origins)
-    return Platform(gateway, turn.observer, in_flight, tally, snapshots, pulls, machine.weights, tasks, shadows)
+    return Platform(
+        gateway, turn.observer, in_flight, tally, snapshots, pulls, machine.weights, tasks, shadows, preparing
+    )
 
 
 def _fleet(dedicated: Dedicated) -> TargetFleet:
     in_process, means = frozenset({ENCODER_ENGINE}), dedicated.means
-    return TargetFleet(dedicated.computes, in_process, dedicated.waking.wake, objection=means.objection)
+    hourly = dedicated.metering.nano_per_hour
+    return TargetFleet(dedicated.computes, in_process, dedicated.waking.wake, objection=means.objection, hourly=hourly)
 
 
 def _kept(ground: Foundation, options: ServeOptions, tasks: Tasks) -> tuple[Responses, Idempotency]:
@@ -192,13 +196,12 @@ def _planner(
     machine: Machine,
     encoders: Mapping[str, MiniLmEncoder],
     learnt: tuple[Affinity, TargetHealth, RouteFigures],
-) -> Planner:
+) -> tuple[Planner, RoutePreparing]:
     scorer = ReadyScorer(make_scorer(encoders, ground.home, machine.offload), machine.tasks)
     preparing = RoutePreparing(scorer)
     preparing.follow(machine.snapshots.current())
     machine.snapshots.watch(preparing.follow)
-    machine.tasks.start("routers ahead", preparing.run())
-    return Planner(Knowledge(scorer, *learnt, ground.clock, machine.dedicated.overflowing))
+    return Planner(Knowledge(scorer, *learnt, ground.clock, machine.dedicated.overflowing)), preparing
 
 
 def _limits(snapshots: Snapshots, clock: Clock) -> Limits:

@@ -71,6 +71,7 @@ class _Start:
                 platform.tasks.start("follow configuration", self._follow(platform))
                 self._say_welcome(platform, credentials, is_new=is_new)
                 _spare_the_collector()
+                platform.tasks.start("routers ahead", platform.preparing.run())
                 await server.serve(sockets=[listener])
             await self._finish_owed(platform, server)
             self._say(goodbye(platform.tally.requests, platform.tally.charge_nano))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from headrace.domain.dedicated import Overflow, ScaleTarget, WhenAsleep
 
 PREFILL_DECODE = "prefill_decode"
+MOST_REPLICAS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

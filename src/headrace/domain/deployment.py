@@ -55,6 +55,11 @@ class DeploymentSpec:
     wanted: Wanted | None = None
 
     @property
+    def called(self) -> str:
+        """What people call it."""
+        return self.name or self.id
+
+    @property
     def is_scaled(self) -> bool:
         """Whether somebody says how many replicas run; else they start and end with demand, one at a time."""
         return self.wanted is not None
@@ -91,7 +96,8 @@ class Replica:
 
     `started_at_micros` is when its process began, as the operating system says where it can. `ready_at_micros` is when
     it gave its first real token and `ended_at_micros` when it was gone, None when it has not come to that. `node` is
-    the machine it runs on, empty for this one.
+    the machine it runs on, empty for this one. `is_current` says whether it runs as its deployment was last applied,
+    None where its driver cannot tell.
     """
 
     id: str
@@ -104,3 +110,4 @@ class Replica:
     ready_at_micros: int | None = None
     ended_at_micros: int | None = None
     node: str = ""
+    is_current: bool | None = None

@@ -70,8 +70,9 @@ def judged(deployment: Deployment, seen: Sighting) -> Verdict:
     standing = seen.standing
     cause = failure(seen.replicas) if standing.ready < standing.wanted else ""
     if deployment.pending is not None and not seen.is_rolled_out:
-        said = _joined(counted(standing), "Replicas of the earlier specification end without dropping a request.")
-        return Verdict(DeploymentStatus.UPDATING, _joined(said, seen.note), cause)
+        has_earlier = len(live(seen.replicas)) > standing.starting
+        ending = "Replicas of the earlier specification end without dropping a request." if has_earlier else ""
+        return Verdict(DeploymentStatus.UPDATING, _joined(counted(standing), ending, seen.note), cause)
     if standing.wanted and standing.ready == 0 and cause:
         return Verdict(DeploymentStatus.ERROR, seen.note, cause)
     was_up = deployment.status in (DeploymentStatus.ACTIVE, DeploymentStatus.UPDATING) and standing.ready > 0
@@ -86,12 +87,15 @@ def judged(deployment: Deployment, seen: Sighting) -> Verdict:
 
 
 def troubled(deployment: Deployment, reason: str, standing: Standing | None, *, is_lost: bool = False) -> Verdict:
-    """Return what is true of a deployment whose driver failed at a step; with `is_lost` nothing can be asked of it."""
+    """Return what is true of a deployment whose driver failed at a step; with `is_lost` it lacks something.
+
+    Replicas of the specification in force serve on while another one cannot be rolled out.
+    """
     if deployment.status is DeploymentStatus.DELETING:
         return Verdict(DeploymentStatus.DELETING, cause=reason)
-    if is_lost or standing is None or standing.ready == 0:
-        return Verdict(DeploymentStatus.ERROR, cause=reason)
     is_updating = deployment.pending is not None
+    if standing is None or standing.ready == 0 or (is_lost and not is_updating):
+        return Verdict(DeploymentStatus.ERROR, cause=reason)
     return Verdict(DeploymentStatus.UPDATING if is_updating else DeploymentStatus.ACTIVE, counted(standing), reason)
 
 

@@ -25,13 +25,15 @@ class Lease:
 
     `share_micros` is the request's share of its replica's time until now: each moment is divided evenly among the
     requests that the replica then had. `deployment` is the id of the one that the replica belongs to, set by the fleet
-    where replicas are reported on.
+    where replicas are reported on, and `nano_per_hour` what that replica's time is paid with, None where no run of it
+    is known.
     """
 
     endpoint: Endpoint
     release: Callable[[], None]
     share_micros: Callable[[], int] = no_share
     deployment: str | None = None
+    nano_per_hour: int | None = None
 
 
 class Fleet(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from headrace.domain.alias import MAX_FALLBACKS, WrittenAlias, is_alias_name
-from headrace.domain.dedicated import Deployment
+from headrace.domain.dedicated import Deployment, DeploymentStatus
 from headrace.domain.errors import Conflict, HeadraceError, InvalidRequest
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.names import did_you_mean
@@ -122,19 +122,28 @@ def _check_router(wanted: WantedAlias, snapshot: Snapshot) -> None:
 
 
 def _check_overflows(wanted: WantedAlias, snapshot: Snapshot) -> None:
-    """What a deployment cannot take must not come back to it."""
+    """What a deployment cannot take goes to models, and must not come back to it."""
+    named = [("points_to", wanted.points_to), *[("fallbacks", each) for each in wanted.fallbacks]]
     for each in _overflowing_to(wanted.name, snapshot):
-        if leads_to(wanted.points_to, each.name, snapshot):
+        is_overflow = f'"{wanted.name}" is the overflow of the deployment "{each.name}"'
+        if names_router(wanted.points_to) and wanted.points_to not in snapshot.models:
             raise InvalidRequest(
-                f'"{wanted.name}" is the overflow of the deployment "{each.name}", and "{wanted.points_to[:128]}" leads'
-                " back to it: point it elsewhere.",
-                code="overflow_to_itself",
+                f'{is_overflow}, and an overflow is a model: it cannot point at the router "{wanted.points_to}".',
+                code="router_in_router",
                 param="points_to",
             )
+        for param, name in named:
+            if leads_to(name, each.name, snapshot):
+                raise InvalidRequest(
+                    f'{is_overflow}, and "{name[:128]}" leads back to it: name another model.',
+                    code="overflow_to_itself",
+                    param=param,
+                )
 
 
 def _overflowing_to(alias: str, snapshot: Snapshot) -> list[Deployment]:
-    overflows = [(each, each.goal.overflow) for each in snapshot.deployments.values()]
+    staying = [each for each in snapshot.deployments.values() if each.status is not DeploymentStatus.DELETING]
+    overflows = [(each, each.goal.overflow) for each in staying]
     return [each for each, overflow in overflows if overflow is not None and overflow.model == alias]
 
 

@@ -8,17 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from headrace.domain.accelerator import Accelerator, AcceleratorBook, Billing
+from headrace.domain.accelerator import Accelerator, AcceleratorBook
 from headrace.domain.architecture import ArchitectureBook
 from headrace.domain.catalog import Model, ModelKind
-from headrace.domain.dedicated import Wanted, WhenAsleep
+from headrace.domain.dedicated import ScalingMetric, Wanted, WhenAsleep
 from headrace.domain.dedicated_draft import DeploymentDraft
 from headrace.domain.errors import Conflict, InvalidRequest
 from headrace.domain.fit import DEFAULT_SLOTS, Fit, FitAsked
 from headrace.domain.names import did_you_mean
 from headrace.domain.snapshot import Snapshot
 from headrace.services.availability import NO_WEIGHTS
-from headrace.services.deployment_rules import ACCELERATOR, MODEL, SHOWN_CHARS, check_numbers, unknown_model
+from headrace.services.deployment_rules import (
+    ACCELERATOR,
+    MODEL,
+    SHOWN_CHARS,
+    check_fixed,
+    check_numbers,
+    unknown_model,
+)
 
 DEFAULT_IDLE_SECONDS, DEFAULT_WAIT_SECONDS = 600, 120
 _KINDS = frozenset({ModelKind.CHAT, ModelKind.EMBEDDING})
@@ -28,11 +35,13 @@ _KINDS = frozenset({ModelKind.CHAT, ModelKind.EMBEDDING})
 class DriverOffer:
     """A compute driver that deployments may name; `check` raises DriverUnusable when it lacks something.
 
-    Without `runs_engines` it has engines and weights of its own, and neither is looked for here.
+    Without `runs_engines` it has engines and weights of its own, and neither is looked for here. Without
+    `scales_by_first_token` its cluster scales by itself and does not know the time to the first token.
     """
 
     check: Callable[[], None]
     runs_engines: bool = True
+    scales_by_first_token: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +53,10 @@ class EngineOffer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What this installation runs deployments with; `engines` are read anew each time, for operators add files."""
+    """What this installation runs deployments with; `engines` are those of the files that were read at its start."""
 
     drivers: Mapping[str, DriverOffer]
-    engines: Callable[[], Mapping[str, EngineOffer]]
+    engines: Mapping[str, EngineOffer]
     default_driver: str
 
 
@@ -80,13 +89,19 @@ class Chosen:
         return FitAsked(self.accelerator.slug, self.gpus, draft.context_length, slots)
 
 
-def choose(draft: DeploymentDraft, ground: Ground) -> Chosen:
-    """Return what a draft means; raises InvalidRequest, Conflict or DriverUnusable for what cannot be."""
+def choose(draft: DeploymentDraft, ground: Ground, before: Wanted | None = None) -> Chosen:
+    """Return what a draft means, as a change of what was wanted `before` where it is one.
+
+    Raises InvalidRequest, Conflict or DriverUnusable for what cannot be, Unprocessable for a change that cannot.
+    """
     check_numbers(draft)
-    model = _model(draft.model, ground)
+    model = _model(draft.model, ground, before)
     driver = draft.driver or ground.default_driver
     offer = _driver(driver, ground.drivers)
-    engine = _engine(draft, model, ground) if offer.runs_engines else draft.engine
+    if before is not None:
+        check_fixed(draft, model.id, driver, before)
+    _check_target(draft, driver, offer)
+    engine = _engine(draft, model, ground) if offer.runs_engines else _no_engine(draft, driver)
     if draft.context_length is not None and draft.context_length > model.context_length:
         raise InvalidRequest(
             f'"{model.id}" reads at most {model.context_length} tokens, not {draft.context_length}.',
@@ -132,13 +147,9 @@ def wanted_of(draft: DeploymentDraft, chosen: Chosen, fit: Fit) -> Wanted:
 
 def price_of(accelerator: Accelerator, gpus: int, asked: str, day: str) -> tuple[int, str]:
     """Return what a replica costs an hour, in nano-dollars, and where that price is from; raises InvalidRequest."""
-    order = (Billing.SPOT, Billing.ON_DEMAND) if asked.endswith("-spot") else (Billing.ON_DEMAND, Billing.SPOT)
-    for billing in order:
-        found = accelerator.replica_price_on(day, gpus, billing)
-        if found is not None:
-            price, times = found
-            kind = ", spot" if billing is Billing.SPOT else ""
-            return price.nano_per_hour * times, f"{price.source}, in force from {price.effective}{kind}"
+    found = accelerator.hourly_price(asked, gpus, day)
+    if found is not None:
+        return found
     raise InvalidRequest(
         f"{accelerator.name} has no price on {day}, and what has no price is not run: add one with its date under"
         f' [[accelerators]] slug = "{accelerator.slug}" in HOME/accelerators.toml.',
@@ -153,7 +164,7 @@ def public_name(model: Model, architectures: ArchitectureBook) -> str:
     return "" if found is None else found.models[0]
 
 
-def _model(name: str, ground: Ground) -> Model:
+def _model(name: str, ground: Ground, before: Wanted | None) -> Model:
     path, snapshot = f"{MODEL}.model_slug", ground.snapshot
     if not name:
         raise InvalidRequest(f'"{path}" is missing: it names the model that is run.', param=path)
@@ -166,6 +177,8 @@ def _model(name: str, ground: Ground) -> Model:
     candidates = [each.model for each in snapshot.models.get(name, ())] or _by_public_name(name, ground)
     if not candidates:
         raise unknown_model(name, path, snapshot.models, ground.architectures.names())
+    # A public name may stand for several; a change means the one that runs.
+    candidates = [each for each in candidates if before is not None and each.id == before.model] or candidates
     model = next((each for each in candidates if each.local is not None), candidates[0])
     if model.deployment is not None:
         raise InvalidRequest(
@@ -207,6 +220,17 @@ def _driver(name: str, drivers: Mapping[str, DriverOffer]) -> DriverOffer:
     return drivers[name]
 
 
+def _check_target(draft: DeploymentDraft, driver: str, offer: DriverOffer) -> None:
+    first_token = ScalingMetric.FIRST_TOKEN
+    if offer.scales_by_first_token or draft.target is None or draft.target.metric is not first_token:
+        return
+    raise InvalidRequest(
+        f'The cluster of the driver "{driver}" scales by itself and does not know the time to the first token: it'
+        f' cannot hold a target of {first_token}. Use "{ScalingMetric.QUEUE_DEPTH}", or no target.',
+        param=f"{MODEL}.target.metric",
+    )
+
+
 def _engine(draft: DeploymentDraft, model: Model, ground: Ground) -> str:
     own = model.local.engine if model.local is not None else ground.architectures.folder_engine
     name, path = draft.engine or own, f"{MODEL}.engine"
@@ -220,6 +244,16 @@ def _engine(draft: DeploymentDraft, model: Model, ground: Ground) -> str:
         )
     _check_weights(model, name, offer, ground)
     return name
+
+
+def _no_engine(draft: DeploymentDraft, driver: str) -> str:
+    if draft.engine:
+        path = f"{MODEL}.engine"
+        raise InvalidRequest(
+            f'The driver "{driver}" has engines of its own: leave "{path}" out, not "{draft.engine[:SHOWN_CHARS]}".',
+            param=path,
+        )
+    return ""
 
 
 def _check_weights(model: Model, engine: str, offer: EngineOffer, ground: Ground) -> None:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
+from headrace.domain.catalog import ModelKind
 from headrace.domain.dedicated import Deployment, DeploymentStatus, Wanted, WhenAsleep
-from headrace.domain.dedicated_draft import DeploymentDraft
+from headrace.domain.dedicated_draft import MOST_REPLICAS, DeploymentDraft
 from headrace.domain.errors import Conflict, InvalidRequest, Unprocessable
 from headrace.domain.names import did_you_mean
 from headrace.domain.router import names_router
 from headrace.domain.snapshot import Snapshot
+from headrace.services.fitness import models_of
 
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9_-]{1,255}")
 MODEL = "spec.model_deployments[0]"
@@ -22,17 +24,24 @@ ACCELERATOR = f"{MODEL}.accelerators[0]"
 SHOWN_CHARS = 128
 MAX_WORD_CHARS = 255
 MAX_WORKLOAD_CHARS = 4_000
+MAX_TARGET = 3_600_000
+MAX_OVERFLOW_LIMIT = 1_000_000
 # Name of the field, where it stands, least and most.
 _RANGES = (
-    ("min_scale", ACCELERATOR, 0, 1_000),
-    ("max_scale", ACCELERATOR, 1, 1_000),
+    ("min_scale", ACCELERATOR, 0, MOST_REPLICAS),
+    ("max_scale", ACCELERATOR, 1, MOST_REPLICAS),
     ("gpus", ACCELERATOR, 0, 1_024),
     ("slots", MODEL, 1, 1_024),
     ("context_length", MODEL, 128, 100_000_000),
     ("idle_seconds", MODEL, 0, 30 * 86_400),
     ("wait_seconds", MODEL, 0, 3_600),
 )
-_WORDS = ("region", "vpc_uuid", "model_provider", "provider_model_id")
+_WORDS: Mapping[str, str] = {
+    "region": "spec.region",
+    "vpc_uuid": "spec.vpc.uuid",
+    "model_provider": f"{MODEL}.model_provider",
+    "provider_model_id": f"{MODEL}.provider_model_id",
+}
 # What a deployment keeps for life, and where the public contract has it.
 _FIXED: Mapping[str, str] = {
     "name": "spec.name",
@@ -48,7 +57,7 @@ _SOFT = frozenset(
 )
 
 
-def check_name(name: str, snapshot: Snapshot, present_id: str | None = None) -> None:
+def check_name(name: str, snapshot: Snapshot) -> None:
     """Raise unless the name can be a deployment's and nothing else has it."""
     if NAME_PATTERN.fullmatch(name) is None:
         raise InvalidRequest(
@@ -56,7 +65,7 @@ def check_name(name: str, snapshot: Snapshot, present_id: str | None = None) -> 
             " write it as the model.",
             param="spec.name",
         )
-    owner = _owner(name, snapshot, present_id)
+    owner = _owner(name, snapshot)
     if owner is not None:
         raise Conflict(
             f'"{name}" is the name of {owner} already; choose another name.', code="name_taken", param="spec.name"
@@ -66,11 +75,8 @@ def check_name(name: str, snapshot: Snapshot, present_id: str | None = None) -> 
 def check_numbers(draft: DeploymentDraft) -> None:
     """Raise InvalidRequest for a number out of its range, for reversed bounds and for words that are too long."""
     for name, place, least, most in _RANGES:
-        value = getattr(draft, name)
-        if value is not None and not least <= value <= most:
-            path = f"{place}.{name}"
-            more = ": min_scale 0 lets it sleep" if name == "max_scale" and value == 0 else ""
-            raise InvalidRequest(f'"{path}" must be from {least} to {most}, not {value}{more}.', param=path)
+        more = ": min_scale 0 lets it sleep" if name == "max_scale" and draft.max_scale == 0 else ""
+        _check_range(getattr(draft, name), least, most, f"{place}.{name}", more)
     if draft.min_scale > draft.max_scale:
         path = f"{ACCELERATOR}.min_scale"
         raise InvalidRequest(
@@ -78,18 +84,22 @@ def check_numbers(draft: DeploymentDraft) -> None:
             f" {draft.max_scale}:{draft.min_scale}, the fewest replicas first.",
             param=path,
         )
-    if draft.target is not None and draft.target.value < 1:
-        path = f"{MODEL}.target.value"
-        raise InvalidRequest(f'"{path}" must be at least 1, not {draft.target.value}.', param=path)
-    if any(len(getattr(draft, name)) > MAX_WORD_CHARS for name in _WORDS):
-        raise InvalidRequest(f"{', '.join(_WORDS)} have at most {MAX_WORD_CHARS} characters each.", param="spec")
+    if draft.target is not None:
+        _check_range(draft.target.value, 1, MAX_TARGET, f"{MODEL}.target.value")
+    if draft.overflow is not None:
+        _check_range(draft.overflow.limit, 0, MAX_OVERFLOW_LIMIT, f"{MODEL}.overflow.limit")
+    for name, path in _WORDS.items():
+        length = len(getattr(draft, name))
+        if length > MAX_WORD_CHARS:
+            raise InvalidRequest(f'"{path}" may have {MAX_WORD_CHARS} characters, not {length}.', param=path)
     if len(draft.workload_config) > MAX_WORKLOAD_CHARS:
         path = f"{MODEL}.workload_config"
-        raise InvalidRequest(f'"{path}" may have {MAX_WORKLOAD_CHARS} characters of JSON.', param=path)
+        length = len(draft.workload_config)
+        raise InvalidRequest(f'"{path}" may have {MAX_WORKLOAD_CHARS} characters of JSON, not {length}.', param=path)
 
 
-def check_overflow(draft: DeploymentDraft, snapshot: Snapshot) -> None:
-    """Raise InvalidRequest unless the overflow is a model, alias or deployment that does not lead back here."""
+def check_overflow(draft: DeploymentDraft, kind: ModelKind, snapshot: Snapshot) -> None:
+    """Raise InvalidRequest unless the overflow is a model of that kind, by any name, that does not lead back here."""
     overflow, path = draft.overflow, f"{MODEL}.overflow.model"
     if overflow is None:
         if draft.when_asleep is WhenAsleep.OVERFLOW:
@@ -98,43 +108,52 @@ def check_overflow(draft: DeploymentDraft, snapshot: Snapshot) -> None:
                 param=f"{MODEL}.overflow",
             )
         return
-    if overflow.limit < 0:
-        raise InvalidRequest(
-            f'"{MODEL}.overflow.limit" must be at least 0, not {overflow.limit}.', param=f"{MODEL}.overflow.limit"
-        )
     if leads_to(overflow.model, draft.name, snapshot):
         raise InvalidRequest(
             f'The overflow "{overflow.model[:SHOWN_CHARS]}" leads back to "{draft.name}" itself: name another model.',
             code="overflow_to_itself",
             param=path,
         )
-    if names_router(overflow.model) or names_router(_meant(overflow.model, snapshot)):
+    meant = models_of(overflow.model, snapshot)[0]
+    if names_router(meant):
         raise InvalidRequest(
             f'"{overflow.model[:SHOWN_CHARS]}" is a router; the overflow of a deployment is a model.',
             code="router_in_router",
             param=path,
         )
-    if _meant(overflow.model, snapshot) not in snapshot.models:
+    kinds = [each.model.kind for each in snapshot.models.get(meant, ())]
+    if not kinds:
         raise unknown_model(overflow.model, path, snapshot.models, snapshot.aliases)
+    if kind not in kinds:
+        raise InvalidRequest(
+            f'The overflow "{overflow.model[:SHOWN_CHARS]}" is a model for {kinds[0].value}; name one for {kind.value},'
+            " as the deployment's is.",
+            code="wrong_model_kind",
+            param=path,
+        )
 
 
 def leads_to(name: str, deployment: str, snapshot: Snapshot) -> bool:
-    """Whether requests for a name may come to that deployment: as alias, or by the overflow of another deployment."""
-    by_name = {each.name: each for each in snapshot.deployments.values()}
-    seen: set[str] = set()
-    while name not in seen:
-        seen.add(name)
+    """Whether requests for a name may come to that deployment: by an alias, or by the overflow of another one."""
+    overflows = {each.name: each.goal.overflow for each in snapshot.deployments.values()}
+    left, seen = [name], {name}
+    while left:
+        name = left.pop()
         if name == deployment:
             return True
-        name = _meant(name, snapshot)
-        found = by_name.get(name)
-        if name != deployment and found is not None and found.goal.overflow is not None:
-            name = found.goal.overflow.model
+        overflow = overflows.get(name)
+        found = {*models_of(name, snapshot), *(() if overflow is None else (overflow.model,))} - seen
+        seen |= found
+        left += found
     return False
 
 
-def check_fixed(after: Wanted, before: Wanted) -> None:
-    """Raise Unprocessable naming the first field that is another one, though a deployment keeps it for life."""
+def check_fixed(draft: DeploymentDraft, model: str, driver: str, before: Wanted) -> None:
+    """Raise Unprocessable naming the first field that is another one, though a deployment keeps it for life.
+
+    `model` and `driver` are what the draft means by its words for them.
+    """
+    after = replace(draft, model=model, driver=driver)
     for name, path in _FIXED.items():
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
@@ -154,7 +173,9 @@ def check_unused(deployment: Deployment, snapshot: Snapshot) -> None:
     users += [
         f'deployment "{each.name}"'
         for each in snapshot.deployments.values()
-        if each.id != deployment.id and each.goal.overflow is not None and each.goal.overflow.model == name
+        if each.status is not DeploymentStatus.DELETING
+        and each.goal.overflow is not None
+        and each.goal.overflow.model == name
     ]
     if users:
         raise Conflict(
@@ -171,23 +192,21 @@ def changes_launch(before: Wanted, after: Wanted) -> bool:
     )
 
 
-def _owner(name: str, snapshot: Snapshot, present_id: str | None) -> str | None:
+def softened(before: Wanted, after: Wanted) -> Wanted:
+    """Return what was in force with all of another specification that needs no other start."""
+    return replace(before, **{name: getattr(after, name) for name in _SOFT})
+
+
+def _owner(name: str, snapshot: Snapshot) -> str | None:
     for each in snapshot.deployments.values():
-        if each.name == name and each.id != present_id:
+        if each.name == name:
             leaving = ", which is being deleted," if each.status is DeploymentStatus.DELETING else ""
             return f"a deployment ({each.id}){leaving}"
-        if each.name == name:
-            return None
     if name in snapshot.models:
         return "a model"
     if name in snapshot.aliases:
         return "an alias"
     return "a router" if name in snapshot.routers or names_router(name) else None
-
-
-def _meant(name: str, snapshot: Snapshot) -> str:
-    alias = None if name in snapshot.models else snapshot.aliases.get(name)
-    return name if alias is None else alias.points_to
 
 
 def unknown_model(name: str, path: str, *known: Collection[str]) -> InvalidRequest:
@@ -200,5 +219,10 @@ def unknown_model(name: str, path: str, *known: Collection[str]) -> InvalidReque
     )
 
 
+def _check_range(value: int | None, least: int, most: int, path: str, more: str = "") -> None:
+    if value is not None and not least <= value <= most:
+        raise InvalidRequest(f'"{path}" must be from {least} to {most}, not {value}{more}.', param=path)
+
+
 def _shown(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+    return f'"{value[:SHOWN_CHARS]}"' if isinstance(value, str) else str(value).lower()

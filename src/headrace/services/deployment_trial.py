@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Protocol
 from headrace.domain.accelerator import AcceleratorBook, Machine
 from headrace.domain.architecture import ArchitectureBook
 from headrace.domain.catalog import Model
-from headrace.domain.dedicated import Wanted
+from headrace.domain.dedicated import Wanted, WhenAsleep
 from headrace.domain.dedicated_draft import DeploymentDraft
 from headrace.domain.errors import ConfigInvalid, InvalidRequest
 from headrace.domain.fit import Fit, FitAsked, FitConfig
@@ -65,9 +66,12 @@ class DeploymentTrial:
         self._offload = offload
         self._slugs: tuple[int, Mapping[str, str]] = (0, MappingProxyType({}))
 
-    async def judge(self, draft: DeploymentDraft, snapshot: Snapshot) -> Judged:
-        """Return what a draft comes to; raises InvalidRequest, Conflict or DriverUnusable for what cannot be."""
-        return await self._offload.run(self._judge, draft, snapshot)
+    async def judge(self, draft: DeploymentDraft, snapshot: Snapshot, before: Wanted | None = None) -> Judged:
+        """Return what a draft comes to, as a change of what was wanted `before` where it is one.
+
+        Raises InvalidRequest, Conflict or DriverUnusable for what cannot be, Unprocessable for a change that cannot.
+        """
+        return await self._offload.run(self._judge, draft, snapshot, before)
 
     async def price(self, wanted: Wanted) -> tuple[int, str]:
         """Return what a replica costs an hour now, in nano-dollars, and by which price; raises InvalidRequest."""
@@ -84,23 +88,28 @@ class DeploymentTrial:
         return await self._offload.run(self._fitting.configs, [each for each in models if each.deployment is None])
 
     async def slugs(self, snapshot: Snapshot) -> Mapping[str, str]:
-        """Return the public names of the catalogue's models; they are looked up once for each snapshot."""
-        version, known = self._slugs
-        if version != snapshot.version:
-            known = await self._offload.run(self._public_names, snapshot)
-            self._slugs = snapshot.version, known
-        return known
+        """Return the public names of the catalogue's models; they are looked up once for each snapshot.
+
+        While a file cannot be read they stay what they were: what runs can be seen and ended all the same.
+        """
+        if self._slugs[0] != snapshot.version:
+            with contextlib.suppress(InvalidRequest):
+                self._slugs = snapshot.version, await self._offload.run(self._public_names, snapshot)
+        return self._slugs[1]
 
     def known_slugs(self) -> Mapping[str, str]:
         """Return the public names as they were last looked up."""
         return self._slugs[1]
 
-    def _judge(self, draft: DeploymentDraft, snapshot: Snapshot) -> Judged:
+    def _judge(self, draft: DeploymentDraft, snapshot: Snapshot, before: Wanted | None) -> Judged:
         accelerators, architectures = self._read()
         offers = self._offers
-        ground = Ground(snapshot, accelerators, architectures, offers.drivers, offers.engines(), offers.default_driver)
-        chosen = choose(draft, ground)
-        check_overflow(draft, snapshot)
+        ground = Ground(snapshot, accelerators, architectures, offers.drivers, offers.engines, offers.default_driver)
+        chosen = choose(draft, ground, before)
+        asked = draft.overflow, draft.when_asleep or WhenAsleep.WAIT
+        # One that went out of the catalogue stands in nobody's way who changes something else.
+        if before is None or asked != (before.overflow, before.when_asleep):
+            check_overflow(draft, chosen.model.kind, snapshot)
         fit = self._fitting.judge(chosen.model, chosen.question(draft))
         wanted = wanted_of(draft, chosen, fit)
         return Judged(wanted, fit, *price_of(chosen.accelerator, chosen.gpus, draft.accelerator, self._today()))

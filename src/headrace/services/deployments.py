@@ -19,7 +19,7 @@ from headrace.domain.uuids import uuid_of
 from headrace.ports.ambient import Clock, Ids
 from headrace.ports.dedicated import DeploymentStore
 from headrace.ports.stores import Secrets
-from headrace.services.deployment_rules import MODEL, changes_launch, check_fixed, check_name, check_unused
+from headrace.services.deployment_rules import MODEL, changes_launch, check_name, check_unused, softened
 from headrace.services.deployment_tokens import DeploymentTokens
 from headrace.services.deployment_trial import DeploymentTrial, Judged
 from headrace.services.identity import Minted
@@ -81,9 +81,15 @@ class Deployments:
             told = f'No deployment has the name or id "{deployment_id[:128]}". {hint}'
         raise NotFound(told, code="deployment_not_found")
 
-    async def attempt(self, draft: DeploymentDraft) -> Judged:
+    async def attempt(self, draft: DeploymentDraft, team: str) -> Judged:
         """Return what a draft comes to, changing nothing; raises what making it would raise."""
         snapshot = self._parts.snapshots.current()
+        check_payer(team, snapshot)
+        if draft.model_deployment_id:
+            path = f"{MODEL}.model_id"
+            raise InvalidRequest(
+                f'"{path}" names a model that runs already: leave it empty to make a deployment.', param=path
+            )
         check_name(draft.name, snapshot)
         return await self._parts.trial.judge(draft, snapshot)
 
@@ -97,14 +103,7 @@ class Deployments:
         """
         parts = self._parts
         async with parts.turn:
-            snapshot = parts.snapshots.current()
-            check_payer(team, snapshot)
-            if draft.model_deployment_id:
-                path = f"{MODEL}.model_id"
-                raise InvalidRequest(
-                    f'"{path}" names a model that runs already: leave it empty to make a deployment.', param=path
-                )
-            judged = await self.attempt(draft)
+            judged = await self.attempt(draft, team)
             now = parts.clock.unix_micros()
             deployment = Deployment(
                 id=uuid_of(parts.ids.new("deployment")),
@@ -117,8 +116,9 @@ class Deployments:
                 nano_per_hour=judged.nano_per_hour,
                 price_source=judged.price_source,
             )
-            deployment = await self._put(self._with_token(deployment, model_token))
+            # A deployment without its token would run for nobody; the other way round nobody knows the token.
             minted = await parts.tokens.make(deployment, FIRST_TOKEN, now)
+            deployment = await self._put(self._with_token(deployment, model_token))
         parts.wake()
         return deployment, minted
 
@@ -134,18 +134,23 @@ class Deployments:
         async with parts.turn:
             present = self.find(deployment_id)
             check(present)
-            if present.status is DeploymentStatus.DELETING:
-                raise Conflict(f'"{present.name}" is being deleted; make another one.', code="deployment_deleting")
+            _check_stays(present)
             draft = edit(present)
             _check_same_model(draft, present)
-            judged = await parts.trial.judge(draft, parts.snapshots.current())
-            check_fixed(judged.wanted, present.wanted)
+            judged = await parts.trial.judge(draft, parts.snapshots.current(), present.goal)
             changed = self._with_token(_changed(present, judged), model_token)
             if changed == present:
                 return present
             changed = await self._put(replace(changed, updated_at_micros=parts.clock.unix_micros()))
         parts.wake()
         return changed
+
+    async def add_token(self, deployment_id: str, name: str) -> tuple[Deployment, Minted]:
+        """Make another token of a deployment; raises NotFound, Conflict for one that is being deleted."""
+        async with self._parts.turn:
+            present = self.find(deployment_id)
+            _check_stays(present)
+            return present, await self.tokens.make(present, name)
 
     async def remove(self, deployment_id: str, check: Check) -> Deployment:
         """Begin to delete a deployment: its requests end first; again if need be.
@@ -188,7 +193,7 @@ class Deployments:
             if present.status is DeploymentStatus.DELETING:
                 changed = replace(changed, status=DeploymentStatus.DELETING)
             if wanted is not None:
-                changed = await self._priced(replace(changed, wanted=wanted))
+                changed = await self._priced(replace(changed, wanted=softened(wanted, present.goal)))
             if clear_pending and wanted in (None, present.pending):
                 changed = replace(changed, pending=None)
             elif clear_pending and present.pending is not None:
@@ -225,13 +230,20 @@ class Deployments:
         return deployment
 
 
+def _check_stays(present: Deployment) -> None:
+    if present.status is DeploymentStatus.DELETING:
+        raise Conflict(f'"{present.name}" is being deleted; make another one.', code="deployment_deleting")
+
+
 def _changed(present: Deployment, judged: Judged) -> Deployment:
     """What changes nothing about a replica is in force at once; so is all of it while nothing was started yet."""
     wanted = judged.wanted
     if present.status is DeploymentStatus.NEW or not changes_launch(present.wanted, wanted):
         priced = replace(present, nano_per_hour=judged.nano_per_hour, price_source=judged.price_source)
         return replace(priced if changes_launch(present.wanted, wanted) else present, wanted=wanted, pending=None)
-    return replace(present, pending=wanted, status=DeploymentStatus.UPDATING, reason="", retry_at_micros=None)
+    meanwhile = softened(present.wanted, wanted)
+    rollout = replace(present, wanted=meanwhile, pending=wanted, status=DeploymentStatus.UPDATING)
+    return replace(rollout, reason="", retry_at_micros=None)
 
 
 def _check_same_model(draft: DeploymentDraft, present: Deployment) -> None:

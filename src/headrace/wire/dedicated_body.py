@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from headrace.domain.dedicated import Overflow, ScaleTarget, ScalingMetric, WhenAsleep
-from headrace.domain.dedicated_draft import PREFILL_DECODE, DeploymentDraft
+from headrace.domain.dedicated_draft import MOST_REPLICAS, PREFILL_DECODE, DeploymentDraft
 from headrace.domain.errors import InvalidRequest, Unprocessable
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.names import did_you_mean
@@ -176,8 +176,8 @@ def read_draft(fields: JsonObject) -> DeploymentDraft:
 def patched(present: JsonObject, fields: JsonObject) -> JsonObject:
     """Return a body as if it were whole: what its `spec` leaves out stays, what it gives as null is taken away.
 
-    `present` is the specification in force, as it is shown. A `scale` alone takes the place of both bounds, another
-    machine that of the number of accelerators.
+    `present` is the specification in force, as it is shown. Another `scale` alone takes the place of both bounds, the
+    one that was shown leaves them; another machine takes the place of the number of accelerators.
     """
     given = fields.get("spec")
     if given is None:
@@ -241,9 +241,10 @@ def _patched_model(present: JsonObject, given: JsonObject) -> JsonObject:
 
 def _patched_accelerator(present: JsonObject, given: JsonObject) -> JsonObject:
     stale: set[str] = set()
-    if "scale" in given:
+    has_bounds = any(name in given for name in BOUNDS)
+    if "scale" in given and (has_bounds or given["scale"] != present.get("scale")):
         stale.update(BOUNDS)
-    elif any(name in given for name in BOUNDS):
+    elif has_bounds:
         stale.add("scale")
     slug = given.get("accelerator_slug")
     if slug is not None and slug != present.get("accelerator_slug"):
@@ -270,6 +271,10 @@ def _bounds(accelerator: _Part) -> tuple[int, int]:
             f'"{accelerator.place("scale")}" is {scale} beside max_scale {most}: leave it out, or give the most'
             " replicas there too.",
             param=accelerator.place("scale"),
+        )
+    if scale is not None and least is None and most is None and not 1 <= scale <= MOST_REPLICAS:
+        raise accelerator.wrong(
+            "scale", f'from 1 to {MOST_REPLICAS} ("min_scale" 0 beside a "max_scale" lets it sleep)'
         )
     least = scale if least is None else least
     most = scale if most is None else most

@@ -62,6 +62,9 @@ def failure_from_status(
         named = (each for each in (*_codes(body), str(status)) if each in meanings)
         meant = next(named, None)
         status = status if meant is None else _MEANT_STATUS[meanings[meant]]
+    if status == 404 and _answer(body) is None:
+        # No word of the API: what stands before it, such as the proxy of a cluster, knows nothing at this address.
+        return UpstreamUnavailable("What answers at the provider's address is not its API (404).", detail=message)
     return _named(status, message, code, wait)
 
 

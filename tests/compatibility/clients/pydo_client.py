@@ -284,6 +284,8 @@ class Operations:
         }
         listed = dedicated.list(region="atl1", page=1, per_page=1)
         assert (listed["meta"]["total"], listed["dedicated_inferences"][0]["id"]) == (1, shown["id"])
+        beyond = dedicated.list(region="atl1", page=2, per_page=1)
+        assert (beyond["dedicated_inferences"], set(beyond["links"]["pages"])) == ([], {"first", "prev"})
         found = dedicated.get(shown["id"])["dedicated_inference"]
         assert found["endpoints"]["public_endpoint_fqdn"].endswith(shown["id"])
         within = found["spec"]["model_deployments"][0]["model_id"]

@@ -65,12 +65,16 @@ def test_one_that_sleeps_says_so_unless_something_else_matters() -> None:
 
 def test_one_that_changes_is_updating_until_it_is_done() -> None:
     changing = replace(deployment("updating"), pending=a_wanted(2))
-    verdict = judged(changing, Sighting(Standing(2, 1), [CRASHED], is_rolled_out=False))
+    up = replace(CRASHED, state=ReplicaState.READY)
+    verdict = judged(changing, Sighting(Standing(2, 1), [CRASHED, up], is_rolled_out=False))
     assert verdict.status is DeploymentStatus.UPDATING
     assert verdict.reason == (
         "1 of 2 replicas is ready. Replicas of the earlier specification end without dropping a request."
         " It exited with status 1."
     )
+    first = replace(CRASHED, state=ReplicaState.STARTING)
+    none_before = judged(changing, Sighting(Standing(1, 0, 1), [first], is_rolled_out=False))
+    assert none_before.reason == "0 of 1 replica is ready."
     assert judged(changing, Sighting(Standing(2, 2))).status is DeploymentStatus.ACTIVE
 
 
@@ -92,6 +96,7 @@ def test_a_failed_step_is_an_error_unless_replicas_serve_or_it_is_being_deleted(
     assert troubled(deployment(), "Lost", serving, is_lost=True).status is DeploymentStatus.ERROR
     changing = replace(deployment("updating"), pending=a_wanted(2))
     assert troubled(changing, "No room", serving).status is DeploymentStatus.UPDATING
+    assert troubled(changing, "It needs a program", serving, is_lost=True).status is DeploymentStatus.UPDATING
     assert troubled(deployment("deleting"), "Lost", None, is_lost=True).status is DeploymentStatus.DELETING
 
 

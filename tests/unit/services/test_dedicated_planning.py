@@ -96,6 +96,18 @@ async def test_what_a_router_ranked_is_not_put_in_another_order() -> None:
     assert order == ["prod-llm", "cheap", "spare"] == [each.model_id for each in decision.targets]
 
 
+async def test_what_a_router_left_out_is_arranged_where_the_caller_names_it() -> None:
+    sleeper = a_deployment(a_wanted("middle", when_asleep=WhenAsleep.OVERFLOW, model="cheap"))
+    world = DedicatedPlanning(sleeper, router=replace(TWINS, max_cost_nano=1_000_000))
+    call = replace(world.call(), affinity="none", fallbacks=("prod-llm",))
+    plan = await world.plan(call)
+    assert ids(plan) == ["cheap", "spare", "middle", "prod-llm"]
+    assert [(each.model_id, each.code) for each in plan.excluded] == [
+        ("prod-llm", "over_max_cost"),
+        ("prod-llm", "deployment_asleep"),
+    ]
+
+
 async def test_the_managed_router_tells_what_is_paid() -> None:
     world = DedicatedPlanning()
     world.standings["dep_1"] = Standing(ready=1)

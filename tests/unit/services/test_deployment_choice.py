@@ -10,8 +10,9 @@ import pytest
 from headrace.domain.accelerator import AcceleratorBook
 from headrace.domain.alias import Alias
 from headrace.domain.catalog import AVAILABLE, Availability, Listed, LocalRunning, Model, ModelKind
+from headrace.domain.dedicated import ScaleTarget, ScalingMetric
 from headrace.domain.dedicated_draft import DeploymentDraft
-from headrace.domain.errors import Conflict, DriverUnusable, InvalidRequest
+from headrace.domain.errors import Conflict, DriverUnusable, InvalidRequest, Unprocessable
 from headrace.domain.fit import DEFAULT_SLOTS
 from headrace.services.deployed import with_deployments
 from headrace.services.deployment_choice import Chosen, Ground, choose, price_of, public_name
@@ -70,6 +71,15 @@ def test_a_public_name_that_no_book_has_is_found_in_the_catalog() -> None:
     assert chosen(model="maker/Published").model.id == "published"
 
 
+def test_a_cluster_that_scales_by_itself_holds_no_time_to_the_first_token() -> None:
+    first_token, depth = ScaleTarget(ScalingMetric.FIRST_TOKEN, 500), ScaleTarget(ScalingMetric.QUEUE_DEPTH, 2)
+    with pytest.raises(InvalidRequest, match="cannot hold a target of first_token_ms") as refused:
+        chosen(driver="cluster", target=first_token)
+    assert refused.value.param == "spec.model_deployments[0].target.metric"
+    assert chosen(driver="cluster", target=depth).driver == "cluster"
+    assert chosen(driver="local", target=first_token).driver == "local"
+
+
 def test_an_engine_that_fetches_runs_what_is_published() -> None:
     for model in ("acme/chat:large", "published"):
         found = chosen(model=model)
@@ -101,7 +111,7 @@ def test_a_machines_name_says_how_many_a_replica_gets_unless_it_is_said() -> Non
         ({"model": "inside"}, "unknown_engine", 'No engine named "encoder" runs deployments. There are: e, fetching.'),
         ({"model": "plain"}, "no_weights", "headrace models add PATH"),
         ({"model": "published", "engine": "e"}, "no_weights", '"e" could run'),
-        ({"driver": "zzz"}, "unknown_driver", "There are: cloud, local."),
+        ({"driver": "zzz"}, "unknown_driver", "There are: cloud, cluster, local."),
         ({"accelerator": ""}, "invalid_request", "one of big, small, cpu, new"),
         ({"accelerator": "zzz"}, "unknown_accelerator", "Known are: big, small, cpu, new."),
         ({"gpus": 0}, "invalid_request", "must be at least 1, not 0"),
@@ -136,8 +146,23 @@ def test_a_driver_that_lacks_something_says_what() -> None:
 def test_a_driver_with_engines_of_its_own_asks_for_none_here() -> None:
     around = ground(availability=AWAY)
     offer = replace(around.drivers["cloud"], check=lambda: None)
-    found = chosen(replace(around, drivers={"cloud": offer}), driver="cloud", engine="theirs")
-    assert (found.driver, found.engine) == ("cloud", "theirs")
+    around = replace(around, drivers={"cloud": offer})
+    found = chosen(around, driver="cloud")
+    assert (found.driver, found.engine) == ("cloud", "")
+    with pytest.raises(InvalidRequest, match=r'engines of its own: leave "[^"]*engine" out, not "theirs"'):
+        chosen(around, driver="cloud", engine="theirs")
+
+
+def test_a_change_means_the_model_that_runs_however_many_have_its_public_name() -> None:
+    both = ground(other=replace(a_model("other"), upstream_name="maker/Tiny-1B"))
+    asked = replace(DRAFT, name="prod-llm", model="maker/Tiny-1B", engine="fetching")
+    assert choose(asked, both).model.id == "tiny"
+    assert choose(asked, both, a_wanted(model="other")).model.id == "other"
+
+
+def test_what_cannot_change_is_told_before_whether_the_rest_could_be() -> None:
+    with pytest.raises(Unprocessable, match=r'driver" cannot change: it is "local", not "cloud"'):
+        choose(replace(DRAFT, name="prod-llm", driver="cloud"), ground(), a_wanted(model="tiny"))
 
 
 def test_the_price_is_that_of_the_machine_in_force_on_the_day() -> None:

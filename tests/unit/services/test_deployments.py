@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from headrace.domain.dedicated import Deployment, DeploymentStatus
+from headrace.domain.access import AccessKey
+from headrace.domain.dedicated import Deployment, DeploymentStatus, Overflow
 from headrace.domain.dedicated_draft import DeploymentDraft
-from headrace.domain.errors import ConfigInvalid, Conflict, InvalidRequest
+from headrace.domain.errors import ConfigInvalid, Conflict, InvalidRequest, StoreUnusable
 from headrace.domain.secret import Secret
 from headrace.domain.team import DEFAULT_TEAM
 from headrace.domain.uuids import uuid_of
@@ -16,7 +18,7 @@ from headrace.http.control.parts import ControlParts
 from headrace.services.deployment_tokens import MAX_TOKENS
 from headrace.services.deployments import Deployments
 from headrace.testing.clock import FakeClock
-from tests.control_world import NOON_MICROS, SHA, World
+from tests.control_world import NOON_MICROS, SHA, MemoryKeys, World
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +48,7 @@ async def made(deployments: Deployments, status: DeploymentStatus = DeploymentSt
     return deployments.find(deployment.id)
 
 
-async def on(deployments: Deployments, present: Deployment, **fields: str | int) -> Deployment:
+async def on(deployments: Deployments, present: Deployment, **fields: Any) -> Deployment:
     return await deployments.change(present.id, lambda _: replace(DRAFT, **fields), lambda _: None)
 
 
@@ -61,6 +63,39 @@ async def test_a_change_back_takes_the_pending_one_away(deployments: Deployments
     assert (await on(deployments, present, slots=2)).pending is not None
     changed = await on(deployments, present, max_scale=3)
     assert (changed.pending, changed.wanted.max_scale, changed.nano_per_hour) == (None, 3, present.nano_per_hour)
+
+
+async def test_what_needs_no_other_start_is_in_force_while_the_rest_is_rolled_out(deployments: Deployments) -> None:
+    present = await made(deployments)
+    first = (await on(deployments, present, slots=2)).goal
+    changed = await on(deployments, present, slots=2, max_scale=5, idle_seconds=9)
+    assert (changed.wanted.slots, changed.wanted.max_scale, changed.wanted.idle_seconds) == (1, 5, 9)
+    assert changed.pending == replace(first, max_scale=5, idle_seconds=9)
+    await deployments.settle_state(present.id, status=DeploymentStatus.ACTIVE, wanted=first, clear_pending=True)
+    found = deployments.find(present.id)
+    assert (found.wanted, found.pending) == (changed.pending, changed.pending)
+
+
+async def test_an_overflow_that_went_out_of_the_catalog_keeps_nobody_from_scaling(
+    world: World, parts: ControlParts, deployments: Deployments
+) -> None:
+    present = await made(deployments)
+    overflow = Overflow("acme/chat:large", 1)
+    await on(deployments, present, overflow=overflow)
+    del world.files.texts["acme"]
+    await parts.door.snapshots.reload()
+    assert (await on(deployments, present, overflow=overflow, max_scale=7)).wanted.max_scale == 7
+    with pytest.raises(InvalidRequest, match='No model named "acme/chat:large"'):
+        await on(deployments, present, overflow=Overflow("acme/chat:large", 2))
+
+
+async def test_one_that_is_being_deleted_gets_no_token(deployments: Deployments) -> None:
+    present = await made(deployments)
+    found, minted = await deployments.add_token(present.id, "web")
+    assert (found, minted.key.name, minted.key.deployment) == (present, "web", present.id)
+    await deployments.remove(present.id, lambda _: None)
+    with pytest.raises(Conflict, match='"prod" is being deleted'):
+        await deployments.add_token(present.id, "late")
 
 
 async def test_what_the_operator_changed_meanwhile_stays_pending(deployments: Deployments) -> None:
@@ -99,7 +134,7 @@ async def test_a_price_that_is_gone_stays_what_it_was(world: World, deployments:
 async def test_a_file_that_is_wrong_is_told_to_who_asks(world: World, deployments: Deployments) -> None:
     world.hardware.accelerators.failure = ConfigInvalid("accelerators.toml:1: wrong.")
     with pytest.raises(InvalidRequest, match=r"accelerators\.toml:1"):
-        await deployments.attempt(DRAFT)
+        await deployments.attempt(DRAFT, DEFAULT_TEAM)
 
 
 async def test_a_new_token_of_the_models_source_is_a_change(deployments: Deployments) -> None:
@@ -117,6 +152,13 @@ async def test_public_names_are_looked_up_once_for_each_snapshot(world: World, p
     assert trial.known_slugs()["acme/chat:large"] == "maker/Large-100B"
 
 
+async def test_public_names_stay_while_their_file_cannot_be_read(world: World, parts: ControlParts) -> None:
+    trial, snapshots = parts.deployments.trial, parts.door.snapshots
+    before = await trial.slugs(snapshots.current())
+    world.hardware.architectures.failure = ConfigInvalid("architectures.toml:1: wrong.")
+    assert await trial.slugs(await snapshots.publish_named()) == before != {}
+
+
 class PassingClock(FakeClock):
     """A clock that goes on whenever somebody looks at it."""
 
@@ -132,6 +174,28 @@ async def test_the_first_token_comes_with_the_deployment_however_long_that_took(
     deployment, first = await deployments.create(DRAFT, DEFAULT_TEAM)
     assert first.key.created_at_micros == deployment.created_at_micros
     assert (await deployments.tokens.make(deployment, "web")).key.created_at_micros > deployment.created_at_micros
+
+
+class FullKeys(MemoryKeys):
+    """A key store that takes no more once it is full."""
+
+    is_full = False
+
+    async def add(self, key: AccessKey) -> None:
+        if self.is_full:
+            raise StoreUnusable("The store is full.")
+        await super().add(key)
+
+
+async def test_without_its_first_token_no_deployment_is_made() -> None:
+    keys = FullKeys()
+    world = World(keys=keys)
+    world.weights.here.add(SHA)
+    deployments = (await world.build()).deployments
+    keys.is_full = True
+    with pytest.raises(StoreUnusable):
+        await deployments.create(DRAFT, DEFAULT_TEAM)
+    assert world.deployments.stored == {} and deployments.all() == () and world.woken == []
 
 
 async def test_tokens_have_an_end(world: World, parts: ControlParts, deployments: Deployments) -> None:

@@ -44,6 +44,12 @@ def test_asleep_it_is_the_waking_and_the_time_it_stays_awake(standing: Standing 
     assert found.reason == f"asleep: a replica would be paid for {wake:.0f} s to wake and 600 s to stay"
 
 
+def test_what_never_falls_asleep_again_is_paid_for_a_day() -> None:
+    found = marginal(a_deployment(a_wanted(idle_seconds=0)), Standing(), 10.0)
+    assert found.cost_nano == (30 + 86_400 + 10) * 1_000_000
+    assert found.reason.endswith("30 s to wake and 86400 s to stay, for it does not fall asleep again")
+
+
 def test_who_says_nothing_of_its_slots_has_one() -> None:
     assert marginal(a_deployment(a_wanted(slots=0)), Standing(ready=1, in_flight=1), 1.0).cost_nano == 1_000_000
 

@@ -11,6 +11,7 @@ from headrace.domain.errors import InvalidRequest, Unprocessable
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.wire.dedicated_body import patched, read_draft, read_model_token, read_token_name
 from headrace.wire.json_strict import encode
+from tests.fakes.deployed import deployment_body
 
 GROUP: JsonObject = {"accelerator_slug": "h100", "scale": 2}
 MODEL = "spec.model_deployments[0]"
@@ -19,7 +20,7 @@ ACCELERATOR = f"{MODEL}.accelerators[0]"
 
 def body(group: JsonValue = None, **model: JsonValue) -> JsonObject:
     groups: list[JsonValue] = [{**GROUP, **group} if isinstance(group, dict) else GROUP]
-    return {"spec": {"name": "prod", "model_deployments": [{"model_slug": "tiny", "accelerators": groups, **model}]}}
+    return deployment_body({"model_slug": "tiny", "accelerators": groups, **model})
 
 
 def test_the_least_body_is_a_model_on_hardware() -> None:
@@ -103,6 +104,7 @@ def test_bounds_are_said_in_several_ways(group: JsonObject, bounds: tuple[int, i
         (body({"scale": None, "min_scale": 1}), '"max_scale" is missing'[1:], f"{ACCELERATOR}.max_scale"),
         (body({"scale": None, "max_scale": 1}), "is missing", f"{ACCELERATOR}.min_scale"),
         (body({"min_scale": 1, "max_scale": 3}), "is 2 beside max_scale 3", f"{ACCELERATOR}.scale"),
+        (body({"scale": 0}), 'from 1 to 1000 ("min_scale" 0', f"{ACCELERATOR}.scale"),
     ],
 )
 def test_what_is_malformed_is_told_with_its_place(given: JsonObject, said: str, param: str) -> None:
@@ -170,6 +172,11 @@ def test_a_scale_takes_the_place_of_both_bounds_and_a_bound_that_of_the_scale() 
         "max_scale": 3,
     }
     assert accelerators({"scale": 3, "min_scale": 1})["min_scale"] == 1
+    assert "max_scale" not in accelerators({"scale": 4, "min_scale": 1})
+
+
+def test_the_scale_that_was_shown_leaves_the_bounds() -> None:
+    assert accelerators({"accelerator_slug": "h100", "scale": 4}) == PRESENT["model_deployments"][0]["accelerators"][0]
 
 
 def test_another_machine_has_its_own_number_of_accelerators() -> None:

@@ -169,6 +169,13 @@ def test_a_provider_may_mean_something_else(status: int, body: bytes, code: str)
     assert failure_from_status(status, {}, body, None, meanings).code == code
 
 
+def test_a_404_that_is_no_word_of_the_api_blames_nobodys_request() -> None:
+    failure = failure_from_status(404, {}, b"Path '/headrace-one/v1/chat/completions' not found.")
+    assert (failure.code, failure.fault, failure.retryable) == ("upstream_unavailable", "upstream", True)
+    refused = failure_from_status(404, {}, BODY)
+    assert refused.fault == "caller"
+
+
 @pytest.mark.parametrize("name", [{"type": "authentication_error"}, {"code": "invalid_api_key"}])
 def test_a_text_about_a_credential_inside_an_answer_is_not_shown(name: JsonObject) -> None:
     named = error_in_answer({"message": "bad key sk-secret", **name})

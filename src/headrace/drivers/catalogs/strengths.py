@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class StrengthFiles:
 
     def read(self) -> tuple[Strength, ...]:
         """Return both, the operator's in the place of shipped ones; raises ConfigInvalid."""
-        return merged(shipped_strengths(), () if self._path is None else _own(self._path))
+        own = () if self._path is None else _own(self._path)
+        return merged(shipped_strengths(), [replace(each, is_own=True) for each in own])
 
     def digest(self) -> str:
         """Return the size and the time of change of the operator's file, nothing where there is none."""

@@ -69,6 +69,8 @@ from headrace.wire.openapi_replicas import DeploymentLogs, DeploymentStanding, E
 PATH = "/v2/dedicated-inferences"
 ONE = PATH + "/{id}"
 PAGE_LIMIT, MAX_PAGE_LIMIT, MAX_PAGE = 20, 200, 1_000_000
+# The public contract's word for the page before, in this family of routes.
+PREVIOUS = "prev"
 LOG_LINES, MAX_LOG_LINES = 100, 5_000
 LIST_ENTRY = Entry("Lists deployments", DeploymentList, asks=DeploymentQuery, sends=TAGGED, reads=READ)
 CREATE_ENTRY = Entry(
@@ -110,7 +112,7 @@ class Page:
         pages = max(1, -(-len(found) // self.limit))
         meta: JsonObject = {"total": len(found), "page": self.number, "pages": pages}
         body = list_object(plural, found[(self.number - 1) * self.limit : self.number * self.limit], meta)
-        body["links"] = {"pages": page_links(path, self.number, pages, self.limit, chosen)}
+        body["links"] = {"pages": page_links(path, self.number, pages, self.limit, chosen, PREVIOUS)}
         return resource_reply(body)
 
 
@@ -170,8 +172,10 @@ class _Changes:
         return json_reply({"dedicated_inference": shown, "token": first}, 202)
 
     async def attempt(self, request: Request) -> Reply:
-        draft = read_draft(await request.fields(CREATE_FIELDS))
-        judged = await self._deployments.attempt(draft)
+        fields = await request.fields(CREATE_FIELDS)
+        draft = read_draft(fields)
+        read_model_token(fields)
+        judged = await self._deployments.attempt(draft, _team(fields))
         slugs = await self._deployments.trial.slugs(self._snapshots.current())
         return json_reply(draft_object(judged.wanted, judged.fit, (judged.nano_per_hour, judged.price_source), slugs))
 
@@ -233,15 +237,8 @@ class _Views:
         return page_of(request).reply(f"{PATH}/{deployment.id}/accelerators", "accelerators", found, chosen)
 
     async def accelerator(self, request: Request) -> Reply:
-        deployment, name = self._deployments.find(request.part("id")), request.part("accelerator")
-        for each in self._used(deployment):
-            if each["id"] == name:
-                return resource_reply(each)
-        raise NotFound(
-            f'"{deployment.name}" has no replica "{name[:80]}" now; `headrace deployments show {deployment.name}` lists'
-            " them.",
-            code="accelerator_not_found",
-        )
+        deployment = self._deployments.find(request.part("id"))
+        return resource_reply(self._one_used(deployment, request.part("accelerator")))
 
     async def standing(self, request: Request) -> Reply:
         deployment = self._deployments.find(request.part("id"))
@@ -253,8 +250,21 @@ class _Views:
 
     async def logs(self, request: Request) -> Reply:
         deployment = self._deployments.find(request.part("id"))
-        lines = request.number("lines", LOG_LINES, MAX_LOG_LINES)
-        return json_reply(logs_object(await self._compute.logs(deployment.id, request.text("replica"), lines)))
+        lines, replica = request.number("lines", LOG_LINES, MAX_LOG_LINES), request.text("replica")
+        found = await self._compute.logs(deployment.id, replica, lines)
+        if replica is not None and replica not in found:
+            self._one_used(deployment, replica)
+        return json_reply(logs_object(found))
+
+    def _one_used(self, deployment: Deployment, name: str) -> JsonObject:
+        for each in self._used(deployment):
+            if each["id"] == name:
+                return each
+        raise NotFound(
+            f'"{deployment.name}" has no replica "{name[:80]}" now; `headrace deployments show {deployment.name}` lists'
+            " them.",
+            code="accelerator_not_found",
+        )
 
     def _used(self, deployment: Deployment) -> list[JsonObject]:
         replicas = [each for each in self._compute.observe() if each.deployment == deployment.id]

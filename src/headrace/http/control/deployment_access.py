@@ -58,8 +58,7 @@ def routes(
 
     async def make(request: Request) -> Reply:
         name = read_token_name(await request.fields(TOKEN_FIELDS))
-        deployment = deployments.find(request.part("id"))
-        minted = await deployments.tokens.make(deployment, name)
+        deployment, minted = await deployments.add_token(request.part("id"), name)
         return json_reply({"token": token_object(minted.key, deployment, minted.text)}, 202)
 
     async def revoke(request: Request) -> Reply:
