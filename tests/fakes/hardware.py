@@ -9,7 +9,7 @@ from headrace.domain.accelerator import Accelerator, AcceleratorBook
 from headrace.domain.architecture import Architecture, ArchitectureBook, CacheLayers
 from headrace.domain.dedicated import Deployment
 from headrace.domain.deployment_costs import Served
-from headrace.domain.errors import ConfigInvalid, Conflict, DriverUnusable
+from headrace.domain.errors import ConfigInvalid, Conflict, DriverUnusable, HeadraceError
 from headrace.ports.ambient import Clock
 from headrace.services.deployment_choice import DriverOffer, EngineOffer, Offers
 from headrace.services.deployment_trial import DeploymentTrial
@@ -46,13 +46,16 @@ LARGE = Architecture(
 
 
 class MemoryDeploymentStore:
-    """Deployments in memory, the oldest first."""
+    """Deployments in memory, the oldest first; `failure` is what writing one raises."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Deployment] = {}
         self.writes = 0
+        self.failure: HeadraceError | None = None
 
     async def put(self, deployment: Deployment) -> None:
+        if self.failure is not None:
+            raise self.failure
         if any(each.name == deployment.name and each.id != deployment.id for each in self.stored.values()):
             raise Conflict("taken", code="name_taken", param="name")
         self.stored[deployment.id] = deployment

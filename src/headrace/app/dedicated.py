@@ -186,6 +186,7 @@ def manage(
     )
     reconciler = _reconciler(ground, around, dedicated, deployments, weights)
     around.tasks.start("replica metering", dedicated.metering.run())
+    around.tasks.start("prices of deployments", deployments.follow_prices())
     around.tasks.start("reconciler", _reconcile(deployments, reconciler, snapshots))
     costs = DeploymentCostReader(ground.replica_runs, ground.deployment_use, snapshots, ground.clock)
     return Managed(deployments, reconciler, fitting, costs)

@@ -6,13 +6,14 @@ This and the reconciler, by `settle_state` and `forget`, are all that changes a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from headrace.domain.dedicated import Deployment, DeploymentStatus, Wanted
 from headrace.domain.dedicated_draft import DeploymentDraft
-from headrace.domain.errors import Conflict, HeadraceError, InvalidRequest, NotFound, Unprocessable
+from headrace.domain.errors import Conflict, HeadraceError, InvalidRequest, MeteringUnavailable, NotFound, Unprocessable
 from headrace.domain.names import did_you_mean
 from headrace.domain.secret import Secret
 from headrace.domain.uuids import uuid_of
@@ -28,6 +29,8 @@ from headrace.services.snapshots import Snapshots
 
 Check: TypeAlias = Callable[[Deployment], None]
 Edit: TypeAlias = Callable[[Deployment], DeploymentDraft]
+Sleep: TypeAlias = Callable[[float], Awaitable[object]]
+PRICE_SECONDS = 600.0
 FIRST_TOKEN = "default"  # noqa: S105 - the name of a token
 
 
@@ -208,6 +211,23 @@ class Deployments:
             await parts.tokens.revoke_all(deployment_id)
             await parts.store.remove(deployment_id)
             await parts.snapshots.publish_named()
+
+    async def follow_prices(self, sleep: Sleep = asyncio.sleep) -> None:
+        """Take over every few minutes the prices that have come into force, until cancelled.
+
+        What replicas cost is metering's; this is what is shown, and what routing reckons with.
+        """
+        while True:
+            with contextlib.suppress(MeteringUnavailable):
+                await self._reprice()
+            await sleep(PRICE_SECONDS)
+
+    async def _reprice(self) -> None:
+        async with self._parts.turn:
+            for present in self.all():
+                priced = await self._priced(present)
+                if priced != present:
+                    await self._put(priced)
 
     async def _priced(self, deployment: Deployment) -> Deployment:
         """A price that is not known any more stays what it was: the replicas run all the same."""

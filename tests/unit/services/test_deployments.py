@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from headrace.domain.access import AccessKey
 from headrace.domain.dedicated import Deployment, DeploymentStatus, Overflow
 from headrace.domain.dedicated_draft import DeploymentDraft
-from headrace.domain.errors import ConfigInvalid, Conflict, InvalidRequest, StoreUnusable
+from headrace.domain.errors import ConfigInvalid, Conflict, InvalidRequest, MeteringUnavailable, StoreUnusable
 from headrace.domain.secret import Secret
 from headrace.domain.team import DEFAULT_TEAM
 from headrace.domain.uuids import uuid_of
@@ -19,6 +20,8 @@ from headrace.services.deployment_tokens import MAX_TOKENS
 from headrace.services.deployments import Deployments
 from headrace.testing.clock import FakeClock
 from tests.control_world import NOON_MICROS, SHA, MemoryKeys, World
+from tests.fakes.breakeven import a_gpu_price
+from tests.fakes.hardware import CPU
 
 pytestmark = pytest.mark.anyio
 
@@ -129,6 +132,28 @@ async def test_a_price_that_is_gone_stays_what_it_was(world: World, deployments:
     world.hardware.accelerators.book = replace(world.hardware.accelerators.book, accelerators=())
     await deployments.settle_state(present.id, status=DeploymentStatus.ACTIVE, wanted=goal, clear_pending=True)
     assert deployments.find(present.id).nano_per_hour == present.nano_per_hour
+
+
+async def test_a_price_that_comes_into_force_is_taken_over(world: World, deployments: Deployments) -> None:
+    present = await made(deployments)
+    pending = (await on(deployments, present, slots=2)).pending
+    book, slept = world.hardware.accelerators.book, list[float]()
+    dearer = a_gpu_price("2026-11-01", 2 * present.nano_per_hour)
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 1:
+            world.hardware.accelerators.book = replace(book, accelerators=(replace(CPU, prices=(dearer,)),))
+            world.deployments.failure = MeteringUnavailable("away")
+        if len(slept) == 2:
+            world.deployments.failure = None
+        if len(slept) == 3:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await deployments.follow_prices(sleep)
+    found = deployments.find(present.id)
+    assert (found.nano_per_hour, found.pending) == (2 * present.nano_per_hour, pending)
 
 
 async def test_a_file_that_is_wrong_is_told_to_who_asks(world: World, deployments: Deployments) -> None:
