@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ("tests.weights_fixtures",)
 TESTS = Path(__file__).parent
-E2E = "tests/e2e/"
 TIME_LIMIT_SECONDS = {"unit": 5, "contract": 5, "golden": 5, "docs": 30, "e2e": 120}
 NO_NETWORK = frozenset({"unit", "golden"})
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -54,21 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(guard, "network-guard")
 
 
-class E2eApart(LoadScopeScheduling):
-    """Gives the workers whole files, and all of e2e to one: its servers and engines never compete with one another."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        return E2E if path.startswith(E2E) else path
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> E2eApart:
-    return E2eApart(config, log)
-
-
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        limit = TIME_LIMIT_SECONDS.get(folder_of(item.path.relative_to(TESTS.parent)) or "")
+        folder = folder_of(item.path.relative_to(TESTS.parent))
+        # Of several workers one runs all of e2e, so that its servers and engines never compete with one another.
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "e2e" else item.path.name))
+        limit = TIME_LIMIT_SECONDS.get(folder or "")
         if limit and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(limit))
 
