@@ -19,7 +19,7 @@ run: $(VENV)/.run-installed ## install into .venv and start the platform (ARGS="
 	@exec $(BIN)/headrace serve --pull $(ARGS)
 
 test: $(VENV)/.dev-installed ## run every test (ARGS="tests/unit -k ledger")
-	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses 2 --dist loadgroup)
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev-installed ## format, lint, types, imports, sizes, generated files, spelling
 	@$(BIN)/python -m tools.check

@@ -52,13 +52,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(guard, "network-guard")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        folder = folder_of(item.path.relative_to(TESTS.parent))
-        # Of several workers one runs all of e2e, so that its servers and engines never compete with one another.
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "e2e" else item.path.name))
-        limit = TIME_LIMIT_SECONDS.get(folder or "")
+        limit = TIME_LIMIT_SECONDS.get(folder_of(item.path.relative_to(TESTS.parent)) or "")
         if limit and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(limit))
 
