@@ -331,13 +331,18 @@ def _faults_of(each: Asked, booked: Mapping[str, EndedRequest]) -> Iterator[str]
 
 
 async def _affordable_faults(stage: RaceStage, key: RaceKey) -> list[str]:
-    """A refusal names the cap that fits: one token more is refused, that cap is accepted."""
+    """A refusal names the cap that fits: one token more is refused, that cap is accepted; the platform's names none."""
     client = RawClient(stage.port, key.secret)
     refused = await client.post(CHAT, _probe(MOST_TOKENS))
     if refused.status == 200:
         client.close()
         return []
-    cap = json.loads(refused.body)["error"]["affordable_output_tokens"]
+    error = json.loads(refused.body)["error"]
+    cap = error.get("affordable_output_tokens")
+    if cap is None:
+        client.close()
+        is_the_operators = "the operator's budget for the platform" in error["message"]
+        return [] if is_the_operators else [f"key {key.key_id}: refused without what would be affordable: {error}"]
     statuses = [(await client.post(CHAT, _probe(each))).status for each in (cap + 1, cap) if cap]
     client.close()
     return [] if statuses in ([], [402, 200]) else [f"key {key.key_id}: {cap} tokens were affordable, got {statuses}"]
