@@ -14,6 +14,7 @@ from headrace.domain.call import Call, Dialect, Operation
 from headrace.domain.errors import HeadraceError
 from headrace.domain.json_value import JsonObject
 from headrace.domain.plan import Plan
+from headrace.domain.routing import Decision
 from headrace.domain.snapshot import Snapshot
 from headrace.http.edge import (
     OFFLOAD_BYTES,
@@ -31,7 +32,7 @@ from headrace.http.edge import (
 from headrace.http.hot_routes import HotRoute
 from headrace.http.outcome import failure_of
 from headrace.http.replies import error_headers
-from headrace.http.sink import AsgiSink, Headers
+from headrace.http.sink import AsgiSink
 from headrace.ports.ambient import Offload
 from headrace.ports.observer import RequestEnd
 from headrace.ports.outcomes import Asked
@@ -109,7 +110,7 @@ class _Request:
         self._call: Call | None = None
         self._asked: Asked | None = None
         self._standing = parts.rates.unlimited
-        self._told: Headers = ()
+        self._decision: Decision | None = None
         self._began = parts.turn.clock.monotonic()
 
     async def serve(self, receive: Receive) -> None:
@@ -180,8 +181,7 @@ class _Request:
 
     async def _plan_and_run(self, snapshot: Snapshot, call: Call, sink: Sink) -> None:
         planned = await self._parts.planner.plan(call, snapshot, self._standing.require_room)
-        if planned.decision is not None:
-            self._told = routing_headers(planned.decision)
+        self._decision = planned.decision
         with self._standing.admit(call, planned) as plan:
             run = functools.partial(self._answer, call, plan)
             if call.caller.cache_seconds is None:
@@ -201,7 +201,8 @@ class _Request:
             is_sound = self._route.operation is Operation.SPEECH
             await self._out.break_off(b"" if is_sound else error_frame(self._route.dialect, error, sink.request_id))
         else:
-            headers = (*error_headers(error), *(error.told or self._told))
+            decided = () if self._decision is None else routing_headers(self._decision)
+            headers = (*error_headers(error), *(error.told or decided))
             await sink.reply(error.status, headers, error_body(self._route.dialect, error, sink.request_id))
 
     def _note(self, error: HeadraceError | None) -> None:
