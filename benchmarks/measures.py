@@ -119,6 +119,11 @@ class Costed:
     result: LoadResult
     cpu_seconds: float
 
+    @property
+    def cpu_us(self) -> float:
+        """The CPU time of one good reply, in microseconds."""
+        return self.cpu_seconds * 1e6 / max(1, self.result.ok)
+
 
 def run_costed(bench: Bench, target: Target, load: Load) -> Costed:
     """Run a load and add up what CPU time the target spent meanwhile."""

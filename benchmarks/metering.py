@@ -1,6 +1,7 @@
 """What durable metering costs: Headrace against itself with a ledger that stores nothing, and with budgets on a key.
 
-Both run at the same time on the target's core and are asked in turn, so that what the machine does meets both.
+Both run at the same time on the target's core and are asked in turn, so that what the machine does meets both. One
+process differs from another of the same code by some tens of microseconds a request, so several pairs are started.
 """
 
 import os
@@ -25,7 +26,7 @@ WINDOWS = ("hour", "day", "week", "month")
 ZONES = ("UTC", "Europe/Berlin", "Asia/Tokyo", "America/New_York")
 LIMIT_USD = "1000000"
 MOST_CPU_US, MOST_ADDED_MS = 60.0, 1.0
-TURNS_EACH = 2
+PAIRS_A_ROUND = 2
 WRITTEN_BYTES, WRITES_A_TURN, DURABLE_STEPS = 12 * 1024, 50, 2
 
 
@@ -38,44 +39,72 @@ class _NewKey(msgspec.Struct, frozen=True):
     api_key_info: _Key
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Asked:
-    """A target and what its rounds gave."""
+    """A target of one pair of processes, asked with a key that has so many budgets."""
 
     target: Target
     budgets: int | None
-    files: HeadraceFiles
+
+
+@dataclass(slots=True)
+class _Found:
+    """What all pairs gave for one number of budgets."""
+
+    budgets: int | None
     alone: list[Costed] = field(default_factory=list[Costed])
     loaded: list[Costed] = field(default_factory=list[Costed])
 
-    def commits(self) -> int:
-        """How many commits the ledger has made."""
-        _, body = fetch(self.target.port, "/metrics", f"Bearer {self.files.admin_token}")
-        samples = metric_samples(body.decode(errors="replace"), "headrace_ledger_commits_total")
-        return int(sum(value for _, value in samples))
+
+@dataclass(slots=True)
+class _Floor:
+    """What bounds the figures from below: the commits that were made, and what a durable write takes."""
+
+    commits: int = 0
+    writes_ms: list[float] = field(default_factory=list[float])
 
 
 def measure_metering(bench: Bench) -> Metering:
-    """Start both servers and ask them in turn: without a ledger, with it, and with budgets on the key."""
+    """Start pairs of servers and ask both in turn: without a ledger, with it, and with budgets on the key."""
+    found = [_Found(budgets) for budgets in (None, 0, *BUDGETS)]
+    floor = _Floor()
+    for _ in range(bench.effort.rounds * PAIRS_A_ROUND):
+        _measure_pair(bench, found, floor)
+    requests = sum(costed.result.ok for each in found[1:] for costed in (*each.alone, *each.loaded))
+    rows = [_metered(each) for each in found]
+    added_us = tuple(
+        metered.cpu_us - base.cpu_us for base, metered in zip(found[0].loaded, found[1].loaded, strict=True)
+    )
+    facts = statistics.median(floor.writes_ms), floor.commits / max(1, requests)
+    return Metering(rows[0], rows[1], tuple(rows[2:]), *facts, added_us)
+
+
+def _measure_pair(bench: Bench, found: Sequence[_Found], floor: _Floor) -> None:
     places = bench.upstream_port, bench.cores, bench.directory
     with (
-        targets.headrace(*places, script=UNMETERED) as (without, without_files),
+        targets.headrace(*places, script=UNMETERED) as (without, _),
         targets.headrace(*places) as (metered, files),
     ):
-        base = _Asked(without, None, without_files)
-        asked = [base, _Asked(metered, 0, files)]
-        asked += [_Asked(_with_budgets(metered, files, count), count, files) for count in BUDGETS]
+        asked = [_Asked(without, None), _Asked(metered, 0)]
+        asked += [_Asked(_with_budgets(metered, files, count), count) for count in BUDGETS]
         for each in asked:
             run_costed(bench, each.target, Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, bench.effort.warmup_ms))
-        before = asked[1].commits()
-        floor: list[float] = []
-        for _ in range(bench.effort.rounds * TURNS_EACH):
-            _take_turns(bench, asked)
-            floor += _durable_writes_ms(bench.directory)
-        commits = asked[1].commits() - before
-    requests = sum(costed.result.ok for each in asked[1:] for costed in (*each.alone, *each.loaded))
-    found = [_metered(each, None if each is base else commits / max(1, requests)) for each in asked]
-    return Metering(found[0], found[1], tuple(found[2:]), statistics.median(floor))
+        before = _commits(metered, files)
+        slice_ms = bench.effort.round_ms // PAIRS_A_ROUND
+        for each, figures in zip(asked, found, strict=True):
+            figures.alone.append(run_costed(bench, each.target, Load(UNARY, "unary", 1, UNBOUNDED, slice_ms)))
+        for each, figures in zip(asked, found, strict=True):
+            load = Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, slice_ms)
+            figures.loaded.append(run_costed(bench, each.target, load))
+        floor.commits += _commits(metered, files) - before
+        floor.writes_ms += _durable_writes_ms(bench.directory)
+
+
+def _commits(target: Target, files: HeadraceFiles) -> int:
+    """Return how many commits the ledger of a server has made."""
+    _, body = fetch(target.port, "/metrics", f"Bearer {files.admin_token}")
+    samples = metric_samples(body.decode(errors="replace"), "headrace_ledger_commits_total")
+    return int(sum(value for _, value in samples))
 
 
 def _durable_writes_ms(directory: Path) -> list[float]:
@@ -91,15 +120,6 @@ def _durable_writes_ms(directory: Path) -> list[float]:
     finally:
         os.close(file)
     return taken
-
-
-def _take_turns(bench: Bench, asked: Sequence[_Asked]) -> None:
-    slice_ms = bench.effort.round_ms // TURNS_EACH
-    for each in asked:
-        each.alone.append(run_costed(bench, each.target, Load(UNARY, "unary", 1, UNBOUNDED, slice_ms)))
-    for each in asked:
-        load = Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, slice_ms)
-        each.loaded.append(run_costed(bench, each.target, load))
 
 
 def _with_budgets(target: Target, files: HeadraceFiles, count: int) -> Target:
@@ -119,15 +139,14 @@ def _with_budgets(target: Target, files: HeadraceFiles, count: int) -> Target:
     return Target(name, target.port, f"Bearer {key.secret_key}", target.models, target.running)
 
 
-def _metered(asked: _Asked, commits_per_request: float | None) -> Metered:
-    every = [*asked.alone, *asked.loaded]
+def _metered(found: _Found) -> Metered:
+    every = [*found.alone, *found.loaded]
     return Metered(
-        budgets=asked.budgets,
-        latency_p50_ms=statistics.median(each.result.latency_us.p50 for each in asked.alone) / 1000,
-        alone_cpu_us=_cpu_us(asked.alone),
-        loaded_cpu_us=_cpu_us(asked.loaded),
-        requests_per_second=statistics.median(each.result.rps for each in asked.loaded),
-        commits_per_request=commits_per_request,
+        budgets=found.budgets,
+        latency_p50_ms=statistics.median(each.result.latency_us.p50 for each in found.alone) / 1000,
+        alone_cpu_us=_cpu_us(found.alone),
+        loaded_cpu_us=_cpu_us(found.loaded),
+        requests_per_second=statistics.median(each.result.rps for each in found.loaded),
         errors=sum(each.result.errors for each in every),
         first_error=next((each.result.first_error for each in every if each.result.first_error), ""),
     )
@@ -153,8 +172,9 @@ def metering_text(found: Metering) -> str:
             f"  {each.loaded_cpu_us:>10.0f} {each.loaded_cpu_us - base.loaded_cpu_us:>+7.0f}"
             f"  {each.requests_per_second:>10,.0f} {each.requests_per_second / max(1, base.requests_per_second):>6.2f}"
         )
-    if found.plain.commits_per_request is not None:
-        lines.append(f"commits per request: {found.plain.commits_per_request:.2f}")
+    lines.append(f"commits per request: {found.commits_per_request:.2f}")
+    pairs = ", ".join(f"{added:+.0f}" for added in found.added_loaded_us)
+    lines.append(f"CPU that metering adds at {LOADED_CONCURRENCY}, us, in each pair of processes: {pairs}")
     floor = found.durable_write_ms * DURABLE_STEPS
     added = found.plain.latency_p50_ms - base.latency_p50_ms
     lines.append(
