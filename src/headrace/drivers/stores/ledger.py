@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator
-from typing import Any
+from collections.abc import Awaitable
 
 from headrace.domain.books import Held, Opening, Progress, RecoveryReport, Refused, Settlement, Void
 from headrace.domain.errors import MeteringUnavailable
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.recovery import recover
 from headrace.drivers.stores.steps import Abandon, Checkpoint, LedgerSteps, Sent
-from headrace.drivers.stores.writer import Writer
 from headrace.ports.ambient import Clock
 
 
@@ -49,7 +47,7 @@ class SqlLedger:
 
         The step goes with the next commit, its settlement's perhaps; awaiting it makes that commit come now.
         """
-        return _Hurried(self._writer, self._writer.submit_patient_step(self._steps, Sent(attempt_id, at_micros)))
+        return self._writer.submit_patient_step(self._steps, Sent(attempt_id, at_micros))
 
     def checkpoint(self, attempt_id: str, progress: Progress) -> None:
         """Queue the running count of a stream; of several that wait, only the newest is written."""
@@ -75,25 +73,3 @@ class SqlLedger:
         soundness = self._database.soundness.text
         told = (self._database.epoch, self._clock.unix_micros(), soundness, self._database.figures)
         return await self._writer.submit(recover, told)
-
-
-class _Hurried:
-    """A patient step that is committed at once when somebody waits for it; one that nobody awaits may fail unheard."""
-
-    __slots__ = ("_future", "_writer")
-
-    def __init__(self, writer: Writer, future: asyncio.Future[Any]) -> None:
-        self._writer = writer
-        self._future = future
-        future.add_done_callback(_hear)
-
-    def __await__(self) -> Generator[Any, None, None]:
-        if not self._future.done():
-            self._writer.hurry()
-        yield from self._future.__await__()
-
-
-def _hear(future: asyncio.Future[Any]) -> None:
-    """Take note of a failure, so that a step whose attempt went another way is not reported as forgotten."""
-    if not future.cancelled():
-        future.exception()

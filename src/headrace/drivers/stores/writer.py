@@ -16,7 +16,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from headrace.domain.errors import Conflict, HeadraceError, MeteringUnavailable
@@ -26,7 +26,26 @@ from headrace.ports.ambient import Clock
 
 A = TypeVar("A")
 T = TypeVar("T")
-Waiter: TypeAlias = "asyncio.Future[Any] | None"
+
+
+class Waiter(Protocol):
+    """Who is told the outcome of an operation, in its event loop; a future is one."""
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop in which it is told."""
+        ...
+
+    def done(self) -> bool:
+        """Whether it was told already, or does not wait any more."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """Tell the outcome."""
+        ...
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Tell what went wrong."""
+        ...
 
 
 class Group(Protocol):
@@ -49,7 +68,7 @@ class Group(Protocol):
         ...
 
 
-Operation: TypeAlias = tuple[Waiter, Callable[[Cursor, Any], Any], Any, Group | None]
+Operation: TypeAlias = tuple[Waiter | None, Callable[[Cursor, Any], Any], Any, Group | None]
 
 BATCH_LIMIT = 1_024
 PATIENCE_SECONDS = 0.003
@@ -126,9 +145,15 @@ class Writer:
         """Queue a step at once; the future ends with its group's outcome after its commit, like an operation's."""
         return self._submit(group.run_one, step, group)
 
-    def submit_patient_step(self, group: Group, step: object) -> asyncio.Future[Any]:
-        """Queue a step that goes with the next commit of others, at the latest after PATIENCE_SECONDS; see `hurry`."""
-        return self._submit(group.run_one, step, group, patient=True)
+    def submit_patient_step(self, group: Group, step: object) -> Patient:
+        """Queue a step that goes with the next commit of others, at the latest after PATIENCE_SECONDS."""
+        loop = asyncio.get_running_loop()
+        waiter = Patient(self, loop)
+        if self._closed:
+            waiter.set_exception(unavailable(None, "the store is closed"))
+        else:
+            self._put((waiter, group.run_one, step, group), loop, patient=True)
+        return waiter
 
     def post_step(self, group: Group, step: object) -> None:
         """Queue a patient step that nobody waits for, from the event loop; a failed batch loses it."""
@@ -144,18 +169,16 @@ class Writer:
         self._rounds.put(False)
         self._thread.join()
 
-    def _submit(
-        self, run: Callable[[Cursor, Any], Any], argument: object, group: Group | None, *, patient: bool = False
-    ) -> asyncio.Future[Any]:
+    def _submit(self, run: Callable[[Cursor, Any], Any], argument: object, group: Group | None) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if self._closed:
             future.set_exception(unavailable(None, "the store is closed"))
         else:
-            self._put((future, run, argument, group), loop, patient=patient)
+            self._put((future, run, argument, group), loop)
         return future
 
-    def _put(self, operation: Operation, loop: asyncio.AbstractEventLoop, *, patient: bool) -> None:
+    def _put(self, operation: Operation, loop: asyncio.AbstractEventLoop, *, patient: bool = False) -> None:
         self._queue.append(operation)
         if not patient:
             self._begin_round(loop)
@@ -254,14 +277,60 @@ class Writer:
                 self._cursor.execute("ROLLBACK")
 
     def _announce(self, batch: list[Operation], outcomes: list[object]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], object]]] = {}
-        for (future, _, _, _), outcome in zip(batch, outcomes, strict=True):
-            if future is not None:
-                by_loop.setdefault(future.get_loop(), []).append((future, outcome))
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Waiter, object]]] = {}
+        for (waiter, _, _, _), outcome in zip(batch, outcomes, strict=True):
+            if waiter is not None:
+                by_loop.setdefault(waiter.get_loop(), []).append((waiter, outcome))
         for loop, resolved in by_loop.items():
             # A loop that is closed has nobody left who waits.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_resolve, resolved)
+
+
+class Patient:
+    """A step that is committed at once when somebody waits for it; one that nobody awaits may fail unheard.
+
+    It is a future that is made only when it is awaited: most of these steps never are.
+    """
+
+    __slots__ = ("_failure", "_future", "_is_done", "_loop", "_writer")
+
+    def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
+        self._writer = writer
+        self._loop = loop
+        self._is_done = False
+        self._failure: BaseException | None = None
+        self._future: asyncio.Future[None] | None = None
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if not self._is_done:
+            self._writer.hurry()
+            self._future = self._loop.create_future()
+            yield from self._future.__await__()
+        if self._failure is not None:
+            raise self._failure
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop in which it is told."""
+        return self._loop
+
+    def done(self) -> bool:
+        """Whether it was told already."""
+        return self._is_done
+
+    def set_result(self, result: object, /) -> None:
+        """Tell that the step is durable."""
+        del result
+        self._tell(None)
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Tell what went wrong."""
+        self._tell(exception)
+
+    def _tell(self, failure: BaseException | None) -> None:
+        self._is_done, self._failure = True, failure
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
 
 
 def _run_together(cursor: Cursor, batch: list[Operation]) -> list[object]:
@@ -290,14 +359,14 @@ def named(error: Exception) -> Exception:
     return error
 
 
-def _resolve(resolved: list[tuple[asyncio.Future[Any], object]]) -> None:
-    for future, outcome in resolved:
-        if future.done():
+def _resolve(resolved: list[tuple[Waiter, object]]) -> None:
+    for waiter, outcome in resolved:
+        if waiter.done():
             continue
         if isinstance(outcome, Exception):
-            future.set_exception(outcome)
+            waiter.set_exception(outcome)
         else:
-            future.set_result(outcome)
+            waiter.set_result(outcome)
 
 
 def apply(cursor: Cursor, work: Callable[[Cursor], T]) -> T:
