@@ -21,24 +21,22 @@ SELECT attempt.request_id, count(*), min(attempt.attempt_id),
     max(resolution.possible_spend), max(resolution.delivered_bytes),
     max(coalesce(input_fresh, 0) + coalesce(input_cache_read, 0)),
     max(coalesce(output_text, 0) + coalesce(output_reasoning, 0)),
-    CAST(coalesce(sum(booked.entries), 0) AS BIGINT), CAST(coalesce(sum(booked.cost), 0) AS BIGINT),
+    CAST(coalesce(sum(booked.lines), 0) AS BIGINT), CAST(coalesce(sum(booked.cost), 0) AS BIGINT),
     CAST(coalesce(sum(booked.charge), 0) AS BIGINT)
 FROM attempt
 LEFT JOIN resolution ON resolution.attempt_id = attempt.attempt_id
 LEFT JOIN (
-    SELECT attempt_id, count(*) AS entries,
-        sum(CASE kind WHEN 'cost' THEN amount_nano ELSE 0 END) AS cost,
-        sum(CASE kind WHEN 'charge' THEN amount_nano ELSE 0 END) AS charge
-    FROM ledger_entry GROUP BY attempt_id
+    SELECT attempt_id, count(*) AS lines, sum(cost_nano) AS cost, sum(charge_nano) AS charge
+    FROM settled_line GROUP BY attempt_id
 ) AS booked ON booked.attempt_id = attempt.attempt_id
 GROUP BY attempt.request_id
 """
 CHARGED = """
-SELECT scope.scope, scope.spent_nano, CAST(coalesce(sum(entry.amount_nano), 0) AS BIGINT)
+SELECT scope.scope, scope.spent_nano, CAST(coalesce(sum(line.charge_nano), 0) AS BIGINT)
 FROM scope
 LEFT JOIN (SELECT attempt_id, drawn.value AS scope FROM attempt, {each} AS drawn)
     AS drawn ON drawn.scope = scope.scope
-LEFT JOIN ledger_entry AS entry ON entry.attempt_id = drawn.attempt_id AND entry.kind = 'charge'
+LEFT JOIN settled_line AS line ON line.attempt_id = drawn.attempt_id
 GROUP BY scope.scope, scope.spent_nano
 """
 RUNS = """

@@ -144,14 +144,12 @@ def broken_invariants(cursor: Cursor) -> list[str]:
     broken = [text for text in audits if text is not None]
     checks = {
         "an attempt neither open nor resolved, or both": """
-            SELECT attempt_id FROM attempt LEFT JOIN hold USING (attempt_id) LEFT JOIN resolution USING (attempt_id)
-            WHERE (hold.amount_nano IS NULL) = (resolution.outcome IS NULL)""",
-        "entries of an attempt that was not settled": """
-            SELECT entry.attempt_id FROM ledger_entry AS entry JOIN resolution USING (attempt_id)
-            WHERE resolution.outcome <> 'settled'""",
-        "a line without both its cost and its charge": """
-            SELECT attempt_id FROM ledger_entry WHERE attempt_id IS NOT NULL
-            GROUP BY attempt_id, line HAVING count(*) <> 2""",
+            SELECT attempt_id FROM attempt LEFT JOIN resolution USING (attempt_id)
+            WHERE (CASE WHEN attempt.attempt_id IN (SELECT attempt_id FROM hold) THEN 1 ELSE 0 END)
+                = (CASE WHEN resolution.outcome IS NULL THEN 0 ELSE 1 END)""",
+        "lines of an attempt that was not settled": """
+            SELECT line.attempt_id FROM settled_line AS line LEFT JOIN resolution USING (attempt_id)
+            WHERE coalesce(resolution.outcome, 'open') <> 'settled'""",
     }
     if not isinstance(cursor, PostgresCursor):
         checks["a broken reference"] = "PRAGMA foreign_key_check"

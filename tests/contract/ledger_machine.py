@@ -150,7 +150,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     async def compare(self, told: Told) -> None:
         """Take over what an order of the moves makes of the reference: one gives these answers and these books."""
-        seen = await self.store.look(self.last_entry)
+        seen = await self.store.look(self.last_entry, self.reference)
         assert all(held >= 0 and spent >= 0 for _, held, spent in seen.scopes.values())
         why: list[str] = []
         self.agrees = False

@@ -18,6 +18,7 @@ from headrace.domain.usage import Usage
 from headrace.drivers.stores.balances import Balances
 from headrace.drivers.stores.budgets import SqlBudgetStore
 from headrace.drivers.stores.database import Database
+from headrace.drivers.stores.open_attempts import Origin
 from headrace.drivers.stores.rollups import Rollups
 from headrace.drivers.stores.sqlite import Cursor
 from tests.contract.ledger_store import Store
@@ -184,9 +185,9 @@ class LosesCheckpoint(Wrapped):
 class SkipsSums(Rollups):
     """An attempt whose caller left is not added to the hourly sums."""
 
-    def settled(self, cursor: Cursor, settlement: Settlement, charge_nano: int) -> None:
+    def settled(self, settlement: Settlement, charge_nano: int, origin: Origin) -> None:
         if settlement.ending != "client_closed":
-            super().settled(cursor, settlement, charge_nano)
+            super().settled(settlement, charge_nano, origin)
 
 
 def skips_sums(store: Store) -> None:

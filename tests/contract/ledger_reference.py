@@ -26,7 +26,8 @@ TEXT_CLASSES = CLASSES[:6]
 MARKUP_PPM = {"plain": 1_000_000, "marked": 1_150_000}
 CONFLICT, HELD = "conflict", "held"
 Answer: TypeAlias = "str | tuple[str, int, int] | None"
-Line: TypeAlias = "tuple[str | None, int, str, str, int, int]"
+Line: TypeAlias = "tuple[str | None, int, str, int, int, int]"
+"""A line of a settlement: attempt, number, kind, quantity, cost, charge; or a transfer, which has an amount only."""
 
 
 class Scope(NamedTuple):
@@ -106,8 +107,7 @@ class Reference:
             owed, billed = _nano(used[each], PICO[each]), _nano(used[each], PICO[each], MARKUP_PPM[attempt.price])
             billed = billed if charged else 0
             cost, charge = cost + owed, charge + billed
-            for kind, amount in (("charge", billed), ("cost", owed)):
-                self.entries.append((name, number, kind, each, used[each], amount))
+            self.entries.append((name, number, each, used[each], owed, billed))
         counts = {each: used.get(each, 0) for each in TEXT_CLASSES}
         for column, count in {"attempts": 1, "cost_nano": cost, "charge_nano": charge, **counts}.items():
             self.usage[hour, status, column] += count
@@ -140,7 +140,7 @@ class Reference:
             return CONFLICT
         self.paid |= {reference}
         kind = "top_up" if amount > 0 else "adjustment"
-        self.entries.append((None, 0, kind, kind, 1, abs(amount)))
+        self.entries.append((None, 0, kind, 1, abs(amount), 0))
         self.scopes[scope] = balance._replace(limit=limit)
         return None
 

@@ -20,7 +20,7 @@ from headrace.ports.money import Accounts, BudgetStore
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import PRICE, START_MICROS, LimitedLedger, broken_invariants, new_ledger
 from tests.contract.ledger_books import STORES as KINDS
-from tests.contract.ledger_reference import CLASSES, MARKUP_PPM, PICO, TEXT_CLASSES
+from tests.contract.ledger_reference import CLASSES, MARKUP_PPM, PICO, TEXT_CLASSES, Reference
 from tests.contract.ledger_reference import Line as ReferenceLine
 
 if TYPE_CHECKING:
@@ -49,20 +49,23 @@ PRICES = {
     for name, markup in MARKUP_PPM.items()
 }
 SCOPES = "SELECT scope, limit_nano, held_nano, spent_nano FROM scope"
-HOLDS = "SELECT attempt_id, amount_nano, sent_at_micros, checkpoint_output_tokens FROM hold"
+HOLDS = """
+SELECT attempt_id, attempt.bound_nano, hold.sent_at_micros, hold.checkpoint_output_tokens
+FROM hold JOIN attempt USING (attempt_id)
+"""
 COLUMNS = ("attempts", "cost_nano", "charge_nano", *TEXT_CLASSES)
 USAGE = f"""
 SELECT hour_start_micros, status, {", ".join(f"sum({column})" for column in COLUMNS)} FROM usage_hour GROUP BY 1, 2
 """
-ENTRIES = """
-SELECT entry_id, attempt_id, line, kind, line_kind, quantity, amount_nano FROM ledger_entry WHERE entry_id > ?
-ORDER BY entry_id
+LINES = """
+SELECT attempt_id, line, line_kind, quantity, cost_nano, charge_nano FROM settled_line WHERE attempt_id >= ?
 """
+ENTRIES = "SELECT entry_id, line, kind, quantity, amount_nano FROM ledger_entry WHERE entry_id > ? ORDER BY entry_id"
 ENDED = "SELECT attempt_id, outcome FROM resolution"
 
 
 class Seen(NamedTuple):
-    """What the tables say after a commit; `entries` are those after the last one that was seen."""
+    """What the tables say after a commit; `entries` are the lines and transfers that were not seen before it."""
 
     scopes: dict[str, tuple[int | None, int, int]]
     holds: dict[str, tuple[int, bool, int]]
@@ -78,7 +81,7 @@ class Store:
     ledger: LimitedLedger
     accounts: Accounts
     budgets: BudgetStore
-    look: Callable[[int], Awaitable[Seen]]
+    look: Callable[[int, Reference], Awaitable[Seen]]
     ended: Callable[[], Awaitable[dict[str, str]]]
     audit: Callable[[], Awaitable[list[str]]]
     price: Callable[[Usage, PriceVersion], tuple[Line, ...]]
@@ -97,8 +100,8 @@ def store_in(open_store: Callable[[Path, Clock], Database]) -> OpenStore:
         clock = FakeClock(START_MICROS)
         database = open_store(home, clock)
 
-        async def look(last_entry: int) -> Seen:
-            return await database.read(lambda cursor: _seen(cursor, last_entry))
+        async def look(last_entry: int, before: Reference) -> Seen:
+            return await database.read(lambda cursor: _seen(cursor, last_entry, before))
 
         async def ended() -> dict[str, str]:
             return dict(await database.read(lambda cursor: cursor.execute(ENDED).fetchall()))
@@ -137,15 +140,21 @@ def micros_of(hour: int) -> int:
     return START_MICROS + hour * HOUR_MICROS + 1
 
 
-def _seen(cursor: Cursor, last_entry: int) -> Seen:
+def _seen(cursor: Cursor, last_entry: int, before: Reference) -> Seen:
     usage: dict[tuple[int, str, str], int] = {}
     for start, status, *sums in cursor.execute(USAGE).fetchall():
         usage |= {(hour_of(start), status, column): each for column, each in zip(COLUMNS, sums, strict=True) if each}
+    # Whatever ends in a commit was open before it, or begins in it with a later name than all others.
+    # What a recovery ended has entries in the reference already.
+    fresh = {entry[0] for entry in before.entries if entry[0] is not None}
+    oldest = min([*before.open, *fresh], default=max(before.ended, default=""))
+    lines = cursor.execute(LINES, (oldest,)).fetchall()
+    lines = [row for row in lines if row[0] in fresh or row[0] not in before.ended]
     entries = cursor.execute(ENTRIES, (last_entry,)).fetchall()
     return Seen(
         {scope: (limit, held, spent) for scope, limit, held, spent in cursor.execute(SCOPES).fetchall()},
         {name: (nano, at is not None, tokens or 0) for name, nano, at, tokens in cursor.execute(HOLDS).fetchall()},
         usage,
-        [tuple(row[1:]) for row in entries],
+        [*(tuple(row) for row in lines), *((None, *row[1:], 0) for row in entries)],
         entries[-1][0] if entries else last_entry,
     )

@@ -161,7 +161,7 @@ async def test_one_failing_operation_spoils_no_other_of_its_batch(database: Data
         raise ValueError("on purpose")
 
     def forbid(cursor: Cursor) -> None:
-        cursor.execute("UPDATE ledger_entry SET amount_nano = 0")
+        cursor.execute("UPDATE settled_line SET charge_nano = 0")
 
     await ledger.hold(opening(1))
     await ledger.settle(settlement("att_000001"))
@@ -191,8 +191,8 @@ async def test_what_queues_during_a_commit_is_one_batch(database: Database, ledg
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE ledger_entry SET amount_nano = 1",
-        "DELETE FROM ledger_entry",
+        "UPDATE settled_line SET charge_nano = 1",
+        "DELETE FROM settled_line",
         "UPDATE resolution SET outcome = 'voided'",
         "DELETE FROM resolution",
         "UPDATE price_version SET rates_pico = '{}'",

@@ -177,7 +177,7 @@ async def test_a_server_that_took_over_without_the_last_commits_is_believed(
     first = opening(1)
     await ledger.set_limit("platform", first.bound.amount_nano)
     assert await ledger.hold(first) == Held("att_000001")
-    lost = ("hold", "attempt", "turn", "request", "price_version")
+    lost = ("hold", "attempt", "request", "price_version")
     outside(
         url,
         "SET session_replication_role = replica",
@@ -340,9 +340,9 @@ async def test_a_server_that_was_replaced_writes_no_more(lossy: Lossy, url: str)
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE ledger_entry SET amount_nano = 1",
-        "DELETE FROM ledger_entry",
-        "TRUNCATE ledger_entry",
+        "UPDATE settled_line SET charge_nano = 1",
+        "DELETE FROM settled_line",
+        "TRUNCATE settled_line",
         "UPDATE resolution SET outcome = 'voided'",
         "DELETE FROM resolution",
         "UPDATE price_version SET rates_pico = '{}'",

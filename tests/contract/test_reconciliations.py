@@ -40,14 +40,15 @@ async def test_hours_of_the_books_are_those_of_the_ledger(tmp_path: Path, open_s
         hours = await booked.hours(WHOLE)
         cost, tokens, requests = await database.read(
             lambda cursor: cursor.execute(
-                """SELECT (SELECT sum(amount_nano) FROM ledger_entry WHERE kind = 'cost' AND debit = 'expense:acme'),
-                sum(input_fresh + input_cache_read + input_cache_write_5m + input_cache_write_1h), count(*)
+                """SELECT (
+                    SELECT sum(cost_nano) FROM settled_line JOIN attempt USING (attempt_id) WHERE provider = 'acme'
+                ), sum(input_fresh + input_cache_read + input_cache_write_5m + input_cache_write_1h), count(*)
                 FROM resolution JOIN attempt USING (attempt_id) WHERE outcome = 'settled' AND provider = 'acme'"""
             ).fetchone()
         )
         audio = await database.read(
             lambda cursor: cursor.execute(
-                "SELECT sum(quantity) FROM ledger_entry WHERE line_kind = 'input_audio' AND kind = 'cost'"
+                "SELECT sum(quantity) FROM settled_line WHERE line_kind = 'input_audio'"
             ).fetchone()
         )
         assert sum(each.figures.cost_pico or 0 for each in hours) == cost * 1_000
@@ -218,15 +219,15 @@ async def test_what_is_refused_stores_nothing() -> None:
 
 
 async def test_a_bill_written_from_the_ledger_agrees_with_the_sums(tmp_path: Path) -> None:
-    """Amounts are taken line by line from the entries, and read back through the hourly sums."""
+    """Amounts are taken line by line from the ledger, and read back through the hourly sums."""
     await make_store(tmp_path, Traffic(40, 9))
     database = open_database(tmp_path, FakeClock(NOW_MICROS))
     try:
         rows = await database.read(
             lambda cursor: cursor.execute(
-                """SELECT attempt.attempt_id, attempt.model_id, sum(entry.amount_nano), max(ended_at_micros)
-                FROM attempt JOIN resolution USING (attempt_id) JOIN ledger_entry AS entry USING (attempt_id)
-                WHERE entry.kind = 'cost' AND attempt.provider = 'acme' GROUP BY 1, 2"""
+                """SELECT attempt.attempt_id, attempt.model_id, sum(line.cost_nano), max(ended_at_micros)
+                FROM attempt JOIN resolution USING (attempt_id) JOIN settled_line AS line USING (attempt_id)
+                WHERE attempt.provider = 'acme' GROUP BY 1, 2"""
             ).fetchall()
         )
         text = "date,model,cost,request_id\n" + "".join(

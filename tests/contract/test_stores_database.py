@@ -141,7 +141,7 @@ async def test_a_migration_keeps_the_data_and_takes_a_copy_first(tmp_path: Path)
     connection = connect_writer(path)
     ensure_schema(connection, path, 77, steps_with_a_second(tmp_path / "steps"))
     assert stored_revision(connection) == "future"
-    assert connection.execute("SELECT count(*) FROM ledger_entry").fetchone() == (4,)
+    assert connection.execute("SELECT count(*) FROM settled_line").fetchone() == (2,)
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
     connection.close()
     assert "team" in columns(path, "access_key")

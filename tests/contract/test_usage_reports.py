@@ -272,7 +272,7 @@ async def test_a_process_that_did_not_open_an_attempt_adds_it_up_all_the_same(
         second.close()
 
 
-async def test_a_reversal_is_found_by_the_audit_and_taken_in_by_the_rebuild(
+async def test_a_line_too_many_is_found_by_the_audit_and_taken_in_by_the_rebuild(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
     clock = FakeClock(START)
@@ -281,7 +281,7 @@ async def test_a_reversal_is_found_by_the_audit_and_taken_in_by_the_rebuild(
         ledger = new_ledger(database, clock)
         await ledger.hold(replace(opening(1), at_micros=START))
         await ledger.settle(replace(settlement("att_000001"), timing=Timing(None, START + 5)))
-        await database.write(_reverse_first_charge)
+        await database.write(_charge_seven_more)
         question = UsageQuestion(interval=Interval.TOTAL, zone="UTC", spans=((START, START + HOUR_MICROS),))
         reports = SqlUsageReports(database)
         before = (await reports.report(question)).totals
@@ -289,15 +289,14 @@ async def test_a_reversal_is_found_by_the_audit_and_taken_in_by_the_rebuild(
         await database.write(rebuild)
         assert await database.read(audit_usage) is None
         after = (await reports.report(question)).totals
-        assert after.charge_nano == before.charge_nano - settlement("att_000001").lines[0].charge_nano
+        assert after.charge_nano == before.charge_nano + 7
         assert after.cost_nano == before.cost_nano
     finally:
         database.close()
 
 
-def _reverse_first_charge(cursor: Cursor) -> None:
+def _charge_seven_more(cursor: Cursor) -> None:
     cursor.execute(
-        "INSERT INTO ledger_entry (attempt_id, line, kind, line_kind, debit, credit, quantity, price_pico, amount_nano,"
-        " at_micros, reverses) SELECT attempt_id, 100, kind, line_kind, credit, debit, quantity, price_pico,"
-        " amount_nano, at_micros, entry_id FROM ledger_entry WHERE kind = 'charge' AND line = 0"
+        "INSERT INTO settled_line (attempt_id, line, line_kind, quantity, price_pico, cost_nano, charge_nano)"
+        " SELECT attempt_id, 100, line_kind, quantity, price_pico, 0, 7 FROM settled_line WHERE line = 0"
     )

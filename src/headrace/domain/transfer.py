@@ -44,7 +44,6 @@ class Entry:
     at_micros: int
     note: str | None
     reference: str | None
-    attempt_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

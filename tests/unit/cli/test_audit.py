@@ -14,7 +14,7 @@ BROKEN = AuditReport(
     3,
     (
         Difference("scope.spent_nano", "key:k1", 1_200, 1_199),
-        Difference("hold.scopes", "att_1", None, '["platform"]'),
+        Difference("settled_line.line_kind", "att_1 line 0", None, "output"),
     ),
 )
 SUMS = AuditReport(CHECKED, 1, (Difference("usage_hour.charge_nano", "2026-11-24T13Z shop", 5, None),))
@@ -33,9 +33,9 @@ def test_every_difference_is_named_and_the_status_is_1() -> None:
     assert ran.status == 1
     assert ran.out == (
         "checked 12 receipts · 14 attempts\n"
-        "what              of         kept       derived\n"
-        "scope.spent_nano  key:k1     1200          1199  nano-dollars\n"
-        'hold.scopes       att_1   nothing  ["platform"]\n'
+        "what                    of               kept  derived\n"
+        "scope.spent_nano        key:k1           1200     1199  nano-dollars\n"
+        "settled_line.line_kind  att_1 line 0  nothing   output\n"
         "… and 1 more.\n"
         "3 differences. Next: see docs/audit.md; keep a copy first.\n"
     )
@@ -60,7 +60,13 @@ def test_differences_as_json() -> None:
         "found": 3,
         "differences": [
             {"what": "scope.spent_nano", "id": "key:k1", "kept": 1200, "derived": 1199, "unit": "nano-dollars"},
-            {"what": "hold.scopes", "id": "att_1", "kept": None, "derived": '["platform"]', "unit": None},
+            {
+                "what": "settled_line.line_kind",
+                "id": "att_1 line 0",
+                "kept": None,
+                "derived": "output",
+                "unit": None,
+            },
         ],
     }
 

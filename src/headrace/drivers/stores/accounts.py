@@ -19,8 +19,8 @@ VALUES (0, ?, ?, ?, ?, 1, 0, ?, ?, ?, ?)
 """
 BOOKED = "SELECT 1 FROM ledger_entry WHERE reference = ?"
 LIST = """
-SELECT entry_id, kind, line_kind, debit, credit, amount_nano, at_micros, note, reference, attempt_id
-FROM ledger_entry WHERE attempt_id IS NULL AND run_id IS NULL AND (debit = ? OR credit = ?)
+SELECT entry_id, kind, line_kind, debit, credit, amount_nano, at_micros, note, reference
+FROM ledger_entry WHERE run_id IS NULL AND (debit = ? OR credit = ?)
 ORDER BY entry_id DESC LIMIT ?
 """
 

@@ -12,21 +12,24 @@ HELD_AGAINST_HOLDS = """
 SELECT scope.scope, scope.held_nano, coalesce(open.nano, 0) AS open_nano
 FROM scope
 LEFT JOIN (
-    SELECT drawn.value AS scope, sum(hold.amount_nano) AS nano
-    FROM hold CROSS JOIN json_each(hold.scopes) AS drawn GROUP BY drawn.value
+    SELECT drawn.value AS scope, sum(attempt.bound_nano) AS nano
+    FROM hold JOIN attempt ON attempt.attempt_id = hold.attempt_id CROSS JOIN json_each(attempt.scopes) AS drawn
+    GROUP BY drawn.value
 ) AS open ON open.scope = scope.scope
 WHERE scope.held_nano <> coalesce(open.nano, 0) ORDER BY scope.scope
 """
-SPENT_AGAINST_ENTRIES = """
+SPENT_AGAINST_CHARGES = """
 SELECT scope.scope, scope.spent_nano, coalesce(charged.nano, 0) AS booked_nano
 FROM scope
 LEFT JOIN (
-    SELECT drawn.value AS scope,
-        sum(CASE WHEN entry.reverses IS NULL THEN entry.amount_nano ELSE -entry.amount_nano END) AS nano
-    FROM ledger_entry AS entry
-    LEFT JOIN attempt ON attempt.attempt_id = entry.attempt_id
-    CROSS JOIN json_each(coalesce(attempt.scopes, entry.scopes)) AS drawn
-    WHERE entry.kind = 'charge' GROUP BY drawn.value
+    SELECT drawn.value AS scope, sum(booked.nano) AS nano
+    FROM (
+        SELECT attempt.scopes, line.charge_nano AS nano
+        FROM settled_line AS line JOIN attempt ON attempt.attempt_id = line.attempt_id
+        UNION ALL
+        SELECT scopes, CASE WHEN reverses IS NULL THEN amount_nano ELSE -amount_nano END
+        FROM ledger_entry WHERE kind = 'charge'
+    ) AS booked CROSS JOIN json_each(booked.scopes) AS drawn GROUP BY drawn.value
 ) AS charged ON charged.scope = scope.scope
 WHERE scope.spent_nano <> coalesce(charged.nano, 0) ORDER BY scope.scope
 """
@@ -99,7 +102,7 @@ def audit_holds(cursor: Cursor) -> str | None:
 
 def audit_spending(cursor: Cursor) -> str | None:
     """Return what is wrong when a scope's spent amount is not the fold of its entries; reads the whole ledger."""
-    rows = cursor.execute(SPENT_AGAINST_ENTRIES).fetchall()
+    rows = cursor.execute(SPENT_AGAINST_CHARGES).fetchall()
     if not rows:
         return None
     scope, spent, booked = rows[0]

@@ -30,29 +30,26 @@ ROWS_BETWEEN_REPORTS = 10_000
 DIGEST_DIGITS = 8
 RECEIVABLE = "receivable:"
 ATTEMPTS = """
-SELECT attempt.attempt_id, attempt.provider, attempt.price_version, attempt.bound_nano, attempt.scopes, attempt.epoch,
-    attempt.held_at_micros, request.account,
-    hold.amount_nano, hold.scopes, hold.epoch, hold.account, hold.provider,
-    resolution.outcome, resolution.input_fresh, resolution.input_cache_read, resolution.input_cache_write_5m,
-    resolution.input_cache_write_1h, resolution.output_text, resolution.output_reasoning, resolution.usage_more
+SELECT attempt.attempt_id, attempt.price_version, attempt.bound_nano, attempt.scopes, attempt.held_at_micros,
+    hold.attempt_id, resolution.outcome, resolution.input_fresh, resolution.input_cache_read,
+    resolution.input_cache_write_5m, resolution.input_cache_write_1h, resolution.output_text,
+    resolution.output_reasoning, resolution.usage_more
 FROM attempt
-LEFT JOIN request ON request.request_id = attempt.request_id
 LEFT JOIN hold ON hold.attempt_id = attempt.attempt_id
 LEFT JOIN resolution ON resolution.attempt_id = attempt.attempt_id
 ORDER BY attempt.attempt_id
 """
-ENTRIES = """
-SELECT entry.attempt_id, entry.line, entry.kind, entry.line_kind, entry.debit, entry.credit, entry.quantity,
-    entry.price_pico, entry.amount_nano, entry.reverses
-FROM ledger_entry AS entry JOIN attempt ON attempt.attempt_id = entry.attempt_id
-ORDER BY entry.attempt_id, entry.line, entry.kind
+LINES = """
+SELECT line.attempt_id, line.line, line.line_kind, line.quantity, line.price_pico, line.cost_nano, line.charge_nano
+FROM settled_line AS line JOIN attempt ON attempt.attempt_id = line.attempt_id
+ORDER BY line.attempt_id, line.line
 """
 PRICES = """
 SELECT price_version, provider, model_id, effective, source, rates_pico, markup_ppm, variants FROM price_version
 """
 TRANSFERS = """
 SELECT entry_id, kind, debit, credit, quantity, price_pico, amount_nano, reverses
-FROM ledger_entry WHERE attempt_id IS NULL AND run_id IS NULL ORDER BY entry_id
+FROM ledger_entry WHERE run_id IS NULL ORDER BY entry_id
 """
 REVERSALS = """
 SELECT again.entry_id, again.amount_nano,
@@ -66,18 +63,17 @@ SELECT '{table}', {table}.attempt_id FROM {table}
 WHERE {table}.attempt_id IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.attempt_id = {table}.attempt_id)
 """
-WITHOUT_ATTEMPT = ("hold", "resolution", "ledger_entry")
+WITHOUT_ATTEMPT = ("hold", "resolution", "settled_line")
 SCOPE_ROWS = "SELECT scope, limit_nano, held_nano, spent_nano FROM scope ORDER BY scope"
 BUDGETS = """
 SELECT budget_id, scope, time_window, zone, limit_nano, mode, created_at_micros, changed_at_micros FROM budget
 """
-ENTRY_COLUMNS = ("line_kind", "debit", "credit", "quantity", "price_pico", "amount_nano")
-HELD_COLUMNS = ("amount_nano", "scopes", "epoch", "account", "provider")
+LINE_COLUMNS = ("line_kind", "quantity", "price_pico", "cost_nano", "charge_nano")
 SCOPES = msgspec.json.Decoder(tuple[str, ...])
 
 
 class BooksAudit:
-    """One pass over attempts and their entries, then one over the scopes."""
+    """One pass over attempts and their lines, then one over the scopes."""
 
     def __init__(self, rows: Rows, findings: Findings) -> None:
         self._rows = rows
@@ -108,14 +104,14 @@ class BooksAudit:
         for table in WITHOUT_ATTEMPT:
             for name, attempt_id in self._rows(ORPHANS.format(table=table), ()):
                 self._findings.compare(f"{name}.rows", f"{attempt_id} (no such attempt)", 1, 0)
-        entries = self._rows(ENTRIES, ())
-        entry = next(entries, None)
+        lines = self._rows(LINES, ())
+        line = next(lines, None)
         done = 0
         for done, attempt in enumerate(self._rows(ATTEMPTS, ()), 1):
             booked: list[Row] = []
-            while entry is not None and entry[0] == attempt[0]:
-                booked.append(entry)
-                entry = next(entries, None)
+            while line is not None and line[0] == attempt[0]:
+                booked.append(line[1:])
+                line = next(lines, None)
             self._check_attempt(attempt, booked)
             if done % ROWS_BETWEEN_REPORTS == 0:
                 report(done)
@@ -123,55 +119,39 @@ class BooksAudit:
         self._findings.count("attempts", done)
 
     def _check_attempt(self, attempt: Row, booked: Sequence[Row]) -> None:
-        attempt_id, is_open, is_ended = attempt[0], attempt[8] is not None, attempt[13] is not None
-        self._findings.count("entries", len(booked))
+        attempt_id, is_open, is_ended = attempt[0], attempt[5] is not None, attempt[6] is not None
+        self._findings.count("lines", len(booked))
         self._findings.compare("attempt.states", attempt_id, is_open + is_ended, 1)
-        scopes = SCOPES.decode(attempt[4])
+        scopes = SCOPES.decode(attempt[3])
         if is_open:
-            self._check_hold(attempt)
-            _add(self._held, SCOPES.decode(attempt[9]), attempt[8])
-        signed = [-entry[8] if entry[9] is not None else entry[8] for entry in booked if entry[2] == "charge"]
-        _add(self._spent, scopes, sum(signed))
-        kept = [entry[1:9] for entry in booked if entry[9] is None]
-        derived = self._entries(attempt, is_charged=any(amount for amount in signed))
-        if kept != derived:
-            self._compare_entries(attempt_id, kept, derived)
+            self._findings.count("open holds")
+            _add(self._held, scopes, attempt[2])
+        charges = [line[-1] for line in booked]
+        _add(self._spent, scopes, sum(charges))
+        derived = self._lines(attempt, is_charged=any(charges))
+        if booked != derived:
+            self._compare_lines(attempt_id, booked, derived)
 
-    def _check_hold(self, attempt: Row) -> None:
-        attempt_id, provider, _, bound, scopes, epoch, _, account = attempt[:8]
-        self._findings.count("open holds")
-        told = (bound, scopes, epoch, account, provider)
-        for column, kept, derived in zip(HELD_COLUMNS, attempt[8:13], told, strict=True):
-            self._findings.compare(f"hold.{column}", attempt_id, kept, derived)
-
-    def _entries(self, attempt: Row, *, is_charged: bool) -> list[Row]:
-        """Return what must have been booked: usage times the price that held, a cost and a charge for each line."""
-        if attempt[13] != "settled":
+    def _lines(self, attempt: Row, *, is_charged: bool) -> list[Row]:
+        """Return what must have been booked: usage times the price that held, its cost and its charge."""
+        if attempt[6] != "settled":
             return []
-        more = () if attempt[20] is None else read_quantities(attempt[20])
-        usage = Usage(*attempt[14:20], more=more)
-        provider, account = attempt[1], attempt[7]
-        expected: list[Row] = []
-        lines = price_lines(usage, self._prices[attempt[2]], attempt[6], charged=is_charged)
-        for number, line in enumerate(lines):
-            charge = (f"{RECEIVABLE}{account}", "revenue", line.quantity, line.price_pico, line.charge_nano)
-            cost = (f"expense:{provider}", f"payable:{provider}", line.quantity, line.price_pico, line.cost_nano)
-            expected += [(number, "charge", line.kind, *charge), (number, "cost", line.kind, *cost)]
-        return expected
+        more = () if attempt[13] is None else read_quantities(attempt[13])
+        usage = Usage(*attempt[7:13], more=more)
+        lines = price_lines(usage, self._prices[attempt[1]], attempt[4], charged=is_charged)
+        return [
+            (number, line.kind, line.quantity, line.price_pico, line.cost_nano, line.charge_nano)
+            for number, line in enumerate(lines)
+        ]
 
-    def _compare_entries(self, attempt_id: str, kept: Sequence[Row], derived: Sequence[Row]) -> None:
-        mine = {row[:2]: row[2:] for row in kept}
-        theirs = {row[:2]: row[2:] for row in derived}
-        for place in sorted({*mine, *theirs}):
-            name = f"{attempt_id} line {place[0]} {place[1]}"
-            if place not in mine or place not in theirs:
-                kept_nano = mine[place][-1] if place in mine else None
-                self._findings.compare(
-                    "ledger_entry.amount_nano", name, kept_nano, theirs[place][-1] if place in theirs else None
-                )
-                continue
-            for column, booked, due in zip(ENTRY_COLUMNS, mine[place], theirs[place], strict=True):
-                self._findings.compare(f"ledger_entry.{column}", name, booked, due)
+    def _compare_lines(self, attempt_id: str, kept: Sequence[Row], derived: Sequence[Row]) -> None:
+        mine = {row[0]: row[1:] for row in kept}
+        theirs = {row[0]: row[1:] for row in derived}
+        nothing = (None,) * len(LINE_COLUMNS)
+        for number in sorted({*mine, *theirs}):
+            both = mine.get(number, nothing), theirs.get(number, nothing)
+            for column, booked, due in zip(LINE_COLUMNS, *both, strict=True):
+                self._findings.compare(f"settled_line.{column}", f"{attempt_id} line {number}", booked, due)
 
     def _check_transfers(self) -> None:
         for entry_id, amount, mirrored in self._rows(REVERSALS, ()):

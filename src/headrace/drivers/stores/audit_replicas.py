@@ -31,9 +31,8 @@ ORDER BY entry.run_id, entry.line, entry.kind
 """
 ORPHANS = """
 SELECT entry.entry_id FROM ledger_entry AS entry
-WHERE entry.run_id IS NOT NULL AND (
-    entry.attempt_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM replica_run AS run WHERE run.run_id = entry.run_id)
-)
+WHERE entry.run_id IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM replica_run AS run WHERE run.run_id = entry.run_id)
 """
 # A replica goes on in another run where its price changes; no second of it is in two.
 TWICE = """

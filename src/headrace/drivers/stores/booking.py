@@ -1,16 +1,9 @@
-"""Owns writing an attempt's end: its one resolution, its entries and the closing of its holds.
-
-One entry is one transfer. A charge goes from `receivable:ACCOUNT` to `revenue`, a cost from
-`expense:PROVIDER` to `payable:PROVIDER`; entries are never changed, a correction reverses them.
-"""
+"""Owns writing an attempt's end: its one resolution, its settled lines and the closing of its hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TypeAlias
-
-import msgspec
+from typing import NamedTuple, TypeAlias
 
 from headrace.domain.books import Settlement, Void
 from headrace.domain.errors import Conflict
@@ -23,17 +16,13 @@ from headrace.wire.usage_json import quantities_text
 OVER_HOLD = "over_hold"
 ANOMALY = "usage_anomaly"
 POSSIBLE_SPEND = "possible_spend"
-SCOPES = msgspec.json.Decoder(tuple[str, ...])
-ENTRY_COLUMNS = 10
+LINE_COLUMNS = 7
 RESOLUTION_COLUMNS = 26
 
 Value: TypeAlias = "str | int"
-Closed: TypeAlias = "tuple[str, str, str, int, str, int]"
-"""A hold as it was closed: attempt, provider, account, amount, scopes as JSON, when it was sent or -1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(NamedTuple):
     """Who books and when; `reconcile` says why somebody should compare it with the upstream's bill."""
 
     epoch: int
@@ -47,37 +36,41 @@ def book_settlement(cursor: Cursor, settlement: Settlement, booking: Booking, fi
 
     A charge above the hold is booked in full and flagged: it may carry a scope past its limit once.
     """
-    charge = charge_of(settlement)
-    closed = _close(cursor, settlement.attempt_id, charge, figures)
-    if closed is None:
+    sent_at_micros = close_holds(cursor, (settlement.attempt_id,)).get(settlement.attempt_id)
+    if sent_at_micros is None:
         return ended(settlement.attempt_id)
-    cursor.execute(sql.ADD_RESOLUTION, settled_row(settlement, booking, closed, charge))
+    origin, charge = figures.open_attempts.ended(cursor, settlement.attempt_id), charge_of(settlement)
+    figures.balances.release(cursor, origin.scopes, origin.amount_nano, charge)
+    over_hold = charge > origin.amount_nano
+    cursor.execute(sql.ADD_RESOLUTION, settled_row(settlement, booking, sent_at_micros, over_hold=over_hold))
     if settlement.lines:
-        run_rows(cursor, sql.ADD_ENTRY, ENTRY_COLUMNS, entry_values(settlement, closed, booking.at_micros))
-    figures.rollups.settled(cursor, settlement, charge)
+        run_rows(cursor, sql.ADD_LINE, LINE_COLUMNS, line_values(settlement))
+    figures.rollups.settled(settlement, charge, origin)
     return None
 
 
 def book_void(cursor: Cursor, void: Void, booking: Booking, figures: Figures) -> Conflict | None:
     """Write a void, or return the conflict and change nothing when the attempt has ended or is unknown."""
-    closed = _close(cursor, void.attempt_id, 0, figures)
-    if closed is None:
+    sent_at_micros = close_holds(cursor, (void.attempt_id,)).get(void.attempt_id)
+    if sent_at_micros is None:
         return ended(void.attempt_id)
-    cursor.execute(sql.ADD_RESOLUTION, voided_row(void, booking, closed))
-    figures.rollups.voided(cursor, void)
+    origin = figures.open_attempts.ended(cursor, void.attempt_id)
+    figures.balances.release(cursor, origin.scopes, origin.amount_nano, 0)
+    cursor.execute(sql.ADD_RESOLUTION, voided_row(void, booking, sent_at_micros))
+    figures.rollups.voided(void, origin)
     return None
 
 
-def settled_row(settlement: Settlement, booking: Booking, closed: Closed, charge: int) -> tuple[Value, ...]:
+def settled_row(settlement: Settlement, booking: Booking, sent_at_micros: int, *, over_hold: bool) -> tuple[Value, ...]:
     """Return the parameters of ADD_RESOLUTION for a settlement."""
     usage = settlement.usage
-    reconcile = OVER_HOLD if charge > closed[3] else booking.reconcile or (ANOMALY if usage.anomaly else "")
+    reconcile = OVER_HOLD if over_hold else booking.reconcile or (ANOMALY if usage.anomaly else "")
     return (
         settlement.attempt_id,
         "settled",
         booking.epoch,
         booking.at_micros,
-        closed[5],
+        sent_at_micros,
         or_nothing(settlement.timing.first_event_at_micros),
         settlement.timing.ended_at_micros,
         usage.input_fresh,
@@ -102,28 +95,24 @@ def settled_row(settlement: Settlement, booking: Booking, closed: Closed, charge
     )
 
 
-def voided_row(void: Void, booking: Booking, closed: Closed) -> tuple[Value, ...]:
+def voided_row(void: Void, booking: Booking, sent_at_micros: int) -> tuple[Value, ...]:
     """Return the parameters of ADD_RESOLUTION for a void."""
     spend = void.possible_spend or booking.possible_spend
     no_usage = (-1, -1, -1, -1, -1, -1, "", "")
     return (
-        *(void.attempt_id, "voided", booking.epoch, booking.at_micros, closed[5], -1, void.ended_at_micros),
+        *(void.attempt_id, "voided", booking.epoch, booking.at_micros, sent_at_micros, -1, void.ended_at_micros),
         *(*no_usage, 0, "", void.error_code, or_nothing(void.upstream_status), ""),
         *(or_nothing(void.request_status), int(spend), booking.reconcile or (POSSIBLE_SPEND if spend else "")),
         *("", -1, -1),
     )
 
 
-def entry_values(settlement: Settlement, closed: Closed, at_micros: int) -> list[Value]:
-    """Return the parameters of ADD_ENTRY for a cost and a charge per line, one row after the other."""
-    attempt_id, provider, account = closed[:3]
-    expense, payable, receivable = f"expense:{provider}", f"payable:{provider}", f"receivable:{account}"
+def line_values(settlement: Settlement) -> list[Value]:
+    """Return the parameters of ADD_LINE, one line after the other."""
+    attempt_id = settlement.attempt_id
     values: list[Value] = []
     for number, line in enumerate(settlement.lines):
-        priced = (line.quantity, line.price_pico)
-        values += (attempt_id, number, "cost", line.kind, expense, payable, *priced, line.cost_nano, at_micros)
-        values += (attempt_id, number, "charge", line.kind, receivable, "revenue", *priced)
-        values += (line.charge_nano, at_micros)
+        values += (attempt_id, number, line.kind, line.quantity, line.price_pico, line.cost_nano, line.charge_nano)
     return values
 
 
@@ -132,9 +121,12 @@ def charge_of(settlement: Settlement) -> int:
     return sum([line.charge_nano for line in settlement.lines])
 
 
-def close_holds(cursor: Cursor, attempt_ids: Iterable[str]) -> dict[str, Closed]:
-    """Close the holds of these attempts and return those that were open; their scopes are still to be released."""
-    return {row[0]: row for row in run_rows(cursor, sql.CLOSE_HOLDS, 1, list(dict.fromkeys(attempt_ids)))}
+def close_holds(cursor: Cursor, attempt_ids: Iterable[str]) -> dict[str, int]:
+    """Close the holds of these attempts; return when those that were open were sent, or -1.
+
+    Their scopes are still to be released.
+    """
+    return dict(run_rows(cursor, sql.CLOSE_HOLDS, 1, list(dict.fromkeys(attempt_ids))))
 
 
 def ended(attempt_id: str) -> Conflict:
@@ -145,10 +137,3 @@ def ended(attempt_id: str) -> Conflict:
 def or_nothing(number: int | None) -> int:
     """Return the number, or the -1 that the statements write as NULL."""
     return -1 if number is None else number
-
-
-def _close(cursor: Cursor, attempt_id: str, charge: int, figures: Figures) -> Closed | None:
-    closed: Closed | None = close_holds(cursor, (attempt_id,)).get(attempt_id)
-    if closed is not None:
-        figures.balances.release(cursor, SCOPES.decode(closed[4]), closed[3], charge)
-    return closed

@@ -22,8 +22,7 @@ ORDER BY received_at_micros DESC, request_id DESC LIMIT ?
 COUNT = "SELECT count(*) FROM decision WHERE router = ? AND received_at_micros >= ? AND received_at_micros < ?"
 ATTEMPTS = """
 SELECT attempt.request_id, attempt.model_id, resolution.*, (
-    SELECT coalesce(sum(CASE WHEN entry.reverses IS NULL THEN entry.amount_nano ELSE -entry.amount_nano END), 0)
-    FROM ledger_entry AS entry WHERE entry.attempt_id = attempt.attempt_id AND entry.kind = 'cost'
+    SELECT coalesce(sum(line.cost_nano), 0) FROM settled_line AS line WHERE line.attempt_id = attempt.attempt_id
 ) AS cost_nano
 FROM attempt JOIN resolution ON resolution.attempt_id = attempt.attempt_id
 WHERE attempt.request_id IN ({marks}) ORDER BY attempt.turn_index, attempt.attempt_index

@@ -33,7 +33,7 @@ def request_row(opening: Opening) -> Row:
     )
 
 
-def attempt_row(opening: Opening, epoch: int, scopes: str) -> Row:
+def attempt_row(opening: Opening, epoch: int) -> Row:
     """Return the parameters of ADD_ATTEMPT."""
     bound = opening.bound
     return (
@@ -52,15 +52,9 @@ def attempt_row(opening: Opening, epoch: int, scopes: str) -> Row:
         bound.output_tokens,
         bound.amount_nano,
         bound.input_estimate,
-        scopes,
+        scopes_text(opening.scopes),
         opening.at_micros,
     )
-
-
-def hold_row(opening: Opening, epoch: int, scopes: str) -> Row:
-    """Return the parameters of ADD_HOLD."""
-    account = opening.request.account
-    return opening.attempt_id, epoch, account, opening.provider, scopes, opening.bound.amount_nano
 
 
 def scopes_text(scopes: tuple[str, ...]) -> str:
@@ -82,11 +76,9 @@ def write_price(cursor: Cursor, price: PriceVersion) -> None:
 
 def write_opening(cursor: Cursor, opening: Opening, epoch: int) -> None:
     """Write one opening's rows; its price version is there already."""
-    scopes = scopes_text(opening.scopes)
     cursor.execute(sql.ADD_REQUEST, request_row(opening))
     request = opening.request
     if request.decision is not None:
         cursor.execute(sql.ADD_DECISION, decision_row(request, request.decision))
-    cursor.execute(sql.ADD_TURN, (request.request_id, opening.turn_index, opening.at_micros))
-    cursor.execute(sql.ADD_ATTEMPT, attempt_row(opening, epoch, scopes))
-    cursor.execute(sql.ADD_HOLD, hold_row(opening, epoch, scopes))
+    cursor.execute(sql.ADD_ATTEMPT, attempt_row(opening, epoch))
+    cursor.execute(sql.ADD_HOLD, (opening.attempt_id,))

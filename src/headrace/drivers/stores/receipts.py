@@ -37,12 +37,11 @@ LEFT JOIN resolution ON resolution.attempt_id = attempt.attempt_id
 WHERE attempt.request_id = ?
 ORDER BY attempt.turn_index, attempt.attempt_index
 """
-ENTRIES = """
-SELECT entry.attempt_id, entry.line, entry.line_kind, entry.quantity, entry.price_pico, entry.kind,
-    CASE WHEN entry.reverses IS NULL THEN entry.amount_nano ELSE -entry.amount_nano END AS amount_nano
-FROM attempt JOIN ledger_entry AS entry ON entry.attempt_id = attempt.attempt_id
+LINES = """
+SELECT line.attempt_id, line.line_kind, line.quantity, line.price_pico, line.cost_nano, line.charge_nano
+FROM attempt JOIN settled_line AS line ON line.attempt_id = attempt.attempt_id
 WHERE attempt.request_id = ?
-ORDER BY entry.attempt_id, entry.line, entry.kind
+ORDER BY line.attempt_id, line.line
 """
 SCOPES = msgspec.json.Decoder(tuple[str, ...])
 RATES = msgspec.json.Decoder(dict[str, int])
@@ -90,7 +89,7 @@ def _rows(cursor: Cursor, statement: str, values: Sequence[str | int]) -> list[R
 
 def _receipt(cursor: Cursor, request: Row) -> Receipt:
     of_request = (request["request_id"],)
-    lines = _lines(_rows(cursor, ENTRIES, of_request))
+    lines = _lines(cursor.execute(LINES, of_request).fetchall())
     rows = _rows(cursor, ATTEMPTS, of_request)
     statuses = [row["request_status"] for row in rows if row["request_status"] is not None]
     return Receipt(
@@ -110,24 +109,10 @@ def _receipt(cursor: Cursor, request: Row) -> Receipt:
     )
 
 
-def _lines(entries: Sequence[Row]) -> Mapping[str, tuple[Line, ...]]:
-    """Pair the cost and the charge of each line; entries come ordered by attempt, line and kind."""
+def _lines(rows: Sequence[tuple[Any, ...]]) -> Mapping[str, tuple[Line, ...]]:
     by_attempt: dict[str, tuple[Line, ...]] = {}
-    amounts: dict[tuple[str, int], dict[str, int]] = {}
-    for entry in entries:
-        place = (entry["attempt_id"], entry["line"])
-        amounts.setdefault(place, {})[entry["kind"]] = entry["amount_nano"]
-    for entry in entries:
-        booked = amounts.pop((entry["attempt_id"], entry["line"]), None)
-        if booked is not None:
-            line = Line(
-                kind=entry["line_kind"],
-                quantity=entry["quantity"],
-                price_pico=entry["price_pico"],
-                cost_nano=booked.get("cost", 0),
-                charge_nano=booked.get("charge", 0),
-            )
-            by_attempt[entry["attempt_id"]] = (*by_attempt.get(entry["attempt_id"], ()), line)
+    for attempt_id, *figures in rows:
+        by_attempt[attempt_id] = (*by_attempt.get(attempt_id, ()), Line(*figures))
     return by_attempt
 
 

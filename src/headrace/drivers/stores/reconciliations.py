@@ -44,8 +44,7 @@ SELECT attempt.attempt_id, attempt.request_id, attempt.model_id, resolution.ende
         + resolution.input_cache_write_1h, 0),
     coalesce(resolution.output_text + resolution.output_reasoning, 0),
     coalesce((
-        SELECT sum(CASE WHEN entry.reverses IS NULL THEN entry.amount_nano ELSE -entry.amount_nano END)
-        FROM ledger_entry AS entry WHERE entry.attempt_id = attempt.attempt_id AND entry.kind = 'cost'
+        SELECT sum(line.cost_nano) FROM settled_line AS line WHERE line.attempt_id = attempt.attempt_id
     ), 0)
 FROM attempt JOIN resolution ON resolution.attempt_id = attempt.attempt_id
 WHERE attempt.attempt_id >= ? AND attempt.attempt_id < ? AND attempt.provider = ?

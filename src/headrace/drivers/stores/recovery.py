@@ -39,7 +39,7 @@ SELECT attempt.attempt_id, hold.sent_at_micros, attempt.held_at_micros, attempt.
 FROM hold
 JOIN attempt ON attempt.attempt_id = hold.attempt_id
 JOIN price_version AS price ON price.price_version = attempt.price_version
-WHERE hold.epoch <> ?
+WHERE attempt.epoch <> ?
 ORDER BY attempt.attempt_id
 """
 

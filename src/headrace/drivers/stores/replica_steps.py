@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from headrace.domain.money import PICO_PER_NANO
 from headrace.domain.replica_run import REPLICA_SECONDS, ReplicaRun
-from headrace.drivers.stores.booking import SCOPES
 from headrace.drivers.stores.figures import Figures
+from headrace.drivers.stores.open_attempts import NAMES
 from headrace.drivers.stores.openings import scopes_text
 from headrace.drivers.stores.sqlite import Cursor
 
@@ -139,7 +139,7 @@ class ReplicaSteps:
                 run,
                 at_micros,
                 (0, -amount) if is_charge else (-amount, 0),
-                SCOPES.decode(scopes) if is_charge else (),
+                NAMES.decode(scopes) if is_charge else (),
             )
             if is_charge:
                 charged -= amount

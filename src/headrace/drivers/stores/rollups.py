@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import msgspec
-
-from headrace.domain.books import Opening, Settlement, Void
+from headrace.domain.books import Settlement, Void
 from headrace.domain.dedicated import DEDICATED
 from headrace.domain.replica_run import REPLICA_STATUS, ReplicaRun
 from headrace.drivers.stores import sql
+from headrace.drivers.stores.open_attempts import Origin, Place
 from headrace.drivers.stores.rowsets import run_rows
 from headrace.drivers.stores.sqlite import Cursor
 
 Value: TypeAlias = "str | int"
-Place: TypeAlias = "tuple[Value, ...]"
 Counts: TypeAlias = "tuple[int, ...]"
 
 HOUR_MICROS = 3_600_000_000
@@ -26,12 +24,6 @@ VOIDED = "voided"
 PLACE_COLUMNS = 8
 TAG_PLACE_COLUMNS = 9
 COUNTERS = 13
-TAGS = msgspec.json.Decoder(tuple[str, ...])
-ORIGIN = """
-SELECT request.account, request.key_id, attempt.model_id, attempt.provider, coalesce(attempt.deployment, ''),
-    coalesce(request.route, ''), attempt.held_at_micros, request.tags
-FROM attempt JOIN request ON request.request_id = attempt.request_id WHERE attempt.attempt_id = ?
-"""
 FROM_LEDGER = """
 INSERT INTO usage_hour
 SELECT hour_start_micros, account, key_id, model_id, provider, deployment, route, status,
@@ -54,33 +46,18 @@ class Rollups:
     """Adds up one batch; it belongs to the writer's thread."""
 
     def __init__(self) -> None:
-        self._origins: dict[str, tuple[Place, int, tuple[str, ...]]] = {}
         self._sums: dict[Place, list[Counts]] = {}
         self._tag_sums: dict[Place, list[Counts]] = {}
 
     def forget(self) -> None:
-        """Drop what a batch that was rolled back had added up or opened; origins are then read again."""
-        self._origins.clear()
+        """Drop what a batch that was rolled back had added up."""
         self._sums.clear()
         self._tag_sums.clear()
 
-    def opened(self, opening: Opening) -> None:
-        """Remember where an attempt's sums will belong."""
-        request = opening.request
-        place = (
-            request.account,
-            request.key_id,
-            opening.model_id,
-            opening.provider,
-            opening.deployment or "",
-            request.route or "",
-        )
-        self._origins[opening.attempt_id] = (place, opening.at_micros, request.tags)
-
-    def settled(self, cursor: Cursor, settlement: Settlement, charge_nano: int) -> None:
+    def settled(self, settlement: Settlement, charge_nano: int, origin: Origin) -> None:
         """Add a settlement."""
         usage, timing = settlement.usage, settlement.timing
-        place, held_at, tags = self._origin(cursor, settlement.attempt_id)
+        place, held_at, tags = origin[:3]
         first = timing.first_event_at_micros
         self._add(
             (timing.ended_at_micros - timing.ended_at_micros % HOUR_MICROS, *place, settlement.ending),
@@ -102,9 +79,9 @@ class Rollups:
             ),
         )
 
-    def voided(self, cursor: Cursor, void: Void) -> None:
+    def voided(self, void: Void, origin: Origin) -> None:
         """Add a void."""
-        place, held_at, tags = self._origin(cursor, void.attempt_id)
+        place, held_at, tags = origin[:3]
         ended_at = void.ended_at_micros
         counts = (1, void.request_status is not None, *(0,) * 8, ended_at - held_at, 0, 0)
         self._add((ended_at - ended_at % HOUR_MICROS, *place, VOIDED), tags, counts)
@@ -128,13 +105,6 @@ class Rollups:
         self._sums.setdefault(place, []).append(counts)
         for tag in tags:
             self._tag_sums.setdefault((place[0], tag, *place[1:]), []).append(counts)
-
-    def _origin(self, cursor: Cursor, attempt_id: str) -> tuple[Place, int, tuple[str, ...]]:
-        known = self._origins.pop(attempt_id, None)
-        if known is not None:
-            return known
-        row = cursor.execute(ORIGIN, (attempt_id,)).fetchone()
-        return tuple(row[:6]), row[6], () if row[7] is None else TAGS.decode(row[7])
 
 
 def rebuild(cursor: Cursor) -> None:

@@ -2,9 +2,12 @@
 
 Units: money in integer nano-dollars, prices in pico-dollars per token, times in microseconds since 1970 UTC.
 A request has turns, a turn has attempts; an attempt draws on several scopes at once and may have a parent.
-What is known when an attempt begins (`attempt`) and what is known when it ends (`resolution`) are written
-once and never changed. While it is open it has a row in `hold`, which goes when it ends; there are no others.
-`scopes` are JSON lists in the order in which they were taken.
+What is known when an attempt begins (`attempt`) and what is known when it ends (`resolution`, and a `settled_line`
+for each line of a settlement) are written once and never changed. While it is open it has a row in `hold`, which goes
+when it ends; there are no others. `scopes` are JSON lists in the order in which they were taken.
+
+A settled line is two transfers: its cost from `expense:PROVIDER` to `payable:PROVIDER` and its charge from
+`receivable:ACCOUNT` to `revenue`. Transfers that no attempt made are rows of `ledger_entry`, with their accounts.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -108,22 +110,11 @@ request = Table(
     sqlite_strict=True,
 )
 
-turn = Table(
-    "turn",
-    METADATA,
-    Column("request_id", Text, ForeignKey("request.request_id"), primary_key=True, nullable=False),
-    Column("turn_index", Integer, primary_key=True, nullable=False),
-    _number("started_at_micros"),
-    *_within("turn", "turn_index"),
-    sqlite_with_rowid=False,
-    sqlite_strict=True,
-)
-
 attempt = Table(
     "attempt",
     METADATA,
     Column("attempt_id", Text, primary_key=True, nullable=False),
-    _text("request_id"),
+    Column("request_id", Text, ForeignKey("request.request_id"), nullable=False),
     Column("turn_index", Integer, nullable=False),
     Column("attempt_index", Integer, nullable=False),
     Column("parent_attempt_id", Text, ForeignKey("attempt.attempt_id")),
@@ -139,10 +130,9 @@ attempt = Table(
     _number("input_estimate"),
     _text("scopes"),
     _number("held_at_micros"),
-    ForeignKeyConstraint(["request_id", "turn_index"], ["turn.request_id", "turn.turn_index"]),
     UniqueConstraint("request_id", "turn_index", "attempt_index", name="attempt_place"),
     Index("attempt_by_deployment", "deployment", "attempt_id", sqlite_where=DEPLOYED, postgresql_where=DEPLOYED),
-    *_within("attempt", "bound_nano", "bound_input_tokens", "bound_output_tokens", "input_estimate"),
+    *_within("attempt", "turn_index", "bound_nano", "bound_input_tokens", "bound_output_tokens", "input_estimate"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
@@ -151,16 +141,10 @@ hold = Table(
     "hold",
     METADATA,
     Column("attempt_id", Text, ForeignKey("attempt.attempt_id"), primary_key=True, nullable=False),
-    Column("epoch", Integer, ForeignKey("epoch.epoch"), nullable=False),
-    _text("account"),
-    _text("provider"),
-    _text("scopes"),
-    _number("amount_nano"),
     _optional_number("sent_at_micros"),
     _optional_number("checkpoint_output_tokens"),
     _optional_number("checkpoint_bytes"),
     _optional_number("checkpoint_at_micros"),
-    *_within("hold", "amount_nano"),
     sqlite_with_rowid=False,
     sqlite_strict=True,
 )
@@ -202,11 +186,25 @@ resolution = Table(
     sqlite_strict=True,
 )
 
+settled_line = Table(
+    "settled_line",
+    METADATA,
+    Column("attempt_id", Text, ForeignKey("resolution.attempt_id"), primary_key=True, nullable=False),
+    Column("line", Integer, primary_key=True, nullable=False),
+    _text("line_kind"),
+    _number("quantity"),
+    _number("price_pico"),
+    _number("cost_nano"),
+    _number("charge_nano"),
+    *_within("settled_line", "line", "quantity", "price_pico", "cost_nano", "charge_nano"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
 ledger_entry = Table(
     "ledger_entry",
     METADATA,
     Column("entry_id", NUMBER, primary_key=True),
-    Column("attempt_id", Text, ForeignKey("attempt.attempt_id")),
     Column("line", Integer, nullable=False),
     _text("kind"),
     _text("line_kind"),
@@ -221,7 +219,6 @@ ledger_entry = Table(
     _optional_text("reference"),
     _optional_text("run_id"),
     _optional_text("scopes"),
-    UniqueConstraint("attempt_id", "line", "kind", name="ledger_entry_once"),
     Index("ledger_entry_by_reference", "reference", unique=True, sqlite_where=REFERENCED, postgresql_where=REFERENCED),
     Index("ledger_entry_by_run", *RUN_PLACE, unique=True, sqlite_where=OF_A_RUN, postgresql_where=OF_A_RUN),
     _one_of("ledger_entry", "kind", "'cost', 'charge', 'top_up', 'adjustment'"),

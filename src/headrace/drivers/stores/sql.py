@@ -11,12 +11,6 @@ ADD_REQUEST = (
     "ON CONFLICT (request_id) DO NOTHING"
 )
 
-# request_id, turn_index, started_at_micros
-ADD_TURN = (
-    "INSERT INTO turn (request_id, turn_index, started_at_micros) VALUES (?, ?, ?) ON CONFLICT (request_id, turn_index)"
-    " DO NOTHING"
-)
-
 # price_version, provider, model_id, effective, source, rates_pico, markup_ppm, variants
 ADD_PRICE = (
     "INSERT INTO price_version (price_version, provider, model_id, effective, source, rates_pico, markup_ppm, variants)"
@@ -45,8 +39,8 @@ ADD_ATTEMPT = (
     "?, ?, ?)"
 )
 
-# attempt_id, epoch, account, provider, scopes, amount_nano
-ADD_HOLD = "INSERT INTO hold (attempt_id, epoch, account, provider, scopes, amount_nano) VALUES (?, ?, ?, ?, ?, ?)"
+# attempt_id
+ADD_HOLD = "INSERT INTO hold (attempt_id) VALUES (?)"
 
 # attempt_id, outcome, epoch, at_micros, sent_at_micros, first_event_at_micros, ended_at_micros,
 # input_fresh, input_cache_read, input_cache_write_5m, input_cache_write_1h, output_text,
@@ -63,10 +57,10 @@ ADD_RESOLUTION = (
     "nullif(?, -1), ?, nullif(?, ''), nullif(?, ''), nullif(?, -1), nullif(?, -1))"
 )
 
-# attempt_id, line, kind, line_kind, debit, credit, quantity, price_pico, amount_nano, at_micros
-ADD_ENTRY = (
-    "INSERT INTO ledger_entry (attempt_id, line, kind, line_kind, debit, credit, quantity, price_pico, amount_nano, "
-    "at_micros) VALUES (nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# attempt_id, line, line_kind, quantity, price_pico, cost_nano, charge_nano
+ADD_LINE = (
+    "INSERT INTO settled_line (attempt_id, line, line_kind, quantity, price_pico, cost_nano, charge_nano) VALUES (?, ?,"
+    " ?, ?, ?, ?, ?)"
 )
 
 # pid, version, started_at_micros
@@ -88,8 +82,7 @@ CHECKPOINT = (
 
 # of_attempt
 CLOSE_HOLDS = (
-    "DELETE FROM hold WHERE hold.attempt_id IN (?) RETURNING attempt_id, provider, account, amount_nano, scopes, "
-    "coalesce(sent_at_micros, -1) AS coalesce_1"
+    "DELETE FROM hold WHERE hold.attempt_id IN (?) RETURNING attempt_id, coalesce(sent_at_micros, -1) AS coalesce_1"
 )
 
 # attempt, at

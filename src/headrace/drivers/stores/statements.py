@@ -19,13 +19,12 @@ from headrace.drivers.stores.schema import (
     attempt,
     epoch,
     hold,
-    ledger_entry,
     price_version,
     request,
     resolution,
     scope,
+    settled_line,
     tag_hour,
-    turn,
     usage_hour,
 )
 from headrace.drivers.stores.schema_routing import decision
@@ -75,20 +74,16 @@ def inserts() -> Iterator[Statement]:
     new = sqlite.insert
     for name, table, key in (
         ("ADD_REQUEST", request, ["request_id"]),
-        ("ADD_TURN", turn, ["request_id", "turn_index"]),
         ("ADD_PRICE", price_version, ["price_version"]),
         ("ADD_SCOPE", scope, ["scope"]),
         ("ADD_DECISION", decision, ["request_id"]),
     ):
         yield Statement(name, new(table).values(_row(table)).on_conflict_do_nothing(index_elements=key))
-    begun = ("attempt_id", "epoch", "account", "provider", "scopes", "amount_nano")
-    unbooked = {"entry_id", "reverses", "note", "reference", "run_id", "scopes"}
-    booked = tuple(column.name for column in ledger_entry.c if column.name not in unbooked)
     for name, table, columns in (
         ("ADD_ATTEMPT", attempt, ()),
-        ("ADD_HOLD", hold, begun),
+        ("ADD_HOLD", hold, ("attempt_id",)),
         ("ADD_RESOLUTION", resolution, ()),
-        ("ADD_ENTRY", ledger_entry, booked),
+        ("ADD_LINE", settled_line, ()),
     ):
         yield Statement(name, sa.insert(table).values(_row(table, *columns)))
     process = sa.insert(epoch).values(_row(epoch, "pid", "version", "started_at_micros"))
@@ -99,7 +94,7 @@ def inserts() -> Iterator[Statement]:
 
 
 def attempt_changes() -> Iterator[Statement]:
-    """Yield the steps of an open attempt; closing its hold returns what the booking needs."""
+    """Yield the steps of an open attempt; closing its hold returns when it was sent."""
     mine = hold.c.attempt_id == _text("of_attempt")
     yield Statement(
         "MARK_SENT",
@@ -115,14 +110,7 @@ def attempt_changes() -> Iterator[Statement]:
             checkpoint_at_micros=_given("at"),
         ),
     )
-    answer = (
-        hold.c.attempt_id,
-        hold.c.provider,
-        hold.c.account,
-        hold.c.amount_nano,
-        hold.c.scopes,
-        sa.func.coalesce(hold.c.sent_at_micros, sa.literal_column("-1")),
-    )
+    answer = (hold.c.attempt_id, sa.func.coalesce(hold.c.sent_at_micros, sa.literal_column("-1")))
     ended = hold.c.attempt_id.in_([_text("of_attempt")])
     yield Statement("CLOSE_HOLDS", sa.delete(hold).where(ended).returning(*answer))
 

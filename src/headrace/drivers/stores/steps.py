@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from headrace.domain.books import Held, Opening, Progress, Refused, Settlement, Void
 from headrace.domain.errors import Conflict
 from headrace.drivers.stores import booking, openings, sql
-from headrace.drivers.stores.booking import Booking, Closed, Value
+from headrace.drivers.stores.booking import Booking, Value
 from headrace.drivers.stores.decision_rows import DECISION_COLUMNS, decision_row
 from headrace.drivers.stores.figures import Figures
 from headrace.drivers.stores.rowsets import run_rows
@@ -22,8 +22,7 @@ from headrace.drivers.stores.sqlite import Cursor
 from headrace.ports.ambient import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """An attempt passes from held to sent."""
 
     attempt_id: str
@@ -38,8 +37,7 @@ class Checkpoint:
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
+class Abandon(NamedTuple):
     """A hold that nobody waits for any more."""
 
     attempt_id: str
@@ -134,7 +132,7 @@ class LedgerSteps:
         if refused is None:
             self._write_prices(cursor, (opening,))
             openings.write_opening(cursor, opening, self._epoch)
-            self._figures.rollups.opened(opening)
+            self._figures.open_attempts.opened(opening)
         return refused or Held(opening.attempt_id)
 
     def _count(self, step: Checkpoint) -> tuple[int, int, int, str]:
@@ -157,7 +155,7 @@ class LedgerSteps:
             refused = self._figures.balances.take(cursor, opening)
             if refused is None:
                 held.append(opening)
-                self._figures.rollups.opened(opening)
+                self._figures.open_attempts.opened(opening)
             outcomes[place] = refused or Held(opening.attempt_id)
         self._write_prices(cursor, held)
         self._write_openings(cursor, held)
@@ -165,54 +163,47 @@ class LedgerSteps:
     def _write_openings(self, cursor: Cursor, made: Sequence[Opening]) -> None:
         requests: list[Value] = []
         decisions: list[Value | bytes] = []
-        turns: list[Value] = []
         attempts: list[Value] = []
-        holds: list[Value] = []
         for opening in made:
-            scopes = openings.scopes_text(opening.scopes)
             request = opening.request
             requests += openings.request_row(opening)
             if request.decision is not None:
                 decisions += decision_row(request, request.decision)
-            turns += (request.request_id, opening.turn_index, opening.at_micros)
-            attempts += openings.attempt_row(opening, self._epoch, scopes)
-            holds += openings.hold_row(opening, self._epoch, scopes)
+            attempts += openings.attempt_row(opening, self._epoch)
         run_rows(cursor, sql.ADD_REQUEST, 11, requests)
         run_rows(cursor, sql.ADD_DECISION, DECISION_COLUMNS, decisions)
-        run_rows(cursor, sql.ADD_TURN, 3, turns)
         run_rows(cursor, sql.ADD_ATTEMPT, 17, attempts)
-        run_rows(cursor, sql.ADD_HOLD, 6, holds)
+        run_rows(cursor, sql.ADD_HOLD, 1, [opening.attempt_id for opening in made])
 
     def _end_all(self, cursor: Cursor, batch: _Sorted, ending: set[str], outcomes: list[Outcome]) -> None:
         open_holds = booking.close_holds(cursor, ending)
         _mark_closed(open_holds, [each for each in batch.sent if each[1].attempt_id in ending], outcomes)
         resolutions: list[Value] = []
-        entries: list[Value] = []
+        lines: list[Value] = []
         for place, step in batch.ends:
-            closed = open_holds.pop(step.attempt_id, None)
-            if closed is None:
+            sent_at_micros = open_holds.pop(step.attempt_id, None)
+            if sent_at_micros is None:
                 outcomes[place] = booking.ended(step.attempt_id)
                 continue
-            charge = self._add_end(cursor, step, closed, resolutions, entries)
-            self._figures.balances.release(cursor, booking.SCOPES.decode(closed[4]), closed[3], charge)
+            self._add_end(cursor, step, sent_at_micros, resolutions)
+            if isinstance(step, Settlement):
+                lines += booking.line_values(step)
         run_rows(cursor, sql.ADD_RESOLUTION, booking.RESOLUTION_COLUMNS, resolutions)
-        run_rows(cursor, sql.ADD_ENTRY, booking.ENTRY_COLUMNS, entries)
+        run_rows(cursor, sql.ADD_LINE, booking.LINE_COLUMNS, lines)
 
-    def _add_end(
-        self, cursor: Cursor, step: End, closed: Closed, resolutions: list[Value], entries: list[Value]
-    ) -> int:
-        rollups = self._figures.rollups
+    def _add_end(self, cursor: Cursor, step: End, sent_at_micros: int, resolutions: list[Value]) -> None:
+        figures = self._figures
+        origin = figures.open_attempts.ended(cursor, step.attempt_id)
         if isinstance(step, Settlement):
-            at_micros = step.timing.ended_at_micros
-            charge = booking.charge_of(step)
-            resolutions += booking.settled_row(step, Booking(self._epoch, at_micros), closed, charge)
-            entries += booking.entry_values(step, closed, at_micros)
-            rollups.settled(cursor, step, charge)
-            return charge
-        void = self._void_of(step)
-        resolutions += booking.voided_row(void, Booking(self._epoch, void.ended_at_micros), closed)
-        rollups.voided(cursor, void)
-        return 0
+            booked, charge = Booking(self._epoch, step.timing.ended_at_micros), booking.charge_of(step)
+            over_hold = charge > origin.amount_nano
+            resolutions += booking.settled_row(step, booked, sent_at_micros, over_hold=over_hold)
+            figures.rollups.settled(step, charge, origin)
+        else:
+            void, charge = self._void_of(step), 0
+            resolutions += booking.voided_row(void, Booking(self._epoch, void.ended_at_micros), sent_at_micros)
+            figures.rollups.voided(void, origin)
+        figures.balances.release(cursor, origin.scopes, origin.amount_nano, charge)
 
 
 def _sort(steps: Sequence[Step]) -> _Sorted:
@@ -242,14 +233,13 @@ def _mark_all_sent(cursor: Cursor, sent: list[tuple[int, Sent]], outcomes: list[
             outcomes[place] = _not_held(step)
 
 
-def _mark_closed(closed: dict[str, Closed], sent: list[tuple[int, Sent]], outcomes: list[Outcome]) -> None:
-    """Mark what is sent and ends in one batch on the row that its end is made of, and not in the table of holds."""
+def _mark_closed(closed: dict[str, int], sent: list[tuple[int, Sent]], outcomes: list[Outcome]) -> None:
+    """Mark what is sent and ends in one batch where its end is made of, and not in the table of holds."""
     for place, step in sent:
-        row = closed.get(step.attempt_id)
-        if row is None or row[5] != NOT_SENT:
-            outcomes[place] = _not_held(step)
+        if closed.get(step.attempt_id) == NOT_SENT:
+            closed[step.attempt_id] = step.at_micros
         else:
-            closed[step.attempt_id] = (*row[:5], step.at_micros)
+            outcomes[place] = _not_held(step)
 
 
 def _not_held(step: Sent) -> Conflict:

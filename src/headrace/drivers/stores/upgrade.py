@@ -28,7 +28,7 @@ class Steps:
         return self.revisions[-1]
 
 
-REVISIONS = tuple(f"{number:04}" for number in range(1, 17))
+REVISIONS = tuple(f"{number:04}" for number in range(1, 18))
 STEPS = Steps(REVISIONS, Path(__file__).parent / "migrations")
 
 

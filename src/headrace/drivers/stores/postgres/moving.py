@@ -43,7 +43,10 @@ ROWS_BETWEEN_REPORTS = 2_000
 # A sum of many times in microseconds does not fit into one number, so it is two.
 BILLION = literal_column("1000000000", Integer)
 SEQUENCE = "SELECT pg_get_serial_sequence(?, ?)"
-MONEY = "SELECT coalesce(sum(amount_nano), 0) FROM ledger_entry"
+MONEY = """
+SELECT (SELECT coalesce(sum(amount_nano), 0) FROM ledger_entry)
+    + (SELECT coalesce(sum(cost_nano + charge_nano), 0) FROM settled_line)
+"""
 PLATFORM = "SELECT spent_nano, held_nano FROM scope WHERE scope = 'platform'"
 
 
