@@ -69,6 +69,13 @@ async def test_a_team_in_use_stays(plane: Plane) -> None:
     limited = str(body_of(await plane.call("admin", "DELETE", SHOP))["message"])
     assert "has rate limits: lift them first, `headrace limits remove team:desk`" in limited
     await plane.call("admin", "DELETE", "/v2/limits/team:desk")
+    watching: JsonObject = {"name": "low", "metric": "cost_per_hour", "scope": "team:desk", "threshold_usd": "1"}
+    alert = await plane.call("admin", "POST", "/v2/alerts", watching)
+    assert alert.status_code == 201, alert.text
+    watched = await plane.call("admin", "DELETE", SHOP)
+    assert (watched.status_code, body_of(watched)["id"]) == (409, "team_in_use")
+    assert 'has alerts ("low" is one): delete them first' in str(body_of(watched)["message"])
+    await plane.call("admin", "DELETE", f"/v2/alerts/{alert.json()['alert']['id']}")
     assert (await plane.call("admin", "DELETE", SHOP)).status_code == 200
     stays = await plane.call("admin", "DELETE", f"{PATH}/default")
     assert (stays.status_code, body_of(stays)["id"]) == (409, "team_in_use")

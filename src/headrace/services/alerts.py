@@ -87,6 +87,14 @@ class Alerts:
                 code="webhook_in_use",
             )
 
+    async def require_unwatched(self, team: str) -> None:
+        """Raise Conflict when an alert watches a team."""
+        watching = [each.alert.name for each in await self._store.list() if each.alert.scope == f"team:{team}"]
+        if watching:
+            raise Conflict(
+                f'The team "{team}" has alerts ("{watching[0]}" is one): delete them first.', code="team_in_use"
+            )
+
     async def carry_key(self, old_id: str, new_id: str) -> None:
         """Let the alerts that watch a regenerated key, or would revoke it, have its new id."""
         async with self._turn:

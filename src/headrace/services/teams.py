@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from headrace.domain.access import OPERATOR_ACCOUNT
 from headrace.domain.budget import balance_scope
@@ -17,6 +19,8 @@ from headrace.domain.transfer import Balance, Entry, Transfer, TransferKind
 from headrace.ports.ambient import Clock, Ids
 from headrace.ports.money import Accounts, TeamStore
 from headrace.services.snapshots import Snapshots
+
+RequireUnwatched: TypeAlias = Callable[[str], Awaitable[None]]
 
 MOST_TRANSFERS = 1_000
 REFERENCE_CHARS = 128
@@ -82,8 +86,10 @@ class Teams:
         async with self._turn:
             return await self._put(replace(self.find(name), is_prepaid=is_prepaid))
 
-    async def remove(self, name: str) -> Team:
+    async def remove(self, name: str, require_unwatched: RequireUnwatched) -> Team:
         """Forget a team; raises Conflict for the default one and while anything is of it or left of it, NotFound.
+
+        `require_unwatched` raises Conflict while an alert watches it.
 
         Its name may be given again: then nothing of the old one's money, budgets and limits may be there to inherit.
         """
@@ -91,6 +97,7 @@ class Teams:
             team = self.find(name)
             reason = _use_of(name, self._snapshots.current()) or _left_of(name, await self.balance(name))
             if reason is None:
+                await require_unwatched(name)
                 await self._store.remove(name)
                 await self._snapshots.publish_named()
                 # A key may have been made for it meanwhile.

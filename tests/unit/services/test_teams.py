@@ -20,7 +20,7 @@ async def test_a_key_whose_team_was_deleted_meanwhile_is_revoked() -> None:
     add = world.keys.add
 
     async def add_late(key: AccessKey) -> None:
-        await parts.teams.remove("desk")
+        await parts.teams.remove("desk", parts.alerts.require_unwatched)
         await add(key)
 
     world.keys.add = add_late
@@ -42,5 +42,5 @@ async def test_a_team_for_which_a_key_was_made_meanwhile_stays() -> None:
 
     world.teams.remove = remove_late
     with pytest.raises(Conflict, match='has keys in use \\("web" is one\\)'):
-        await parts.teams.remove("desk")
+        await parts.teams.remove("desk", parts.alerts.require_unwatched)
     assert parts.teams.find("desk") == made

@@ -52,7 +52,8 @@ def _only_long(shown: PullProgress) -> Callable[[Progress], None]:
 
 
 def _as_text(report: AuditReport) -> str:
-    counts = " · ".join(f"{number} {what}" for what, number in report.checked.items())
+    checked = report.checked.items()
+    counts = " · ".join(f"{number} {what.removesuffix('s') if number == 1 else what}" for what, number in checked)
     if report.agrees:
         return f"checked {counts}\nThe books agree to the nano-dollar."
     rows = [("what", "of", "kept", "derived", ""), *map(_row, report.differences)]

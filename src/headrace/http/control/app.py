@@ -84,7 +84,7 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *shadows.routes(parts.shadows),
         *alerts.routes(parts.alerts),
         *webhooks.routes(parts.webhooks, parts.alerts.require_unused),
-        *teams.routes(parts.teams),
+        *teams.routes(parts.teams, parts.alerts.require_unwatched),
         *budgets.routes(parts.budgets),
         *limits.routes(parts.limits),
         *prices.routes(parts.door.snapshots),

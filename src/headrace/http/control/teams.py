@@ -6,7 +6,7 @@ from headrace.domain.errors import InvalidRequest
 from headrace.domain.json_value import JsonObject
 from headrace.domain.transfer import TransferKind
 from headrace.http.routing import READ, TAGGED, Audience, Reply, Request, RouteSpec, json_reply, resource_reply
-from headrace.services.teams import MOST_TRANSFERS, Payment, Teams
+from headrace.services.teams import MOST_TRANSFERS, Payment, RequireUnwatched, Teams
 from headrace.wire.control_json import list_object
 from headrace.wire.money_json import balance_object, entry_object, read_usd, team_object
 from headrace.wire.openapi import Entry
@@ -36,7 +36,7 @@ TRANSFERS_ENTRY = Entry(
 PAY_ENTRY = Entry("Books a payment or its correction", BalanceReply, PaymentBody, statuses=(201,), fails=(409,))
 
 
-def routes(teams: Teams) -> tuple[RouteSpec, ...]:
+def routes(teams: Teams, require_unwatched: RequireUnwatched) -> tuple[RouteSpec, ...]:
     """Return list, creation, one team, its change and removal, and its transfers."""
 
     async def all_teams(_: Request) -> Reply:
@@ -57,7 +57,7 @@ def routes(teams: Teams) -> tuple[RouteSpec, ...]:
         return resource_reply({"team": team_object(team, await teams.balance(team.name))})
 
     async def remove(request: Request) -> Reply:
-        return resource_reply({"team": team_object(await teams.remove(request.part("name")))})
+        return resource_reply({"team": team_object(await teams.remove(request.part("name"), require_unwatched))})
 
     async def transfers(request: Request) -> Reply:
         entries = await teams.transfers(request.part("name"), request.number("limit", 100, MOST_TRANSFERS))
