@@ -14,7 +14,7 @@ from headrace.domain.webhook import Delivery, DeliveryState, EventRecord, Webhoo
 from headrace.drivers.stores import alerts as alerts_module
 from headrace.drivers.stores.alerts import SqlAlertStore, SqlHourCosts
 from headrace.drivers.stores.database import Database
-from headrace.drivers.stores.schema import usage_hour
+from headrace.drivers.stores.schema_hours import usage_hour
 from headrace.drivers.stores.sqlite import Cursor
 from headrace.drivers.stores.webhooks import SqlWebhookStore
 from headrace.testing.clock import FakeClock

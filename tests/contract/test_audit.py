@@ -252,6 +252,8 @@ def test_a_row_that_is_gone_is_found(home: Path, table: str) -> None:
         "INSERT INTO settled_line SELECT attempt_id, 90, line_kind, 0, 0, 0, 0 FROM settled_line LIMIT 1",
         "INSERT INTO settled_line SELECT 'att_none', 0, line_kind, 0, 0, 0, 0 FROM settled_line LIMIT 1",
         "INSERT INTO settled_line SELECT attempt_id, 0, 'output', 1, 0, 0, 0 FROM hold LIMIT 1",
+        "INSERT INTO waiver SELECT attempt_id, 'e', 503, 0 FROM settled_line WHERE charge_nano > 0 LIMIT 1",
+        "INSERT INTO waiver VALUES ('att_none', 'e', 503, 0)",
         "INSERT INTO ledger_entry SELECT NULL, 0, 'charge', line_kind, debit, credit, 1, 0, 1, 0, NULL, NULL,"
         " NULL, NULL, NULL FROM ledger_entry WHERE kind = 'charge' LIMIT 1",
         "INSERT INTO ledger_entry SELECT NULL, 91, kind, line_kind, credit, debit, 1, 0, amount_nano + 1,"

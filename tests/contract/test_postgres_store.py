@@ -9,6 +9,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -17,15 +18,17 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from headrace.domain.books import Held, Opening
+from headrace.domain.books import Held, Opening, Settlement
 from headrace.domain.errors import ConfigInvalid, Conflict, HomeUnusable, MeteringUnavailable, StoreUnusable
 from headrace.domain.secret import Secret
 from headrace.drivers import stores
 from headrace.drivers.stores.connection import Cursor
+from headrace.drivers.stores.postgres.auditing import audit_postgres
 from headrace.drivers.stores.postgres.connection import PostgresConnection, PostgresCursor, Raw, translated
 from headrace.drivers.stores.postgres.database import PostgresDatabase, open_postgres
 from headrace.drivers.stores.postgres.inspection import inspect_postgres
 from headrace.drivers.stores.postgres.lock import WritingSessions
+from headrace.drivers.stores.receipts import SqlReceipts
 from headrace.drivers.stores.schema import METADATA
 from headrace.drivers.stores.sqlite import OperationalError
 from headrace.drivers.stores.upgrade import REVISIONS
@@ -298,6 +301,46 @@ async def test_what_failed_for_its_waiters_leaves_no_hold_when_it_was_made_after
     states = "SELECT attempt_id, outcome FROM resolution"
     found = await lossy.database.read(lambda cursor: cursor.execute(states).fetchall())
     assert found == ([("att_000001", "voided")] if is_made else [])
+    assert await lossy.database.read(broken_invariants) == []
+
+
+ANSWERED = replace(settlement("att_000001"), delivered_bytes=0, ending="complete", request_status=200)
+
+
+@pytest.mark.parametrize("ended", [ANSWERED, replace(ANSWERED, delivered_bytes=9)])
+async def test_a_withheld_answer_is_not_charged_when_its_settlement_was_made_after_all(
+    lossy: Lossy, ended: Settlement, url: str
+) -> None:
+    await lossy.ledger.hold(opening(1))
+    lossy.lose_next(is_made=True, is_away=True)
+    with pytest.raises(MeteringUnavailable):
+        await lossy.ledger.settle(ended)
+    lossy.gate.is_shut = False
+    with pytest.raises(Conflict):
+        await lossy.ledger.settle(ended.withheld())
+    charge = charge_of(ended) if ended.delivered_bytes else 0
+    assert await lossy.ledger.balance("platform") == (None, 0, charge)
+    receipt = await SqlReceipts(lossy.database).get("req_000001", None)
+    assert receipt is not None
+    (attempt,) = receipt.attempts
+    told = (200, None) if ended.delivered_bytes else (503, "metering_unavailable")
+    assert (receipt.status, attempt.error_code) == told
+    assert (attempt.charge_nano, attempt.cost_nano) == (charge, sum(line.cost_nano for line in ended.lines))
+    assert await lossy.database.read(broken_invariants) == []
+    report = audit_postgres(Secret(url), START_MICROS, lambda _: None)
+    assert [each for each in report.differences if each.what != "price_version.digest"] == []
+    assert report.checked.get("waivers", 0) == (0 if ended.delivered_bytes else 1)
+
+
+async def test_a_settlement_that_was_made_before_is_not_waived_with_a_lost_one(lossy: Lossy) -> None:
+    await lossy.ledger.hold(opening(1))
+    await lossy.ledger.settle(ANSWERED)
+    lossy.lose_next(is_made=True, is_away=True)
+    with pytest.raises(MeteringUnavailable):
+        await lossy.ledger.settle(ANSWERED)
+    lossy.gate.is_shut = False
+    await lossy.ledger.hold(opening(2))
+    assert (await lossy.ledger.balance("platform"))[2] == charge_of(ANSWERED)
     assert await lossy.database.read(broken_invariants) == []
 
 

@@ -26,6 +26,7 @@ LEFT JOIN (
     FROM (
         SELECT attempt.scopes, line.charge_nano AS nano
         FROM settled_line AS line JOIN attempt ON attempt.attempt_id = line.attempt_id
+        WHERE NOT EXISTS (SELECT 1 FROM waiver WHERE waiver.attempt_id = line.attempt_id)
         UNION ALL
         SELECT scopes, CASE WHEN reverses IS NULL THEN amount_nano ELSE -amount_nano END
         FROM ledger_entry WHERE kind = 'charge'

@@ -33,10 +33,11 @@ ATTEMPTS = """
 SELECT attempt.attempt_id, attempt.price_version, attempt.bound_nano, attempt.scopes, attempt.held_at_micros,
     hold.attempt_id, resolution.outcome, resolution.input_fresh, resolution.input_cache_read,
     resolution.input_cache_write_5m, resolution.input_cache_write_1h, resolution.output_text,
-    resolution.output_reasoning, resolution.usage_more
+    resolution.output_reasoning, resolution.usage_more, waiver.attempt_id
 FROM attempt
 LEFT JOIN hold ON hold.attempt_id = attempt.attempt_id
 LEFT JOIN resolution ON resolution.attempt_id = attempt.attempt_id
+LEFT JOIN waiver ON waiver.attempt_id = attempt.attempt_id
 ORDER BY attempt.attempt_id
 """
 LINES = """
@@ -63,7 +64,7 @@ SELECT '{table}', {table}.attempt_id FROM {table}
 WHERE {table}.attempt_id IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.attempt_id = {table}.attempt_id)
 """
-WITHOUT_ATTEMPT = ("hold", "resolution", "settled_line")
+WITHOUT_ATTEMPT = ("hold", "resolution", "settled_line", "waiver")
 SCOPE_ROWS = "SELECT scope, limit_nano, held_nano, spent_nano FROM scope ORDER BY scope"
 BUDGETS = """
 SELECT budget_id, scope, time_window, zone, limit_nano, mode, created_at_micros, changed_at_micros FROM budget
@@ -127,7 +128,10 @@ class BooksAudit:
             self._findings.count("open holds")
             _add(self._held, scopes, attempt[2])
         charges = [line[-1] for line in booked]
-        _add(self._spent, scopes, sum(charges))
+        is_waived = attempt[14] is not None
+        _add(self._spent, scopes, 0 if is_waived else sum(charges))
+        if is_waived:
+            self._findings.count("waivers")
         derived = self._lines(attempt, is_charged=any(charges))
         if booked != derived:
             self._compare_lines(attempt_id, booked, derived)

@@ -49,6 +49,21 @@ def book_settlement(cursor: Cursor, settlement: Settlement, booking: Booking, fi
     return None
 
 
+def book_waiver(cursor: Cursor, settlement: Settlement, at_micros: int, figures: Figures) -> None:
+    """Take back the charge of a settlement that was booked though its caller was told that nothing is owed.
+
+    Its cost stays. A second time changes nothing.
+    """
+    told = settlement.withheld()
+    waived = (settlement.attempt_id, told.error_code or "", told.request_status or 0, at_micros)
+    cursor.execute(sql.ADD_WAIVER, waived)
+    if cursor.rowcount == 0:
+        return
+    origin, charge = figures.open_attempts.ended(cursor, settlement.attempt_id), charge_of(settlement)
+    figures.balances.release(cursor, origin.scopes, 0, -charge)
+    figures.rollups.waived(settlement, charge, origin)
+
+
 def book_void(cursor: Cursor, void: Void, booking: Booking, figures: Figures) -> Conflict | None:
     """Write a void, or return the conflict and change nothing when the attempt has ended or is unknown."""
     sent_at_micros = close_holds(cursor, (void.attempt_id,)).get(void.attempt_id)

@@ -27,19 +27,23 @@ SELECT attempt.*, price.source AS price_source, price.rates_pico, price.variants
     resolution.output_text, resolution.output_reasoning, resolution.usage_source, resolution.usage_anomaly,
     resolution.usage_more,
     coalesce(resolution.delivered_bytes, hold.checkpoint_bytes, 0) AS delivered_bytes, resolution.ending,
-    resolution.error_code, resolution.upstream_status, resolution.upstream_request_id,
-    coalesce(resolution.possible_spend, 0) AS possible_spend, resolution.request_status, resolution.share_micros,
+    coalesce(waiver.error_code, resolution.error_code) AS error_code, resolution.upstream_status,
+    resolution.upstream_request_id, coalesce(resolution.possible_spend, 0) AS possible_spend,
+    coalesce(waiver.request_status, resolution.request_status) AS request_status, resolution.share_micros,
     resolution.share_nano
 FROM attempt
 JOIN price_version AS price ON price.price_version = attempt.price_version
 LEFT JOIN hold ON hold.attempt_id = attempt.attempt_id
 LEFT JOIN resolution ON resolution.attempt_id = attempt.attempt_id
+LEFT JOIN waiver ON waiver.attempt_id = attempt.attempt_id
 WHERE attempt.request_id = ?
 ORDER BY attempt.turn_index, attempt.attempt_index
 """
 LINES = """
-SELECT line.attempt_id, line.line_kind, line.quantity, line.price_pico, line.cost_nano, line.charge_nano
+SELECT line.attempt_id, line.line_kind, line.quantity, line.price_pico, line.cost_nano,
+    CASE WHEN waiver.attempt_id IS NULL THEN line.charge_nano ELSE 0 END
 FROM attempt JOIN settled_line AS line ON line.attempt_id = attempt.attempt_id
+LEFT JOIN waiver ON waiver.attempt_id = attempt.attempt_id
 WHERE attempt.request_id = ?
 ORDER BY line.attempt_id, line.line
 """

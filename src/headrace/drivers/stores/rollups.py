@@ -79,6 +79,12 @@ class Rollups:
             ),
         )
 
+    def waived(self, settlement: Settlement, charge_nano: int, origin: Origin) -> None:
+        """Take back the charge of a settlement."""
+        ended_at = settlement.timing.ended_at_micros
+        place = (ended_at - ended_at % HOUR_MICROS, *origin.place, settlement.ending)
+        self._add(place, origin.tags, (*(0,) * 9, -charge_nano, 0, 0, 0))
+
     def voided(self, void: Void, origin: Origin) -> None:
         """Add a void."""
         place, held_at, tags = origin[:3]

@@ -7,7 +7,9 @@ for each line of a settlement) are written once and never changed. While it is o
 when it ends; there are no others. `scopes` are JSON lists in the order in which they were taken.
 
 A settled line is two transfers: its cost from `expense:PROVIDER` to `payable:PROVIDER` and its charge from
-`receivable:ACCOUNT` to `revenue`. Transfers that no attempt made are rows of `ledger_entry`, with their accounts.
+`receivable:ACCOUNT` to `revenue`. A `waiver` takes back the charge of an attempt whose caller was told that it failed,
+because nobody knew yet that its settlement had been committed. Transfers that no attempt made are rows of
+`ledger_entry`, with their accounts.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from sqlalchemy import (
 )
 
 from headrace.domain.money import MAX_NANO
-from headrace.drivers.stores.schema_replicas import METADATA, NUMBER
+from headrace.drivers.stores.schema_hours import METADATA, NUMBER
 
 REFERENCED = text("reference IS NOT NULL")
 OF_A_RUN, RUN_PLACE = text("run_id IS NOT NULL"), ("run_id", "line", "kind")
@@ -201,6 +203,17 @@ settled_line = Table(
     sqlite_strict=True,
 )
 
+waiver = Table(
+    "waiver",
+    METADATA,
+    Column("attempt_id", Text, ForeignKey("resolution.attempt_id"), primary_key=True, nullable=False),
+    _text("error_code"),
+    _number("request_status"),
+    _number("at_micros"),
+    sqlite_with_rowid=False,
+    sqlite_strict=True,
+)
+
 ledger_entry = Table(
     "ledger_entry",
     METADATA,
@@ -226,38 +239,6 @@ ledger_entry = Table(
     CheckConstraint("debit <> credit", name="ledger_entry_two_accounts"),
     sqlite_strict=True,
 )
-
-USAGE_COUNTERS = (
-    "attempts",
-    "requests",
-    "input_fresh",
-    "input_cache_read",
-    "input_cache_write_5m",
-    "input_cache_write_1h",
-    "output_text",
-    "output_reasoning",
-    "cost_nano",
-    "charge_nano",
-    "duration_micros",
-    "first_event_micros",
-    "first_events",
-)
-
-
-def _sums(name: str, *places: str) -> Table:
-    return Table(
-        name,
-        METADATA,
-        Column("hour_start_micros", NUMBER, primary_key=True, nullable=False),
-        *(Column(place, Text, primary_key=True, nullable=False) for place in places),
-        *(_number(counter) for counter in USAGE_COUNTERS),
-        sqlite_with_rowid=False,
-        sqlite_strict=True,
-    )
-
-
-usage_hour = _sums("usage_hour", "account", "key_id", "model_id", "provider", "deployment", "route", "status")
-tag_hour = _sums("tag_hour", "tag", "account", "key_id", "model_id", "provider", "deployment", "route", "status")
 
 scope = Table(
     "scope",

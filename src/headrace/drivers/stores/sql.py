@@ -29,6 +29,12 @@ ADD_DECISION = (
     "(request_id) DO NOTHING"
 )
 
+# attempt_id, error_code, request_status, at_micros
+ADD_WAIVER = (
+    "INSERT INTO waiver (attempt_id, error_code, request_status, at_micros) VALUES (?, ?, ?, ?) ON CONFLICT "
+    "(attempt_id) DO NOTHING"
+)
+
 # attempt_id, request_id, turn_index, attempt_index, parent_attempt_id, epoch, model_id, provider,
 # deployment, identity, price_version, bound_input_tokens, bound_output_tokens, bound_nano,
 # input_estimate, scopes, held_at_micros

@@ -15,7 +15,6 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from headrace.drivers.stores.schema import (
-    USAGE_COUNTERS,
     attempt,
     epoch,
     hold,
@@ -24,9 +23,9 @@ from headrace.drivers.stores.schema import (
     resolution,
     scope,
     settled_line,
-    tag_hour,
-    usage_hour,
+    waiver,
 )
+from headrace.drivers.stores.schema_hours import USAGE_COUNTERS, tag_hour, usage_hour
 from headrace.drivers.stores.schema_routing import decision
 
 LINE = 120
@@ -77,6 +76,7 @@ def inserts() -> Iterator[Statement]:
         ("ADD_PRICE", price_version, ["price_version"]),
         ("ADD_SCOPE", scope, ["scope"]),
         ("ADD_DECISION", decision, ["request_id"]),
+        ("ADD_WAIVER", waiver, ["attempt_id"]),
     ):
         yield Statement(name, new(table).values(_row(table)).on_conflict_do_nothing(index_elements=key))
     for name, table, columns in (

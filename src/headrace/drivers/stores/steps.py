@@ -80,10 +80,16 @@ class LedgerSteps:
         self.waiting.clear()
 
     def take_back(self, cursor: Cursor, steps: Sequence[Step]) -> None:
-        """Give up the holds among these steps, for nobody knows of them; their ends are queued again by who waits."""
+        """Give up the holds among these steps, and waive the charges of answers that were withheld.
+
+        The other ends stand as they are: who waited queues them again, in vain.
+        """
         for step in steps:
             if isinstance(step, Opening):
                 self.run_one(cursor, Abandon(step.attempt_id))
+            elif isinstance(step, Settlement) and step.withheld() is not step:
+                booking.book_waiver(cursor, step, self._clock.unix_micros(), self._figures)
+                self._figures.write(cursor)
 
     def run_one(self, cursor: Cursor, step: Step) -> Outcome:
         """Execute one step alone; a returned conflict has changed nothing."""

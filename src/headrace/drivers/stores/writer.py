@@ -64,7 +64,7 @@ class Group(Protocol):
         ...
 
     def take_back(self, cursor: Cursor, steps: Sequence[Any], /) -> None:
-        """Undo what stands of steps that were committed after their waiters had been told that they failed."""
+        """Undo what stands of steps that took effect after their waiters had been told that they failed."""
         ...
 
 
@@ -220,7 +220,7 @@ class Writer:
         """Begin a batch's transaction."""
         self._cursor.execute("BEGIN IMMEDIATE")
 
-    def _end(self, batch: list[Operation]) -> None:
+    def _end(self, batch: list[Operation], outcomes: list[object]) -> None:
         """Make a batch's transaction durable; raises when it is not, or when nobody can tell."""
         self._cursor.execute("COMMIT")
 
@@ -250,7 +250,7 @@ class Writer:
             self._roll_back(batch)
             self._begin()
             outcomes = [self._run_guarded(operation) for operation in batch]
-        self._end(batch)
+        self._end(batch, outcomes)
         return outcomes
 
     def _run_guarded(self, operation: Operation) -> object:

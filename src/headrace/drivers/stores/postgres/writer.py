@@ -28,7 +28,7 @@ class PostgresWriter(Writer):
 
     def __init__(self, connection: PostgresConnection, clock: Clock, synchronous: str) -> None:
         self._session = connection
-        self._doubt: tuple[str, list[Operation]] | None = None
+        self._doubt: tuple[str, list[Operation], list[object]] | None = None
         self._groups: set[Group] = set()
         self._learnt_in = connection.raw
         super().__init__(connection, clock, synchronous)
@@ -57,14 +57,14 @@ class PostgresWriter(Writer):
             for group in self._groups:
                 group.forget()
 
-    def _end(self, batch: list[Operation]) -> None:
+    def _end(self, batch: list[Operation], outcomes: list[object]) -> None:
         transaction = self._session.transaction
         try:
-            super()._end(batch)
+            super()._end(batch, outcomes)
         except DatabaseError:
             if not self._session.is_lost:
                 raise
-            self._doubt = (transaction, batch)
+            self._doubt = (transaction, batch, outcomes)
             self._session.renew()
             if self._fate(transaction):
                 self._doubt = None
@@ -89,9 +89,9 @@ class PostgresWriter(Writer):
             return
         if self._session.is_lost:
             self._session.renew()
-        transaction, batch = self._doubt
+        transaction, batch, outcomes = self._doubt
         if self._fate(transaction):
-            self._take_back(batch)
+            self._take_back(batch, outcomes)
         self._doubt = None
 
     def _fate(self, transaction: str) -> bool:
@@ -99,10 +99,10 @@ class PostgresWriter(Writer):
         row = self._session.cursor().execute(FATE, (transaction,)).fetchone()
         return row[0] == 1
 
-    def _take_back(self, batch: list[Operation]) -> None:
+    def _take_back(self, batch: list[Operation], outcomes: list[object]) -> None:
         by_group: dict[Group, list[Any]] = {}
-        for _, _, step, group in batch:
-            if group is not None:
+        for (_, _, step, group), outcome in zip(batch, outcomes, strict=True):
+            if group is not None and not isinstance(outcome, Exception):
                 by_group.setdefault(group, []).append(step)
         try:
             self._begin_knowing()

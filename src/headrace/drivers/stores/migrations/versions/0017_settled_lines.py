@@ -72,6 +72,7 @@ SELECT attempt.attempt_id, request.request_id,
     ), 0) AS cost_nano,
     coalesce((
         SELECT sum(line.charge_nano) FROM settled_line AS line WHERE line.attempt_id = attempt.attempt_id
+            AND NOT EXISTS (SELECT 1 FROM waiver WHERE waiver.attempt_id = attempt.attempt_id)
     ), 0) AS charge_nano,
     resolution.ended_at_micros - attempt.held_at_micros AS duration_micros,
     coalesce(resolution.first_event_at_micros - attempt.held_at_micros, 0) AS first_event_micros,
@@ -103,6 +104,7 @@ def upgrade() -> None:
     op.execute("DROP VIEW used")
     op.execute("DROP VIEW resolved")
     _add_settled_line()
+    _add_waiver()
     if op.get_bind().dialect.name == "sqlite":
         _rebuild_entries()
         _rebuild_attempts()
@@ -141,6 +143,19 @@ def _add_settled_line() -> None:
     if (int(cost), int(charge)) != (booked.get("cost", 0), booked.get("charge", 0)):
         raise _refused(f"the lines sum up to {cost} and {charge}, the entries to {booked}")
     _append_only("settled_line")
+
+
+def _add_waiver() -> None:
+    op.create_table(
+        "waiver",
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("attempt_id", "error_code")),
+        *(sa.Column(name, NUMBER, nullable=False) for name in ("request_status", "at_micros")),
+        sa.ForeignKeyConstraint(["attempt_id"], ["resolution.attempt_id"]),
+        sa.PrimaryKeyConstraint("attempt_id"),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+    _append_only("waiver")
 
 
 def _refused(why: str) -> StoreUnusable:
