@@ -229,6 +229,6 @@ async def test_the_books_have_every_process_from_ready_to_gone(
         exact += 1
         due = gateway.due(replica.ready_at_micros, until)
         assert found[place] == (due, until - replica.ready_at_micros, replica.ended_at_micros)
-    assert exact > 3
+    assert exact > 1
     assert await audited(database) == []
     database.close()
