@@ -344,6 +344,18 @@ async def test_a_settlement_that_was_made_before_is_not_waived_with_a_lost_one(l
     assert await lossy.database.read(broken_invariants) == []
 
 
+async def test_a_hold_that_was_there_before_is_not_given_back_with_a_second_one_that_was_lost(lossy: Lossy) -> None:
+    await lossy.ledger.hold(opening(1))
+    lossy.lose_next(is_made=True, is_away=True)
+    with pytest.raises(MeteringUnavailable):
+        await lossy.ledger.hold(opening(1))
+    lossy.gate.is_shut = False
+    await lossy.ledger.hold(opening(2))
+    await lossy.ledger.settle(ANSWERED)
+    assert (await lossy.ledger.balance("platform"))[2] == charge_of(ANSWERED)
+    assert await lossy.database.read(broken_invariants) == []
+
+
 async def test_what_could_not_be_taken_back_at_first_is_taken_back_once(lossy: Lossy) -> None:
     first, figures = opening(1), lossy.database.figures
     write = figures.write
