@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -51,7 +52,8 @@ class Lifetimes:
         now, running = time.time(), self.pids()
         for pid in running:
             if pid not in self.started:
-                self.started[pid] = psutil.Process(pid).create_time()
+                with suppress(psutil.NoSuchProcess):
+                    self.started[pid] = psutil.Process(pid).create_time()
         for pid in self.started.keys() - self.gone.keys():
             if pid not in running:
                 self.gone[pid] = now

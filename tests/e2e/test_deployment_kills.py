@@ -40,10 +40,17 @@ def call(deployed: Deployed, content: str, max_tokens: int) -> httpx2.Response:
         return client.post(CHAT, json=body)
 
 
-def the_engine(deployed: Deployed) -> int:
-    """Wait for the one engine and return its process."""
-    eventually(lambda: len(deployed.pids()) == 1, "one engine runs", SLOW_SECONDS)
-    (pid,) = deployed.pids()
+def the_engine(deployed: Deployed, seen: Lifetimes) -> int:
+    """Wait for the one engine and return its process, once it was seen: what is killed unseen has no lifetime."""
+    found: set[int] = set()
+
+    def one_is_seen() -> bool:
+        found.clear()
+        found.update(deployed.pids())
+        return len(found) == 1 and found <= seen.started.keys()
+
+    eventually(one_is_seen, "one engine runs", SLOW_SECONDS)
+    (pid,) = found
     return pid
 
 
@@ -78,7 +85,7 @@ def lines_of(reply: httpx2.Response, first: threading.Event) -> Iterator[str]:
         yield "broken off"
 
 
-def killed_while_it_speaks(deployed: Deployed, before_kill: Any = None) -> None:
+def killed_while_it_speaks(deployed: Deployed, seen: Lifetimes, before_kill: Any = None) -> None:
     """Kill the replica in the middle of a stream: it is told to be broken, and never looks complete."""
     first = threading.Event()
     with ThreadPoolExecutor(1) as pool:
@@ -86,7 +93,7 @@ def killed_while_it_speaks(deployed: Deployed, before_kill: Any = None) -> None:
         assert first.wait(SLOW_SECONDS)
         if before_kill is not None:
             before_kill()
-        kill(the_engine(deployed))
+        kill(the_engine(deployed, seen))
         request_id, lines = reading.result(SLOW_SECONDS)
     assert "data: [DONE]" not in lines
     assert any('"error"' in line for line in lines)
@@ -99,22 +106,22 @@ def test_a_replica_is_killed_at_each_moment_of_its_life(deployed: Deployed) -> N
     deployed.deploy("0:1", "10m")
     with Lifetimes(deployed.pids) as seen, ThreadPoolExecutor(1) as pool:
         waking = pool.submit(call, deployed, STORY, 8)
-        kill(the_engine(deployed))
+        kill(the_engine(deployed, seen))
         assert waking.result(SLOW_SECONDS).status_code == 200, "killed while it starts, somebody waiting"
 
-        kill(the_engine(deployed))
+        kill(the_engine(deployed, seen))
         assert call(deployed, STORY, 8).status_code == 200, "killed while it has nothing to do"
 
         reading = pool.submit(call, deployed, LONG, 8)
         in_flight(deployed)
-        kill(the_engine(deployed))
+        kill(the_engine(deployed, seen))
         answer = reading.result(SLOW_SECONDS)
         assert answer.status_code == 200, f"killed before its first word: {answer.text}"
 
-        killed_while_it_speaks(deployed)
+        killed_while_it_speaks(deployed, seen)
         assert call(deployed, STORY, 8).status_code == 200, "after that it is back"
 
-        killed_while_it_speaks(deployed, lambda: deployed.cli("deployments", "scale", "prod", "0:1"))
+        killed_while_it_speaks(deployed, seen, lambda: deployed.cli("deployments", "scale", "prod", "0:1"))
         deployed.cli("deployments", "delete", "prod")
         eventually(lambda: deployed.pids() == set(), "no engine is left", SLOW_SECONDS)
     deployed.id = ""
@@ -142,7 +149,7 @@ def check_books(deployed: Deployed, seen: Lifetimes) -> None:
 def test_seconds_are_metered_while_no_gateway_runs_too(deployed: Deployed) -> None:
     deployed.deploy("1:1", "10m")
     with Lifetimes(deployed.pids) as seen:
-        pid = the_engine(deployed)
+        pid = the_engine(deployed, seen)
         deployed.server.kill()
         kill(pid)
         deployed.server.start()
