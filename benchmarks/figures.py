@@ -67,13 +67,15 @@ class StreamStep:
 class Figures:
     """All that was measured of one target.
 
-    Units: milliseconds, microseconds of CPU, megabytes of 2^20 bytes; `None` was not measured.
+    Units: milliseconds, microseconds of CPU, megabytes of 2^20 bytes; `None` was not measured. `loaded_rates` are the
+    requests a second of each run under load, for a gateway of another process each.
     """
 
     name: str
     latency_p50_ms: float
     latency_p99_ms: float
     requests_per_second: float
+    loaded_rates: tuple[int, ...]
     loaded_p50_ms: float
     loaded_p99_ms: float
     cpu_us_per_request: float

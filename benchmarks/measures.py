@@ -30,6 +30,7 @@ class Effort:
     """How long and how often each measure runs."""
 
     rounds: int
+    pairs: int
     round_ms: int
     burst_ms: int
     warmup_ms: int
@@ -38,8 +39,8 @@ class Effort:
     soak_ms: int
 
 
-FULL = Effort(3, 3000, 4000, 1500, (50, 200, 400, 600), (25, 10), 60_000)
-QUICK = Effort(1, 1500, 1500, 500, (50, 200), (10,), 6_000)
+FULL = Effort(3, 5, 3000, 4000, 1500, (50, 200, 400, 600), (25, 10), 60_000)
+QUICK = Effort(1, 1, 1500, 1500, 500, (50, 200), (10,), 6_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,15 +190,13 @@ def _leave(bench: Bench, target: Target) -> _Leaving:
         time.sleep(0.05)
 
 
-def measure(bench: Bench, target: Target) -> Figures:
-    """Measure everything of one target; a ratio needs the figures of another."""
+def measure(bench: Bench, target: Target, loads: Sequence[Costed]) -> Figures:
+    """Measure everything else of a target whose loads were run; a ratio needs the figures of another."""
     effort = bench.effort
     memory_idle_mb = resident_mb(target.running)
     _warm_up(bench, target)
     single = Load(UNARY, "unary", 1, UNBOUNDED, effort.round_ms)
-    loaded = Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, effort.round_ms)
     singles = [run_load(bench, target, single) for _ in range(effort.rounds)]
-    loads = [run_costed(bench, target, loaded) for _ in range(effort.rounds)]
     burst = run_costed(bench, target, Load(BURST, "stream", BURST_CONCURRENCY, UNBOUNDED, effort.burst_ms))
     leaving = _leave(bench, target)
     steps = _stream_steps(bench, target)
@@ -209,6 +208,7 @@ def measure(bench: Bench, target: Target) -> Figures:
         latency_p50_ms=statistics.median(r.latency_us.p50 for r in singles) / 1000,
         latency_p99_ms=statistics.median(r.latency_us.p99 for r in singles) / 1000,
         requests_per_second=statistics.median(c.result.rps for c in loads),
+        loaded_rates=tuple(round(c.result.rps) for c in loads),
         loaded_p50_ms=statistics.median(c.result.latency_us.p50 for c in loads) / 1000,
         loaded_p99_ms=statistics.median(c.result.latency_us.p99 for c in loads) / 1000,
         cpu_us_per_request=sum(c.cpu_seconds for c in loads) * 1e6 / max(1, sum(c.result.ok for c in loads)),

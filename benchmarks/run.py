@@ -20,10 +20,11 @@ from benchmarks import targets
 from benchmarks.calls import fetch, metric_samples, upstream_stats
 from benchmarks.data_plane import measure_data_plane
 from benchmarks.figures import BenchError, DataPlane, Figures, LedgerFacts, Metering, Report
-from benchmarks.measures import FULL, QUICK, Bench, measure
+from benchmarks.measures import FULL, QUICK, Bench, Costed, measure
 from benchmarks.metering import measure_metering
 from benchmarks.processes import Cores, choose_cores
 from benchmarks.table import render, verdicts
+from benchmarks.throughput import Starter, measure_pairs, measure_rounds
 from benchmarks.toolchain import BUILD, build_programs, commit, install_litellm, run_command
 
 PEERS = ("litellm", "headrace")
@@ -118,21 +119,36 @@ class Headrace:
     metering: Metering
 
 
-def measure_litellm(bench: Bench, python: Path) -> Figures:
+def starters(bench: Bench, python: Path | None, only: Sequence[str]) -> dict[str, Starter]:
+    """Return how each gateway that is asked for is started."""
+    places = bench.upstream_port, bench.cores, bench.directory
+
+    @contextlib.contextmanager
+    def headrace() -> Generator[targets.Target]:
+        with targets.headrace(*places) as (target, _):
+            yield target
+
+    found: dict[str, Starter] = {}
+    if python is not None:
+        found["litellm"] = lambda: targets.litellm(python, *places)
+    if "headrace" in only:
+        found["headrace"] = headrace
+    return found
+
+
+def measure_litellm(bench: Bench, start: Starter, loads: Sequence[Costed]) -> Figures:
     """Start, measure and stop LiteLLM's proxy."""
-    say("starting LiteLLM's proxy")
-    with targets.litellm(python, bench.upstream_port, bench.cores, bench.directory) as target:
-        say("measuring LiteLLM")
-        return measure(bench, target)
+    say("measuring LiteLLM")
+    with start() as target:
+        return measure(bench, target, loads)
 
 
-def measure_headrace(bench: Bench) -> Headrace:
+def measure_headrace(bench: Bench, loads: Sequence[Costed]) -> Headrace:
     """Start, measure and stop Headrace."""
-    say("starting Headrace")
+    say("measuring Headrace")
     with targets.headrace(bench.upstream_port, bench.cores, bench.directory) as (target, files):
-        say("measuring Headrace")
         before = upstream_stats(bench.upstream_port).requests
-        figures = measure(bench, target)
+        figures = measure(bench, target, loads)
         requests = upstream_stats(bench.upstream_port).requests - before
         ledger = ledger_facts(target, files, requests, bench.directory)
         data_plane = measure_data_plane(bench, target)
@@ -175,9 +191,12 @@ def run(options: Options) -> Report:
     with work_directory() as directory, targets.upstream(programs.upstream, cores, directory) as direct:
         bench = Bench(programs.load_generator, direct.port, cores, directory, QUICK if options.quick else FULL)
         say("measuring direct")
-        figures = measure(bench, direct)
-        peer = measure_litellm(bench, python) if python else None
-        ours = measure_headrace(bench) if "headrace" in options.only else None
+        figures = measure(bench, direct, measure_rounds(bench, direct))
+        say("measuring throughput")
+        started = starters(bench, python, options.only)
+        loads = measure_pairs(bench, started)
+        peer = measure_litellm(bench, started["litellm"], loads["litellm"]) if python else None
+        ours = measure_headrace(bench, loads["headrace"]) if "headrace" in options.only else None
     return Report(
         commit=commit(),
         machine=machine(),

@@ -137,6 +137,11 @@ def render_steps(figures: Sequence[Figures]) -> str:
     return "\n".join(lines)
 
 
+def render_rates(figures: Sequence[Figures]) -> str:
+    """Return the requests a second of each run under load, a line per target."""
+    return "\n".join(f"{one.name}: {', '.join(f'{rate:,}' for rate in one.loaded_rates)}" for one in figures)
+
+
 def render_head(report: Report) -> str:
     """Return the lines that say what was measured, on what, and how."""
     lines = [f"commit: {report.commit}", f"machine: {report.machine}", f"cores: {report.cores}"]
@@ -206,9 +211,11 @@ def render(report: Report) -> str:
     """Return the whole report as text."""
     measured = [one for one in (report.direct, report.litellm, report.headrace) if one]
     steps_head = f"Concurrent streams (clean: no error, gap p99 at most {MAX_CLEAN_GAP_MS:.0f} ms)"
+    rates_head = f"Requests/s at {LOADED_CONCURRENCY} of each run (each of a gateway's is another process)"
     parts = [
         render_head(report),
         render_table(report),
+        f"{rates_head}\n{render_rates(measured)}",
         f"{steps_head}\n{render_steps(measured)}",
     ]
     if report.data_plane:
