@@ -284,6 +284,12 @@ class StagedWeights:
         self.here.add(file.sha256)
         return Path(file.name)
 
+    async def remove(self, file: WeightsFile) -> int:
+        if file.sha256 not in self.here:
+            return 0
+        self.here.remove(file.sha256)
+        return file.size_bytes
+
 
 class OneReplica:
     """A compute driver that observes one replica, or those that a test gives, and starts nothing."""

@@ -25,7 +25,7 @@ from headrace.http.routing import Audience, Reply, Request, RouteSpec, json_repl
 from headrace.ports.fleet import Progress
 from headrace.ports.reconciliation import KeptReconciliation
 from headrace.ports.stores import SealedCredential
-from tests.control_world import SHA, Plane, World, body_of, client_of, open_plane, open_world
+from tests.control_world import LOCAL, SHA, Plane, World, body_of, client_of, open_plane, open_world
 from tests.fakes.deployed import a_deployment, a_wanted
 from tests.fakes.routers import SUPPORT
 
@@ -75,6 +75,7 @@ def concrete(spec: RouteSpec, world: World) -> str:
         "/v1/responses/{id}/cancel": "resp_own",
         "/v1/responses/{id}/input_items": "resp_own",
         "/v2/models/{id:path}/pull": "tiny",
+        "/v2/models/{id:path}/weights": "spare",
         "/v1/models/{id:path}": "acme/chat:large",
         f"{CATALOG}/{{id:path}}": "acme/chat:large",
         "/v2/budgets/{id}": "bud_1",
@@ -137,6 +138,9 @@ async def test_every_route_keeps_out_whom_it_must(caller: str) -> None:
     for spec in table:
         world = World()
         world.weights.here.add(SHA)
+        world.files.texts["spare"] = (
+            LOCAL.replace('"here"', '"spare"').replace('"tiny"', '"spare"').replace(SHA, "ef" * 32)
+        )
         world.aliases.aliases["daily"] = Alias("daily", "tiny", (), 1, 1)
         world.routers.routers[SUPPORT.uuid] = SUPPORT
         world.limits.limits["platform"] = ScopedLimits("platform", RateLimits(requests_per_day=9), 1)
@@ -514,6 +518,27 @@ async def test_a_failed_pull_ends_with_its_error(plane: Plane) -> None:
     pulls = (await plane.call("admin", "GET", "/v2/models/pulls")).json()["pulls"]
     assert (pulls[0]["state"], pulls[0]["what"], pulls[0]["done"]) == ("failed", "tiny.gguf", 10)
     assert pulls[0]["error"]["id"] == "upstream_unavailable"
+
+
+async def test_weights_are_removed_by_the_admin_and_come_back_by_a_pull(plane: Plane) -> None:
+    plane.world.weights.go_on.set()
+    await plane.call("admin", "POST", "/v2/models/tiny/pull")
+    assert (await plane.call("key", "DELETE", "/v2/models/tiny/weights")).status_code == 403
+    answer = await plane.call("admin", "DELETE", "/v2/models/tiny/weights")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {
+            "model": "tiny",
+            "removed": [{"name": "tiny.gguf", "sha256": SHA, "size_bytes": 100}],
+            "kept": [],
+            "kept_for": [],
+            "freed_bytes": 100,
+        },
+    )
+    listed = (await plane.call("key", "GET", "/v1/models")).json()["data"]
+    assert [each["id"] for each in listed if each["type"] != "router"] == []
+    await plane.call("admin", "POST", "/v2/models/tiny/pull")
+    assert plane.world.weights.pulled == ["tiny.gguf", "tiny.gguf"]
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,9 @@ async def test_weights_of_another_architecture_leave_no_file_behind(tmp_path: Pa
         async def pull(self, file: WeightsFile, report: object) -> Path:
             raise AssertionError("an encoder downloads nothing")
 
+        async def remove(self, file: WeightsFile) -> int:
+            raise AssertionError("an encoder deletes nothing")
+
     other = MiniLmEncoder("here/other", (MINILM, MINILM_TOKENIZER), Here(), tmp_path, ThreadOffload())
     with pytest.raises(EngineFailed, match="Building here/other from its weights failed") as caught:
         await other.embed(["a"])

@@ -1,15 +1,16 @@
-"""`models add` on a real home: what is written where, the catalogue takes it, a refusal writes nothing."""
+"""`models add` on a real home: what is written where, a refusal writes nothing; and what `models remove` takes out."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from headrace.app.adapters import ADAPTERS
-from headrace.app.model_files import ModelAdder
+from headrace.app.model_files import AddedModels
 from headrace.domain.catalog import Model
 from headrace.domain.errors import ConfigInvalid
 from headrace.domain.fit import FitAsked
@@ -44,8 +45,8 @@ class OwnFiles(CatalogFiles):
         return tuple(each for each in super().read() if each.origin == "operator")
 
 
-def adder(home: Path) -> ModelAdder:
-    return ModelAdder(home, FakeClock(), OwnFiles)
+def adder(home: Path) -> AddedModels:
+    return AddedModels(home, FakeClock(), OwnFiles)
 
 
 def models_of(home: Path) -> Mapping[str, tuple[Model, ...]]:
@@ -100,7 +101,7 @@ def test_a_name_is_taken_once(home: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="stands in local"):
         adder(home).look(path, AddWishes())
     with pytest.raises(ConfigInvalid, match="is the name of a model of"):
-        ModelAdder(home, FakeClock()).look(path, AddWishes(name="smollm2-135m"))
+        AddedModels(home, FakeClock()).look(path, AddWishes(name="smollm2-135m"))
 
 
 def test_a_refusal_writes_nothing(home: Path, tmp_path: Path) -> None:
@@ -122,3 +123,37 @@ def test_a_wrong_file_of_sizes_is_named_with_its_line(home: Path, tmp_path: Path
     (home / "architectures.toml").write_text("[[architectures]]\nnam = 1\n")
     with pytest.raises(ConfigInvalid, match=r"architectures\.toml:2"):
         adder(home).look(a_file(tmp_path), AddWishes())
+
+
+def test_what_is_forgotten_leaves_the_files_as_they_were_before(home: Path, tmp_path: Path) -> None:
+    catalog, sizes = add(home, a_file(tmp_path)), home / "architectures.toml"
+    before = catalog.read_text(), sizes.read_text()
+    add(home, a_file(tmp_path, "Two.gguf"), AddWishes(name="second"))
+    assert adder(home).forget("second") == catalog
+    assert (catalog.read_text().rstrip(), sizes.read_text().rstrip()) == tuple(each.rstrip() for each in before)
+    assert set(models_of(home)) == {"toy"}
+    assert adder(home).forget("second") is None
+
+
+def test_the_last_model_leaves_a_file_that_takes_the_next(home: Path, tmp_path: Path) -> None:
+    path = a_file(tmp_path)
+    catalog = add(home, path)
+    assert adder(home).forget("toy") == catalog
+    assert models_of(home) == {}
+    add(home, path)
+    assert set(models_of(home)) == {"toy"}
+
+
+def test_only_what_stands_in_its_own_file_is_forgotten(home: Path) -> None:
+    assert adder(home).forget("toy") is None
+    assert AddedModels(home, FakeClock()).forget("smollm2-135m") is None
+
+
+def test_tables_that_cannot_be_told_apart_are_left_to_the_operator(home: Path, tmp_path: Path) -> None:
+    catalog = add(home, a_file(tmp_path))
+    unusual = re.sub(r"(?m)^description = .*$", 'description = """\\n[[models]]\\n"""', catalog.read_text())
+    catalog.write_text(unusual)
+    assert models_of(home)["toy"][0].description == "[[models]]\n"
+    with pytest.raises(ConfigInvalid, match="delete its tables by hand"):
+        adder(home).forget("toy")
+    assert catalog.read_text() == unusual

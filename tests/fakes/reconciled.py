@@ -48,6 +48,9 @@ class MemoryWeights:
     async def pull(self, file: WeightsFile, report: object) -> Path:
         raise NotImplementedError
 
+    async def remove(self, file: WeightsFile) -> int:
+        raise NotImplementedError
+
 
 @dataclass(slots=True)
 class MemoryDeployments:

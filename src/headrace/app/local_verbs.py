@@ -21,7 +21,7 @@ from headrace.domain.settings import ServeOptions
 from headrace.domain.strength import Strength
 
 if TYPE_CHECKING:
-    from headrace.app.model_files import ModelAdder
+    from headrace.app.model_files import AddedModels
     from headrace.app.price_files import PriceFiles
     from headrace.ports.fleet import Progress
     from headrace.services.model_adding import Addition, AddWishes
@@ -92,11 +92,15 @@ class InstalledVerbs:
         """Write a model into the home's catalogue."""
         return self._model_adder(home).add(added, watch)
 
-    def _model_adder(self, home: Path) -> ModelAdder:
-        from headrace.app.model_files import ModelAdder  # noqa: PLC0415 - as above
+    def model_forget(self, home: Path, model_id: str) -> Path | None:
+        """Take a model that was added out of the home's catalogue."""
+        return self._model_adder(home).forget(model_id)
+
+    def _model_adder(self, home: Path) -> AddedModels:
+        from headrace.app.model_files import AddedModels  # noqa: PLC0415 - as above
         from headrace.drivers.ambient import SystemClock  # noqa: PLC0415 - as above
 
-        return ModelAdder(home, SystemClock())
+        return AddedModels(home, SystemClock())
 
     def checkable(self) -> tuple[str, Sequence[Checkable]]:
         """Return today's date and the checkable prompts that ship."""

@@ -1,4 +1,7 @@
-"""`models add` on this machine: looking at a path, hashing, writing catalogue and sizes; the rules are a service's."""
+"""`models add` and `models remove` on this machine: what is written of a path, and taken out again.
+
+The rules are a service's.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 from headrace.app.adapters import ADAPTERS, CHAT_ENGINE
 from headrace.domain.finding import config_invalid
 from headrace.drivers.catalogs.architectures import FILE_NAME as ARCHITECTURES
-from headrace.drivers.catalogs.architectures import ArchitectureFiles, add_architecture
+from headrace.drivers.catalogs.architectures import ArchitectureFiles, add_architecture, remove_architecture
 from headrace.drivers.catalogs.files import CatalogFiles
 from headrace.drivers.catalogs.proposals import replace_file
 from headrace.drivers.weights.model_path import ModelPaths
@@ -17,7 +20,16 @@ from headrace.ports.ambient import Clock
 from headrace.ports.catalogs import CatalogSource
 from headrace.ports.fleet import Progress
 from headrace.services.catalog import build_catalog, check_catalog
-from headrace.services.model_adding import FILE_NAME, PROVIDER, AddEngines, Addition, AddWishes, addition, catalog_text
+from headrace.services.model_adding import (
+    FILE_NAME,
+    PROVIDER,
+    AddEngines,
+    Addition,
+    AddWishes,
+    addition,
+    catalog_text,
+    without_model,
+)
 from headrace.wire.catalog_file import CatalogText
 from headrace.wire.iso_time import iso_time
 
@@ -25,8 +37,8 @@ CATALOG = "catalog"
 
 
 @dataclass(frozen=True, slots=True)
-class ModelAdder:
-    """Adds models to the catalogue of one home; `catalog` returns what a folder's files are read with."""
+class AddedModels:
+    """Models that were added to the catalogue of one home; `catalog` returns what a folder's files are read with."""
 
     home: Path
     clock: Clock
@@ -55,6 +67,19 @@ class ModelAdder:
         if sha256 is not None:
             files.keep(added.weights(sha256), added.found.path)
         replace_file(path, text)
+        return path
+
+    def forget(self, model_id: str) -> Path | None:
+        """Take a model that was added out of catalogue and sizes; returns the file, None where it is not written there.
+
+        Raises ConfigInvalid where its tables cannot be told from the rest of the file.
+        """
+        path = self.home / CATALOG / FILE_NAME
+        own = next((each for each in self.catalog(self.home / CATALOG).read() if each.file == str(path)), None)
+        if own is None or model_id not in build_catalog((own,), ADAPTERS).models:
+            return None
+        replace_file(path, without_model(own.data.decode("utf-8"), model_id, str(path)))
+        remove_architecture(self.home / ARCHITECTURES, model_id)
         return path
 
     def _day(self) -> str:

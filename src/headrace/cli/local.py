@@ -81,6 +81,10 @@ class LocalVerbs(Protocol):
         """Write the model into the home's catalogue, whose file is returned; `watch` hears how far hashing has come."""
         ...
 
+    def model_forget(self, home: Path, model_id: str) -> Path | None:
+        """Take a model that was added out of the catalogue; returns its file, None where it was not added."""
+        ...
+
     def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
         """Derive every figure of the home's books anew; changes nothing, also while a server runs."""
         ...

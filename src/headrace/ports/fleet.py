@@ -73,6 +73,10 @@ class Weights(Protocol):
         """Fetch, verify and store a file; raises UpstreamUnavailable naming every source that failed."""
         ...
 
+    async def remove(self, file: WeightsFile) -> int:
+        """Delete what is here of a file, whole or begun, and return the bytes that become free; raises Conflict."""
+        ...
+
 
 class Engine(Protocol):
     """A local model server as a pure launch plan plus its probes."""

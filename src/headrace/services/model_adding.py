@@ -20,7 +20,7 @@ from headrace.ports.model_files import FoundModel
 from headrace.services.catalog import Catalog
 from headrace.wire.gguf_header import GgufHeader
 from headrace.wire.model_folder import FolderFacts
-from headrace.wire.toml_text import table_text
+from headrace.wire.toml_text import table_text, without_table
 
 PROVIDER, FILE_NAME = "local", "local.toml"
 DEFAULT_CONTEXT, DEFAULT_SLOTS = 4_096, 4
@@ -122,6 +122,17 @@ def catalog_text(old: str | None, added: Addition, day: str, sha256: str | None)
     return f"{(old or HEADING).rstrip()}\n\n{body}\n\n{price}{local}\n"
 
 
+def without_model(text: str, model_id: str, file: str) -> str:
+    """Return the operator's catalogue file without a model; raises ConfigInvalid where its end cannot be told."""
+    rest = without_table(text, "models", lambda table: table.get("id") == model_id)
+    if rest is None:
+        raise ConfigInvalid(
+            f'{file}: it cannot be told by its lines where "{model_id}" begins and ends; delete its tables by hand.',
+            code="file_unusual",
+        )
+    return rest
+
+
 def _table(added: Addition, day: str) -> dict[str, object]:
     facts = added.found.facts
     has_tools = isinstance(facts, GgufHeader) and "tools" in (facts.chat_template or "")
@@ -197,7 +208,7 @@ def _check_free(name: str, catalog: Catalog) -> None:
         return
     if there[0].provider == PROVIDER:
         raise ConfigInvalid(
-            f'"{name}" stands in {FILE_NAME} already: delete its tables there, or give another --name.',
+            f'"{name}" stands in {FILE_NAME} already: `headrace models remove {name}`, or give another --name.',
             code="name_taken",
         )
     raise ConfigInvalid(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from headrace.domain.catalog import Listed, WeightsFile
-from headrace.domain.errors import HeadraceError, InternalError, InvalidRequest, NotFound
-from headrace.domain.names import did_you_mean
+from headrace.domain.errors import HeadraceError, InternalError, InvalidRequest
 from headrace.ports.fleet import Progress, Weights
+from headrace.services.local_models import find_local
 from headrace.services.snapshots import Snapshots
 from headrace.services.tasks import Tasks
 
@@ -111,21 +111,11 @@ class Pulls:
         return () if local is None else local.weights
 
     def _local_entry(self, model_id: str) -> Listed:
-        models = self._snapshots.current().models
-        entries = models.get(model_id)
-        if entries is None:
-            local = [name for name, each in models.items() if any(entry.model.local for entry in each)]
-            hint = did_you_mean(model_id, local)
-            raise NotFound(
-                f'No model named "{model_id[:128]}". {hint or "`headrace models --all` lists them."}',
-                code="model_not_found",
-            )
-        for entry in entries:
-            if entry.model.local is not None and entry.model.local.weights:
-                return entry
+        entry, local = find_local(model_id, self._snapshots.current().models, "pull")
+        if local.weights:
+            return entry
         raise InvalidRequest(
-            f'"{model_id}" does not run on this machine, so there is nothing to pull: its provider is '
-            f'"{entries[0].model.provider}".',
+            f'"{model_id}" is read from a folder by its deployments, so there is nothing to pull.',
             code="nothing_to_pull",
         )
 

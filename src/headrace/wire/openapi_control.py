@@ -257,6 +257,24 @@ class PullList(Struct, kw_only=True):
     links: ListLinks
 
 
+class WeightsFile(Struct, kw_only=True):
+    """A file of weights."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+class RemovedWeights(Struct, kw_only=True):
+    """What became of a model's weights; `kept` are files that the models of `kept_for` need too."""
+
+    model: str
+    removed: list[WeightsFile]
+    kept: list[WeightsFile]
+    kept_for: list[str]
+    freed_bytes: int
+
+
 class Replica(Struct, kw_only=True):
     """A running engine as it was last observed."""
 

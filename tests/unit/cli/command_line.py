@@ -91,6 +91,7 @@ class FakeLocal:
     progress: Sequence[Progress] = ()
     prompts: Sequence[Checkable] = ()
     addition: Addition | None = None
+    added: str = ""
     done: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
 
     def serve(self, options: ServeOptions) -> int:
@@ -140,6 +141,10 @@ class FakeLocal:
         for each in self.progress:
             watch(each)
         return home / "catalog" / "local.toml"
+
+    def model_forget(self, home: Path, model_id: str) -> Path | None:
+        self.done.append(("model forget", home, model_id))
+        return home / "catalog" / "local.toml" if model_id == self.added else None
 
     def audit(self, home: Path, watch: Callable[[Progress], None]) -> AuditReport:
         self.done.append(("audit", home))

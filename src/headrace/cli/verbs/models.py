@@ -1,4 +1,7 @@
-"""`headrace models`: what can be called, what cannot and why, pulling weights; adding models is models_add's."""
+"""`headrace models`: what can be called, what cannot and why, pulling weights.
+
+Adding and removing models are models_add's and models_remove's.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from headrace.cli.replies import number, part, parts, size, text
 from headrace.cli.session import Session, columns
 from headrace.cli.verb_shapes import Running, Told, asks_server
 from headrace.cli.verbs.models_add import add
+from headrace.cli.verbs.models_remove import remove
 from headrace.domain.errors import OperatorError
 from headrace.domain.json_value import JsonObject, JsonValue
 from headrace.domain.usage import TokenClass
@@ -139,7 +143,8 @@ def _weights(entry: JsonObject) -> str:
     return f"   {size(number(weights, 'size_bytes'))}  {text(weights, 'licence')}".rstrip() if weights else ""
 
 
-APP = App("models", help="List the models that can be called; pull weights, add models.")
+APP = App("models", help="List the models that can be called; pull weights, add and remove models.")
 APP.default(models)
 APP.command(pull, name="pull")
 APP.command(add, name="add")
+APP.command(remove, name="remove")

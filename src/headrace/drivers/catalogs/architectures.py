@@ -9,6 +9,7 @@ from headrace.domain.architecture import Architecture, ArchitectureBook
 from headrace.drivers.catalogs.files import SHIPPED, read_file
 from headrace.drivers.catalogs.proposals import replace_file
 from headrace.wire.architecture_file import ArchitectureText, architecture_book, architecture_text
+from headrace.wire.toml_text import without_table
 
 FILE_NAME = "architectures.toml"
 LARGEST_BYTES = 1024 * 1024
@@ -44,3 +45,13 @@ def add_architecture(own: Path, architecture: Architecture) -> None:
     new = f"{old.rstrip()}\n\n{architecture_text(architecture)}\n"
     architecture_book((ArchitectureText(str(own), new.encode()),))
     replace_file(own, new)
+
+
+def remove_architecture(own: Path, model_id: str) -> None:
+    """Take the architecture that is this model's alone out of the operator's file, if it is there."""
+    if not own.exists():
+        return
+    text = read_file(own, LARGEST_BYTES).data.decode("utf-8", "replace")
+    rest = without_table(text, "architectures", lambda table: table.get("models") == [model_id])
+    if rest is not None:
+        replace_file(own, rest)

@@ -19,6 +19,7 @@ from pathlib import Path
 from headrace.domain.catalog import WeightsFile
 from headrace.domain.errors import (
     ConfigInvalid,
+    Conflict,
     HomeUnusable,
     UpstreamError,
     UpstreamTimeout,
@@ -108,6 +109,31 @@ class WeightsStore:
             pull.listeners.remove(report)
             if not pull.listeners:
                 self._pulls.pop(file.sha256, None)
+
+    async def remove(self, file: WeightsFile) -> int:
+        """Delete a file or what was begun of it, and return the bytes that become free; of a link only the link.
+
+        Raises Conflict while it is being fetched, by whatever process; HomeUnusable when it cannot be deleted.
+        """
+        if file.sha256 in self._pulls:
+            raise _fetching(file)
+        return await self._offload.run(self._remove, file)
+
+    def _remove(self, file: WeightsFile) -> int:
+        try:
+            self._prepare_folders()
+            descriptor = os.open(self._lock_path(file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if not _lock(descriptor):
+                    raise _fetching(file)
+                freed = sum(_removed(each) for each in (self._place(file), self._partial / f"{file.sha256}.part"))
+                shutil.rmtree(self._partial / f"{file.sha256}.d", ignore_errors=True)
+                self._lock_path(file).unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise HomeUnusable(f"{file.name} cannot be deleted from {self._home} ({error.strerror}).") from error
+        return freed
 
     async def _take_turn(self, file: WeightsFile, pull: _Pull) -> Path:
         if pull.failure is not None:
@@ -245,6 +271,20 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _removed(path: Path) -> int:
+    """Delete a file, if it is there, and return the bytes that become free: none while it lies elsewhere too."""
+    try:
+        taken = 0 if path.is_symlink() or path.stat().st_nlink > 1 else path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return taken
+
+
+def _fetching(file: WeightsFile) -> Conflict:
+    return Conflict(f"{file.name} is being fetched now; wait until it is here.", code="pull_running")
 
 
 def _sha256(path: Path) -> str:

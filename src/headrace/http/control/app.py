@@ -34,6 +34,7 @@ from headrace.http.control import (
     teams,
     usage,
     webhooks,
+    weights,
 )
 from headrace.http.control.parts import ControlParts
 from headrace.http.count_tokens import TokenCounts, count_routes
@@ -47,6 +48,7 @@ from headrace.http.openapi import openapi_routes
 from headrace.http.operations import operations_routes
 from headrace.http.responses import response_routes
 from headrace.http.routing import Audience, RouteSpec
+from headrace.services.weights_removal import WeightsRemoval
 
 
 def control_app(parts: ControlParts) -> AsgiApp:
@@ -89,6 +91,7 @@ def control_routes(parts: ControlParts) -> tuple[RouteSpec, ...]:
         *limits.routes(parts.limits),
         *prices.routes(parts.door.snapshots),
         *pulls.routes(parts.pulls),
+        *weights.routes(WeightsRemoval(parts.weights, parts.door.snapshots, parts.compute)),
         *fleet.routes(parts.compute, parts.reload),
     )
     return (*described, *openapi_routes(described))

@@ -1,5 +1,6 @@
 """The store's promises with sources that misbehave in memory."""
 
+import fcntl
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ import anyio.lowlevel
 import pytest
 
 from headrace.domain.catalog import WeightsFile
-from headrace.domain.errors import HomeUnusable, UpstreamError, UpstreamUnavailable
+from headrace.domain.errors import Conflict, HomeUnusable, UpstreamError, UpstreamUnavailable
 from headrace.drivers.weights.partial import PartialFile
 from headrace.drivers.weights.store import WeightsStore
 from headrace.ports.fleet import Progress
@@ -274,3 +275,65 @@ async def test_a_cancelled_pull_leaves_the_rest_to_the_next_one(tmp_path: Path) 
     path = await weights.pull(file, note)
     assert path.read_bytes() == CONTENT
     assert source.fetched_from == [0, 1000]
+
+
+@pytest.mark.anyio
+async def test_what_is_removed_is_gone_with_what_was_begun_and_can_be_fetched_again(tmp_path: Path) -> None:
+    source = Scripted("good", 5_000, 5_000, CONTENT)
+    weights, file = store(tmp_path, source), weights_file(GOOD)
+    assert await weights.remove(file) == 0
+    with pytest.raises(UpstreamUnavailable):
+        await store(tmp_path, Scripted("good", 5_000)).pull(file, list[Progress]().append)
+    assert await weights.remove(file) == 5_000
+    assert leftovers(tmp_path) == []
+    path = await store(tmp_path, Scripted("good", CONTENT)).pull(file, list[Progress]().append)
+    assert await weights.remove(file) == len(CONTENT)
+    assert (weights.path(file), path.exists(), leftovers(tmp_path)) == (None, False, [])
+    assert (await store(tmp_path, Scripted("good", CONTENT)).pull(file, list[Progress]().append)) == path
+
+
+@pytest.mark.anyio
+async def test_of_a_file_of_this_machine_only_the_link_is_removed(tmp_path: Path) -> None:
+    own = tmp_path / "own.gguf"
+    own.write_bytes(CONTENT)
+    weights, file = store(tmp_path), weights_file(f"file:{own}")
+    assert (await weights.pull(file, list[Progress]().append)).is_symlink()
+    assert await weights.remove(file) == 0
+    assert (weights.path(file), own.read_bytes()) == (None, CONTENT)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_another_home_shares_frees_nothing(tmp_path: Path) -> None:
+    weights, file = store(tmp_path, Scripted("good", CONTENT)), weights_file(GOOD)
+    shared = tmp_path / "shared"
+    shared.hardlink_to(await weights.pull(file, list[Progress]().append))
+    assert await weights.remove(file) == 0
+    assert (weights.path(file), shared.read_bytes()) == (None, CONTENT)
+
+
+@pytest.mark.anyio
+async def test_what_another_process_is_fetching_is_not_removed(tmp_path: Path) -> None:
+    weights, file = store(tmp_path, Scripted("good", CONTENT)), weights_file(GOOD)
+    lock = tmp_path / "weights" / "partial" / f"{file.sha256}.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(Conflict, match="is being fetched now"):
+            await weights.remove(file)
+    assert await weights.remove(file) == 0
+
+
+@pytest.mark.anyio
+async def test_what_this_process_is_fetching_is_not_removed(tmp_path: Path) -> None:
+    file, refused = weights_file(GOOD), list[str]()
+
+    class Asked(Scripted):
+        async def fetch(self, address: str, partial: PartialFile, scratch: Path) -> None:
+            with pytest.raises(Conflict) as caught:
+                await weights.remove(file)
+            refused.append(caught.value.code)
+            await super().fetch(address, partial, scratch)
+
+    weights = store(tmp_path, Asked("good", CONTENT))
+    assert (await weights.pull(file, list[Progress]().append)).read_bytes() == CONTENT
+    assert refused == ["pull_running"]
