@@ -26,8 +26,10 @@ SELECT attempt.request_id, count(*), min(attempt.attempt_id),
 FROM attempt
 LEFT JOIN resolution ON resolution.attempt_id = attempt.attempt_id
 LEFT JOIN (
-    SELECT attempt_id, count(*) AS lines, sum(cost_nano) AS cost, sum(charge_nano) AS charge
-    FROM settled_line GROUP BY attempt_id
+    SELECT settled_line.attempt_id, count(*) AS lines, sum(cost_nano) AS cost,
+        sum(CASE WHEN waiver.attempt_id IS NULL THEN charge_nano ELSE 0 END) AS charge
+    FROM settled_line LEFT JOIN waiver ON waiver.attempt_id = settled_line.attempt_id
+    GROUP BY settled_line.attempt_id
 ) AS booked ON booked.attempt_id = attempt.attempt_id
 GROUP BY attempt.request_id
 """
@@ -37,6 +39,7 @@ FROM scope
 LEFT JOIN (SELECT attempt_id, drawn.value AS scope FROM attempt, {each} AS drawn)
     AS drawn ON drawn.scope = scope.scope
 LEFT JOIN settled_line AS line ON line.attempt_id = drawn.attempt_id
+    AND line.attempt_id NOT IN (SELECT attempt_id FROM waiver)
 GROUP BY scope.scope, scope.spent_nano
 """
 RUNS = """
@@ -130,6 +133,11 @@ class LedgerFile:
         """Every run of a replica, oldest first."""
         return [BookedRun(*row) for row in self._run(RUNS)]
 
+    def waivers(self) -> int:
+        """How many charges were taken back, because their callers had been told that the request failed."""
+        ((number,),) = self._run("SELECT count(*) FROM waiver")
+        return int(number)
+
     def payments(self) -> dict[str, int]:
         """The amounts that were paid in and are booked, by reference."""
         rows = self._run("SELECT reference, amount_nano FROM ledger_entry WHERE kind = 'top_up'")
@@ -146,10 +154,10 @@ class LedgerFile:
 
 
 @contextmanager
-def ledger_of(headrace: RunningHeadrace) -> Generator[LedgerFile]:
-    """The ledger of a running or stopped installation."""
+def ledger_of(headrace: RunningHeadrace, store: str = "") -> Generator[LedgerFile]:
+    """The ledger of a running or stopped installation; by another address than its own where that is given."""
     if headrace.store:
-        with psycopg.connect(headrace.store, autocommit=True) as connection:
+        with psycopg.connect(store or headrace.store, autocommit=True) as connection:
             yield LedgerFile(_rows_of(connection), "json_array_elements_text(CAST(attempt.scopes AS json))")
     else:
         with closing(sqlite3.connect(f"file:{headrace.home / DATABASE}?mode=ro", uri=True)) as connection:

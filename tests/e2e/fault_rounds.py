@@ -8,7 +8,7 @@ import resource
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.e2e.kill_judge import NOTHING_HELD, booking_faults, call_faults, mone
 from tests.e2e.kill_money import BUDGETED, PREPAID, Money, make_money
 from tests.e2e.kill_rounds import CHAT, PACED_MODEL, ROOT, chat_request, paced
 from tests.e2e.raw_client import RawClient, RawReply
-from tests.ledger_file import ledger_of
+from tests.ledger_file import EndedRequest, ledger_of
 from tests.running import RunningHeadrace, eventually
 
 CLIENTS = 8
@@ -48,14 +48,20 @@ class FaultRounds:
     is_over: bool = False
 
     async def during(
-        self, fault: Callable[[], contextlib.AbstractContextManager[object]], seconds: float, *, is_felt: bool = True
+        self,
+        fault: Callable[[], contextlib.AbstractContextManager[object]],
+        seconds: float,
+        *,
+        is_felt: bool = True,
+        shows: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Call before, in and after a fault, which lasts so long, and until a call was refused where it is felt."""
+        """Call before, in and after a fault, which lasts so long, until it `shows` and, where it is felt, a refusal."""
         clients = [asyncio.ensure_future(self._call(number)) for number in range(CLIENTS)]  # noqa: TID251 - gathered below
         try:
             await self.until(lambda: self.count(OK) >= CLIENTS, "good replies")
             with fault():
                 await asyncio.sleep(seconds)
+                await self.until(shows, "what the fault brings about")
                 if is_felt:
                     await self.until(lambda: self.count(UNAVAILABLE) > 0, "a call that is refused")
             good = self.count(OK)
@@ -85,6 +91,7 @@ class FaultRounds:
                 *call_faults([entry.attempt_id for entry in self.upstream.log.received], by_attempt),
                 *booking_faults(booked.values(), billed),
                 *money_faults(self.money, ledger),
+                *self._charged_for_nothing(booked),
                 *(f"spending is not the sum of the charges: {scope}" for scope in ledger.unbalanced_scopes()),
             ]
 
@@ -97,6 +104,12 @@ class FaultRounds:
             told = told_by(reply)
             if told is not None and told.complete and told.request_id not in known:
                 yield f"{told.request_id}: read to its end, and the ledger does not know it"
+
+    def _charged_for_nothing(self, booked: Mapping[str, EndedRequest]) -> Iterator[str]:
+        for reply in self.replies:
+            request_id = reply.headers.get("x-request-id", "")
+            if reply.status == UNAVAILABLE and request_id in booked and booked[request_id].charge_nano:
+                yield f"{request_id}: told that it failed, and charged"
 
     async def _call(self, number: int) -> None:
         key = (None, self.money.keys[BUDGETED], self.money.keys[PREPAID], None)[number % 4]
