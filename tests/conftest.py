@@ -10,7 +10,8 @@ import pytest
 
 pytest_plugins = ("tests.weights_fixtures",)
 TESTS = Path(__file__).parent
-TIME_LIMIT_SECONDS = {"unit": 5, "contract": 5, "golden": 5, "docs": 30, "e2e": 120}
+# What hangs is found; what is slow on a machine that others use too is no fault.
+TIME_LIMIT_SECONDS = {"unit": 20, "contract": 20, "golden": 20, "docs": 30, "e2e": 120}
 NO_NETWORK = frozenset({"unit", "golden"})
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 

@@ -130,9 +130,13 @@ async def test_stop_forces_an_engine_that_ignores_the_polite_way(supervisor: Pro
     assert (await supervisor.exited(running)).startswith("it was ended by signal SIGKILL")
 
 
-async def test_exited_says_how_and_what_was_said_last(supervisor: ProcessSupervisor) -> None:
-    code = "import sys; print('first'); sys.exit('no such model')"
-    running = await supervisor.start(LaunchPlan("x", "x-0", (sys.executable, "-c", code), (), 1, OwnerLoss.STOP))
+async def test_exited_says_how_and_what_was_said_last(supervisor: ProcessSupervisor, tmp_path: Path) -> None:
+    wait = "while not os.path.exists(sys.argv[1]): time.sleep(0.01)"
+    code = f"import os, sys, time; print('first')\n{wait}\nsys.exit('no such model')"
+    go_on = tmp_path / "go-on"
+    command = (sys.executable, "-c", code, str(go_on))
+    running = await supervisor.start(LaunchPlan("x", "x-0", command, (), 1, OwnerLoss.STOP))
+    go_on.touch()
     how = await supervisor.exited(running)
     assert how.startswith("it exited with status 1; last lines: ")
     assert "no such model" in how
