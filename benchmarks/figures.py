@@ -1,5 +1,7 @@
 """The values that a measurement yields and passes on; no measuring and no printing."""
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -130,10 +132,27 @@ class Metered:
 
 
 @dataclass(frozen=True, slots=True)
+class Quartiles:
+    """How far values lie apart."""
+
+    least: float
+    low: float
+    high: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Quartiles":
+        """Return those of at least two values."""
+        low, _, high = statistics.quantiles(values)
+        return cls(min(values), low, high, max(values))
+
+
+@dataclass(frozen=True, slots=True)
 class Metering:
     """What durable metering adds to the same gateway with a ledger that stores nothing.
 
-    `added_loaded_us` is the CPU that it adds to a request at 64 in each pair of processes, without a budget.
+    `added_loaded_us` is the CPU that it adds to a request at 64 in each pair of processes, without a budget;
+    `fixed_work_ms` what the same piece of work took of the target's core in between.
     """
 
     without: Metered
@@ -142,6 +161,7 @@ class Metering:
     durable_write_ms: float
     commits_per_request: float
     added_loaded_us: tuple[float, ...]
+    fixed_work_ms: Quartiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ process differs from another of the same code by some tens of microseconds a req
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +15,9 @@ import msgspec
 
 from benchmarks import targets
 from benchmarks.calls import fetch, metric_samples
-from benchmarks.figures import BenchError, Metered, Metering, Verdict
+from benchmarks.figures import BenchError, Metered, Metering, Quartiles, Verdict
 from benchmarks.measures import LOADED_CONCURRENCY, UNBOUNDED, Bench, Costed, Load, run_costed
+from benchmarks.processes import fixed_work_ms
 from benchmarks.targets import HeadraceFiles, Target
 from benchmarks.workloads import UNARY
 
@@ -26,7 +27,7 @@ WINDOWS = ("hour", "day", "week", "month")
 ZONES = ("UTC", "Europe/Berlin", "Asia/Tokyo", "America/New_York")
 LIMIT_USD = "1000000"
 MOST_CPU_US, MOST_ADDED_MS = 60.0, 1.0
-PAIRS_A_ROUND = 2
+PAIRS_A_ROUND, JUDGED_TURNS = 2, 6
 WRITTEN_BYTES, WRITES_A_TURN, DURABLE_STEPS = 12 * 1024, 50, 2
 
 
@@ -58,10 +59,11 @@ class _Found:
 
 @dataclass(slots=True)
 class _Floor:
-    """What bounds the figures from below: the commits that were made, and what a durable write takes."""
+    """What the figures are read by: the commits that were made, what a durable write takes, and a fixed work."""
 
     commits: int = 0
     writes_ms: list[float] = field(default_factory=list[float])
+    work_ms: list[float] = field(default_factory=list[float])
 
 
 def measure_metering(bench: Bench) -> Metering:
@@ -73,10 +75,15 @@ def measure_metering(bench: Bench) -> Metering:
     requests = sum(costed.result.ok for each in found[1:] for costed in (*each.alone, *each.loaded))
     rows = [_metered(each) for each in found]
     added_us = tuple(
-        metered.cpu_us - base.cpu_us for base, metered in zip(found[0].loaded, found[1].loaded, strict=True)
+        _cpu_us(metered) - _cpu_us(base)
+        for base, metered in zip(_by_pair(found[0].loaded), _by_pair(found[1].loaded), strict=True)
     )
     facts = statistics.median(floor.writes_ms), floor.commits / max(1, requests)
-    return Metering(rows[0], rows[1], tuple(rows[2:]), *facts, added_us)
+    return Metering(rows[0], rows[1], tuple(rows[2:]), *facts, added_us, Quartiles.of(floor.work_ms))
+
+
+def _by_pair(loaded: Sequence[Costed]) -> list[Sequence[Costed]]:
+    return [loaded[start : start + JUDGED_TURNS] for start in range(0, len(loaded), JUDGED_TURNS)]
 
 
 def _measure_pair(bench: Bench, found: Sequence[_Found], floor: _Floor) -> None:
@@ -93,11 +100,19 @@ def _measure_pair(bench: Bench, found: Sequence[_Found], floor: _Floor) -> None:
         slice_ms = bench.effort.round_ms // PAIRS_A_ROUND
         for each, figures in zip(asked, found, strict=True):
             figures.alone.append(run_costed(bench, each.target, Load(UNARY, "unary", 1, UNBOUNDED, slice_ms)))
-        for each, figures in zip(asked, found, strict=True):
-            load = Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, slice_ms)
+        for each, figures in _turns(list(zip(asked, found, strict=True))):
+            load = Load(UNARY, "unary", LOADED_CONCURRENCY, UNBOUNDED, slice_ms * 2 // 3)
             figures.loaded.append(run_costed(bench, each.target, load))
+            floor.work_ms.append(fixed_work_ms(bench.cores.target))
         floor.commits += _commits(metered, files) - before
         floor.writes_ms += _durable_writes_ms(bench.directory)
+
+
+def _turns(measured: Sequence[tuple[_Asked, _Found]]) -> Iterator[tuple[_Asked, _Found]]:
+    """Yield all once, and the two whose difference is judged several times more, each first in turn."""
+    yield from measured
+    for turn in range(1, JUDGED_TURNS):
+        yield from measured[:2] if turn % 2 == 0 else reversed(measured[:2])
 
 
 def _commits(target: Target, files: HeadraceFiles) -> int:
@@ -175,6 +190,11 @@ def metering_text(found: Metering) -> str:
     lines.append(f"commits per request: {found.commits_per_request:.2f}")
     pairs = ", ".join(f"{added:+.0f}" for added in found.added_loaded_us)
     lines.append(f"CPU that metering adds at {LOADED_CONCURRENCY}, us, in each pair of processes: {pairs}")
+    work = found.fixed_work_ms
+    lines.append(
+        f"the same work of Python took {work.least:.0f} to {work.most:.0f} ms of CPU on that core meanwhile"
+        f" (half of the times {work.low:.0f} to {work.high:.0f}): so steady is the machine"
+    )
     floor = found.durable_write_ms * DURABLE_STEPS
     added = found.plain.latency_p50_ms - base.latency_p50_ms
     lines.append(

@@ -5,9 +5,11 @@ It reads Linux's /proc and knows nothing of what the processes do.
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,8 @@ from pathlib import Path
 from benchmarks.figures import BenchError
 
 STOP_SECONDS = 15.0
+FIXED_WORK = {str(number): list(range(20)) for number in range(1000)}
+FIXED_ROUNDS = 10
 PR_SET_PDEATHSIG = 1
 STAT_FIELDS_AFTER_NAME = slice(11, 15)  # utime, stime, cutime, cstime
 PARENT_FIELD_AFTER_NAME = 1
@@ -149,3 +153,16 @@ def resident_mb(running: Running) -> float:
         except OSError:
             continue
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def fixed_work_ms(core: int) -> float:
+    """Return the CPU time that a fixed piece of work takes on a core now, in milliseconds."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        begun = time.process_time()
+        for _ in range(FIXED_ROUNDS):
+            json.loads(json.dumps(FIXED_WORK))
+        return (time.process_time() - begun) * 1000
+    finally:
+        os.sched_setaffinity(0, before)
