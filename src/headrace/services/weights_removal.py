@@ -57,8 +57,9 @@ class WeightsRemoval:
 
     def _require_quiet(self, model_id: str) -> None:
         standing = self._compute.standing(model_id)
-        if standing is not None and standing.in_flight:
-            requests = "a request" if standing.in_flight == 1 else f"{standing.in_flight} requests"
+        busy = 0 if standing is None else standing.in_flight + standing.waiting
+        if busy:
+            requests = "a request" if busy == 1 else f"{busy} requests"
             raise Conflict(f'"{model_id}" is answering {requests} now; try again when it is done.', code="model_in_use")
 
 

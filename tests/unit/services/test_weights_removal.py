@@ -89,8 +89,8 @@ async def test_what_a_deployment_runs_or_will_run_is_kept_until_it_is_deleted() 
 async def test_a_model_that_is_answering_is_left_alone() -> None:
     world = World()
     removal, compute = await built(world)
-    for in_flight, words in ((1, "a request"), (3, "3 requests")):
-        compute.standings["tiny"] = Standing(ready=1, in_flight=in_flight)
+    for in_flight, waiting, words in ((1, 0, "a request"), (0, 1, "a request"), (1, 2, "3 requests")):
+        compute.standings["tiny"] = Standing(ready=1, in_flight=in_flight, waiting=waiting)
         with pytest.raises(Conflict, match=words):
             await removal.remove("tiny")
     assert (world.weights.here, compute.stopped) == ({SHA}, [])
