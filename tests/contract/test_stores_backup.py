@@ -13,6 +13,7 @@ from headrace.domain.errors import HomeUnusable, StoreUnusable
 from headrace.drivers.stores.backup import backup, restore
 from headrace.drivers.stores.database import FILE_NAME, open_database
 from headrace.drivers.stores.home import open_home
+from headrace.drivers.stores.restored import objection_to_ending
 from headrace.testing.clock import FakeClock
 from tests.contract.ledger_books import broken_invariants, new_ledger, open_sqlite_books, opening, settlement
 
@@ -56,6 +57,11 @@ async def test_a_restored_home_has_the_books_but_no_secret(tmp_path: Path) -> No
     put_back = restore(tmp_path / "copy.tgz", tmp_path / "new", FakeClock())
     assert put_back.files == made.files
     assert "HOME/secrets" in put_back.note
+    note = (tmp_path / "new" / "RESTORED").read_text()
+    assert "copy.tgz" in note
+    assert "delete this file" in note
+    assert objection_to_ending(home) is None
+    assert str(tmp_path / "new" / "RESTORED") in (objection_to_ending(tmp_path / "new") or "")
     assert not (tmp_path / "new" / "secrets").exists()
     assert (tmp_path / "new" / "headrace.toml").read_text() == "headrace.toml"
     async with open_sqlite_books(tmp_path / "new") as books:

@@ -34,6 +34,7 @@ from headrace.drivers.compute.supervisor import ProcessSupervisor
 from headrace.drivers.engines.command import CommandEngine
 from headrace.drivers.engines.llamacpp import LlamaCpp
 from headrace.drivers.observability.logs import Logger
+from headrace.drivers.stores.restored import objection_to_ending
 from headrace.ports.ambient import Offload
 from headrace.ports.fleet import Compute, Engine, Weights
 from headrace.services.autoscaling import Autoscaling
@@ -54,6 +55,7 @@ from headrace.services.replica_metering import MeteringParts, ReplicaMetering
 from headrace.services.replica_prices import ReplicaPrices
 from headrace.services.snapshots import Snapshots
 from headrace.services.tasks import Tasks
+from headrace.services.unknown_replicas import guarded
 from headrace.services.waking import Waking
 
 LOCAL, RAY, CLOUD = "local", "ray", "cloud"
@@ -202,9 +204,10 @@ def _reconciler(
     ground: Foundation, around: Surroundings, dedicated: Dedicated, deployments: Deployments, weights: Weights
 ) -> Reconciler:
     computes, snapshots = dedicated.computes, around.snapshots
-    ending = [dedicated.local.end_unknown, dedicated.cloud.end_unknown]
-    if dedicated.ray is not None:
-        ending.append(dedicated.ray.end_unknown)
+    far_away = [dedicated.cloud, *([] if dedicated.ray is None else [dedicated.ray])]
+    objection = objection_to_ending(ground.home)
+    if objection is not None:
+        around.logger.warning("home restored", message=objection)
     return Reconciler(
         ReconcilerParts(
             deployments=deployments,
@@ -216,7 +219,10 @@ def _reconciler(
             tasks=around.tasks,
             clock=ground.clock,
             report=_reported(around.logger),
-            end_unknown=ending,
+            end_unknown=[
+                dedicated.local.end_unknown,
+                *(guarded(each.end_unknown, lambda: objection_to_ending(ground.home)) for each in far_away),
+            ],
         )
     )
 

@@ -22,6 +22,7 @@ from headrace.drivers.catalogs.files import CatalogFiles
 from headrace.drivers.catalogs.presets import PresetFiles
 from headrace.drivers.stores.inspection import StoreReport, inspect_store
 from headrace.drivers.stores.moved import give_address
+from headrace.drivers.stores.restored import objection_to_ending
 from headrace.drivers.stores.sqlite import library_version, wal_reset_safe
 from headrace.drivers.weights.store import WeightsStore
 from headrace.services.catalog import Catalog, build_catalog, check_catalog
@@ -83,7 +84,9 @@ def _home(home: Path) -> DoctorFinding:
         return DoctorFinding("home", False, f"{credentials} is not there", "Make it with `headrace init`.")
     if stat.S_IMODE(credentials.stat().st_mode) & 0o077:
         return DoctorFinding("home", False, f"others can read {credentials}", f"chmod 600 {credentials}")
-    return DoctorFinding("home", True, f"{home}, {free // 1_000_000_000} GB free")
+    objection = objection_to_ending(home)
+    text = f"{home}, {free // 1_000_000_000} GB free"
+    return DoctorFinding("home", True, text if objection is None else f"{text}. {objection}")
 
 
 def _inspect(home: Path, store: Secret | None) -> StoreReport | None:

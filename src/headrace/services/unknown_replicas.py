@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import TypeAlias
 
-from headrace.domain.errors import HeadraceError
+from headrace.domain.errors import DriverUnusable, HeadraceError
 from headrace.ports.ambient import Clock
 from headrace.services.deployment_steps import StoredDeployments
 from headrace.services.tasks import Tasks
@@ -16,6 +16,18 @@ EndUnknown: TypeAlias = Callable[[Collection[str]], Awaitable[None]]
 RETRY_SECONDS = 60.0
 # Longer than a driver of this machine takes: others go on in the background.
 WAIT_SECONDS = 1.0
+
+
+def guarded(end_unknown: EndUnknown, objection: Callable[[], str | None]) -> EndUnknown:
+    """Return the same behind an objection: while there is one nothing is ended, and it is asked for again."""
+
+    async def end(known: Collection[str]) -> None:
+        found = objection()
+        if found is not None:
+            raise DriverUnusable(found)
+        await end_unknown(known)
+
+    return end
 
 
 class KnownDeployments(Collection[str]):

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.domain.errors import EngineFailed
 from headrace.services.tasks import Tasks
-from headrace.services.unknown_replicas import RETRY_SECONDS, KnownDeployments, UnknownReplicas
+from headrace.services.unknown_replicas import RETRY_SECONDS, KnownDeployments, UnknownReplicas, guarded
 from headrace.testing.clock import FakeClock
 from tests.fakes.reconciled import MemoryDeployments, a_deployment
 
@@ -97,3 +97,24 @@ def test_what_is_known_is_what_is_stored_now() -> None:
     assert (len(known), "dep" in known) == (0, False)
     deployments.add(a_deployment())
     assert (len(known), "dep" in known, list(known)) == (1, True, ["dep"])
+
+
+async def test_while_there_is_an_objection_nothing_is_ended_and_it_is_asked_for_again() -> None:
+    clock, driver, objections = FakeClock(), Driver(), ["it was restored"]
+    deployments = MemoryDeployments({"dep": a_deployment()})
+
+    def defect(name: str, error: BaseException) -> None:
+        raise AssertionError(name) from error
+
+    ending = guarded(driver.end_unknown, lambda: objections[0] if objections else None)
+    service = UnknownReplicas([ending], deployments, Tasks(defect), clock)
+    await service.end()
+    clock.advance(RETRY_SECONDS)
+    await service.end()
+    assert driver.asked == []
+    objections.clear()
+    await service.end()
+    assert driver.asked == []
+    clock.advance(RETRY_SECONDS)
+    await service.end()
+    assert driver.asked == [["dep"]]

@@ -19,6 +19,7 @@ from headrace.domain.errors import HomeUnusable, StoreUnusable
 from headrace.drivers.stores.database import FILE_NAME
 from headrace.drivers.stores.home import open_home
 from headrace.drivers.stores.moved import moved_to
+from headrace.drivers.stores.restored import note_restore
 from headrace.drivers.stores.sqlite import Connection, DatabaseError, connect_reader
 from headrace.drivers.stores.upgrade import copy_database, stored_revision
 from headrace.ports.ambient import Clock
@@ -31,7 +32,8 @@ NOT_INSIDE = (
 )
 NEXT_STEP = (
     "Put the original HOME/secrets back before the next start. Without it new ones are made: access keys must "
-    "then be created again and provider credentials set again."
+    "then be created again and provider credentials set again. Deployments that were made after this backup are not "
+    "known in it: HOME/RESTORED says what becomes of those at a cloud or in a cluster."
 )
 
 
@@ -84,6 +86,7 @@ def restore(source: Path, home: Path, clock: Clock, *, force: bool = False) -> C
             _move_aside(in_the_way, home / "backups" / f"replaced-{clock.unix_micros()}")
             for path in sorted(unpacked.iterdir()):
                 path.rename(home / path.name)
+            note_restore(home, source, clock.unix_micros())
         except OSError as error:
             raise HomeUnusable(f"{home} cannot be written: {error.strerror}.", detail=str(error)) from error
     files = (FILE_NAME, *(name for name, _ in _text_files(home)))
