@@ -26,6 +26,9 @@ SUPPRESSION = re.compile(r"#\s*(?:noqa\b(?P<noqa>.*)|(?:type|pyright):\s*ignore(
 REASONED = re.compile(r":?\s*(?:\[[\w\s,-]+\]|[A-Z]+\d+\b(?:\s*,\s*[A-Z]+\d+\b)*)\s*[-:(]?\s*\w+")
 BANNER = re.compile(r"#\s*[-=*#~_]{4,}|#.*[-=*#~_]{6,}\s*$")
 UNFINISHED = re.compile(r"#\s*(?:TODO|FIXME|XXX|HACK)\b(?!.*#\d)")
+CONVERTER = "src/headrace/wire/converter.py"
+DESCRIBES = re.compile(r"(msgspec\.)?(convert|((json|msgpack|toml|yaml)\.)?Decoder|Converter)")
+DECODES = re.compile(r"(msgspec\.)?(json|msgpack|toml|yaml)\.decode")
 
 # A character class in each word keeps this file from containing what it looks for.
 MACHINE_PATH = re.compile(r"(?<![\w.~}$)*/-])/(?:[w]ork|[r]oot)/\w|/[t]mp/lab|/[h]ome/\w+/|/[U]sers/\w+/")
@@ -76,6 +79,7 @@ def check_module(path: str, text: str, rules: Rules) -> Iterator[Finding]:
     if path.startswith("src/"):
         yield from check_state(path, tree)
         yield from check_driver_names(path, tree, rules.driver_names)
+        yield from check_described(path, tree)
 
 
 def check_functions(path: str, tree: ast.Module) -> Iterator[Finding]:
@@ -138,6 +142,25 @@ def is_mutable(value: ast.expr | None) -> bool:
     if isinstance(value, ast.Call):
         return ast.unparse(value.func).rpartition(".")[2] in MUTABLE_CALLS
     return isinstance(value, MUTABLE)
+
+
+def check_described(path: str, tree: ast.Module) -> Iterator[Finding]:
+    """Yield types that msgspec would first describe in a function, where two threads may do it at once and crash."""
+    if path == CONVERTER:
+        return
+    inside = {
+        id(node): node for function in ast.walk(tree) if isinstance(function, FUNCTIONS) for node in ast.walk(function)
+    }
+    for node in inside.values():
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if DESCRIBES.fullmatch(called) or (
+            DECODES.fullmatch(called) and any(each.arg == "type" for each in node.keywords)
+        ):
+            yield Finding(
+                path, node.lineno, f"{called} describes a type: make a Decoder or Converter at the module's level"
+            )
 
 
 def check_driver_names(path: str, tree: ast.Module, names: frozenset[str]) -> Iterator[Finding]:

@@ -68,6 +68,17 @@ def test_a_chain_of_elif_is_one_level() -> None:
     assert messages("def f(a):\n" + chain) == []
 
 
+DESCRIBING = ("msgspec.json.decode(data, type=A)", "msgspec.convert(raw, A)", "msgspec.json.Decoder(A)", "Converter(A)")
+
+
+@pytest.mark.parametrize("call", DESCRIBING)
+def test_types_are_described_at_the_level_of_a_module(call: str) -> None:
+    inside = messages(f"def f(data, raw):\n    return {call}\n")
+    assert [each.rpartition(":")[0] for each in inside] == [f"{call.partition('(')[0]} describes a type"]
+    assert messages(f"READ = {call}\n") == []
+    assert messages("def f(data):\n    return msgspec.json.decode(data)\n") == []
+
+
 @pytest.mark.parametrize("statement", ["seen = {}", "seen: dict[str, int] = dict()", "seen = collections.deque()"])
 def test_module_level_state_is_refused(statement: str) -> None:
     assert [m.split(":")[0] for m in messages(statement + "\n")] == ["seen is module-level mutable state"]

@@ -39,6 +39,9 @@ class CredentialsFile(Struct, frozen=True):
     admin_token: str | None = None
 
 
+_CREDENTIALS = msgspec.json.Decoder(CredentialsFile)
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A secret and where it came from, a smaller number meaning nearer to the command."""
@@ -149,7 +152,7 @@ def _read_credentials(path: Path) -> CredentialsFile | None:
             f"{path} is open to others (mode {mode:04o}). Run: chmod 600 {path}", code="credentials_exposed"
         )
     try:
-        return msgspec.json.decode(data, type=CredentialsFile)
+        return _CREDENTIALS.decode(data)
     except msgspec.DecodeError as error:
         raise OperatorError(f"{path} is damaged ({error}). Restore it, or set HEADRACE_URL and its keys.") from error
 

@@ -21,6 +21,7 @@ from headrace.domain.errors import ConfigInvalid
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.names import did_you_mean
 from headrace.domain.settings import DriverSettings, Limits
+from headrace.wire.converter import Converter
 from headrace.wire.toml_lines import KeyPath, key_lines, line_of, show
 
 FILE_NAME = "headrace.toml"
@@ -201,19 +202,25 @@ def decode_config(file: str, data: bytes) -> ConfigTables:
     found = [Finding(file, line_of(lines, path), show(path), *what) for path, what in _problems(raw)]
     if found:
         raise config_invalid(found)
-    return msgspec.convert(raw, ConfigTables)
+    return _ALL.convert(raw)
 
 
-_TABLES: Mapping[str, type[Struct]] = {"server": ServerTable, "limits": LimitsTable, "drivers": DriversTable}
+_ALL = Converter(ConfigTables)
+_ALIAS = Converter(AliasTable)
+_TABLES: Mapping[str, Converter[Struct]] = {
+    "server": Converter(ServerTable),
+    "limits": Converter(LimitsTable),
+    "drivers": Converter(DriversTable),
+}
 
 
 def _problems(raw: Mapping[str, object]) -> list[tuple[KeyPath, tuple[str, str]]]:
     found: list[tuple[KeyPath, tuple[str, str]]] = []
     for name, value in raw.items():
-        kind = _TABLES.get(name)
-        if kind is not None and isinstance(value, dict):
+        known = _TABLES.get(name)
+        if known is not None and isinstance(value, dict):
             table = cast("dict[str, object]", value)
-            found.extend(((name, key), what) for key, what in _table_problems(kind, table))
+            found.extend(((name, key), what) for key, what in _table_problems(known, table))
             continue
         if name == "credentials" and isinstance(value, dict):
             files = cast("dict[str, object]", value)
@@ -224,7 +231,7 @@ def _problems(raw: Mapping[str, object]) -> list[tuple[KeyPath, tuple[str, str]]
         if name == "aliases" and isinstance(value, dict):
             found.extend(_alias_problems(cast("dict[str, object]", value)))
             continue
-        wrong = _convert_problem(ConfigTables, {name: value})
+        wrong = _convert_problem(_ALL, {name: value})
         if wrong is not None:
             found.append(wrong)
     return found
@@ -239,19 +246,19 @@ def _alias_problems(aliases: Mapping[str, object]) -> Iterator[tuple[KeyPath, tu
         table = cast("dict[str, object]", value)
         if "points_to" not in table:
             yield ("aliases", name), ("points_to is missing", fix)
-        for key, what in _table_problems(AliasTable, table):
+        for key, what in _table_problems(_ALIAS, table):
             yield ("aliases", name, key), what
 
 
-def _table_problems(kind: type[Struct], table: Mapping[str, object]) -> list[tuple[str, tuple[str, str]]]:
+def _table_problems(known: Converter[Struct], table: Mapping[str, object]) -> list[tuple[str, tuple[str, str]]]:
     """Each key on its own, so that all that is wrong is told at once."""
-    each = ((key, _convert_problem(kind, {key: value})) for key, value in table.items())
+    each = ((key, _convert_problem(known, {key: value})) for key, value in table.items())
     return [(key, wrong[1]) for key, wrong in each if wrong is not None]
 
 
-def _convert_problem(kind: type[Struct], value: Mapping[str, object]) -> tuple[KeyPath, tuple[str, str]] | None:
+def _convert_problem(known: Converter[Struct], value: Mapping[str, object]) -> tuple[KeyPath, tuple[str, str]] | None:
     try:
-        msgspec.convert(value, kind)
+        known.convert(value)
     except msgspec.ValidationError as error:
         message = str(error)
     else:
@@ -259,8 +266,8 @@ def _convert_problem(kind: type[Struct], value: Mapping[str, object]) -> tuple[K
     unknown = _UNKNOWN.match(message)
     if unknown is not None:
         name = unknown["name"]
-        known = [each.name for each in msgspec.structs.fields(kind)]
-        hint = did_you_mean(name, known) or f"Known keys: {', '.join(known)}."
+        names = [each.name for each in msgspec.structs.fields(known.kind)]
+        hint = did_you_mean(name, names) or f"Known keys: {', '.join(names)}."
         return (name,), ("no such key", hint)
     place = _PLACE.search(message)
     (key, given), *_ = value.items()

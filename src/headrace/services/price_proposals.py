@@ -21,6 +21,7 @@ from headrace.services.price_versions import price_version
 from headrace.wire.catalog_file import CatalogFile
 from headrace.wire.catalog_prices import PRICE_KEYS, check_price_value, check_prices, rates_given
 from headrace.wire.catalog_schema import PriceTable
+from headrace.wire.converter import Converter
 from headrace.wire.offered import Offered
 from headrace.wire.price_json import PER_MILLION, window_text
 from headrace.wire.price_sources import plain_table
@@ -28,6 +29,7 @@ from headrace.wire.toml_lines import show
 from headrace.wire.toml_text import Table, table_text
 
 MOST_TIMES = 10
+_PRICE = Converter(PriceTable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ def _propose(model: Model, offer: Offered, day: str, source: str) -> Proposed:
     problems = [_on_a_line(each) for each in _problems(table)]
     if problems:
         return Proposed(model.provider, model.id, table, current and current.id, (), (*problems, *warnings))
-    proposed = price_version(msgspec.convert(table, PriceTable), model.id, model.provider)
+    proposed = price_version(_PRICE.convert(table), model.id, model.provider)
     changes = tuple(_changes(current, proposed))
     jumps = [
         f"{each.what} changes {MOST_TIMES} times or more: is it another unit?" for each in changes if _is_jump(each)
@@ -187,7 +189,7 @@ def _problems(table: Table) -> Iterator[str]:
         yield from wrong
         return
     try:
-        price = msgspec.convert(table, PriceTable)
+        price = _PRICE.convert(table)
     except msgspec.ValidationError as error:
         yield str(error)
         return

@@ -79,6 +79,9 @@ class Ended(msgspec.Struct, frozen=True, tag_field="event", tag="ended"):
 Entry: TypeAlias = Received | Ended
 
 
+_ENTRY = msgspec.json.Decoder(Received | Ended)
+
+
 class BillingLog:
     """An append-only list of entries, also written to a file where each line is on disk before the next."""
 
@@ -158,7 +161,7 @@ class BillingLog:
 def read_billing_log(path: Path) -> tuple[Entry, ...]:
     """Read the file of a billing log, leaving out a last line that was still being written."""
     lines = path.read_bytes().split(b"\n")[:-1]
-    return tuple(msgspec.json.decode(line, type=Received | Ended) for line in lines)
+    return tuple(_ENTRY.decode(line) for line in lines)
 
 
 def received_entry(request: UpstreamRequest, at_unix_micros: int) -> Received:

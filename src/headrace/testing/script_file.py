@@ -12,6 +12,7 @@ from headrace.testing.obedient import obedient_answer, obedient_chat
 from headrace.testing.openai_replies import Chat, ToolCall, UsageShape, error_reply
 from headrace.testing.recordings import recordings
 from headrace.testing.script import Answer, Reply, UpstreamRequest, answering, raw_reply
+from headrace.wire.converter import Converter
 
 
 class ToolCallEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,10 +59,13 @@ class ScriptFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reply: list[ReplyEntry]
 
 
+_FILE = Converter(ScriptFile)
+
+
 def read_script(path: Path) -> Answer:
     """Read and check a script; raises ValueError naming the file and the field at fault."""
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), ScriptFile)
+        file = _FILE.convert(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ValueError(f"{path}: {error}") from error
     return script_answer(file.reply)

@@ -22,9 +22,11 @@ from headrace.wire.accelerator_schema import (
     AcceleratorTables,
     MeasurementTable,
 )
+from headrace.wire.converter import Converter
 from headrace.wire.toml_lines import KeyPath, key_lines, line_of, show
 
 NANO_PLACES, MILLI_PLACES = 9, 3
+_TABLES = Converter(AcceleratorTables)
 _PLACE = re.compile(r" - at `\$(?P<path>[^`]*)`\Z")
 _STEP = re.compile(r"\.(?P<key>[A-Za-z0-9_-]+)|\[(?P<index>\d+)\]")
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`")
@@ -75,7 +77,7 @@ def _read(text: AcceleratorText) -> _Read:
         raise _wrong(text, line, "", f"not valid TOML: {error}", 'Write key = "text" or key = 1.') from None
     lines = dict(key_lines(content))
     try:
-        return _Read(text.file, msgspec.convert(raw, AcceleratorTables), lines)
+        return _Read(text.file, _TABLES.convert(raw), lines)
     except msgspec.ValidationError as error:
         path = _path(str(error))
         message = _PLACE.sub("", str(error))

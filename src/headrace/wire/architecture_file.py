@@ -11,10 +11,13 @@ from msgspec import UNSET, UnsetType
 from headrace.domain.architecture import Architecture, ArchitectureBook, CacheLayers
 from headrace.domain.finding import Finding, config_invalid
 from headrace.wire.architecture_schema import ArchitectureTable, ArchitectureTables, CacheTable
+from headrace.wire.converter import Converter
 from headrace.wire.toml_form import TomlFile, read_toml
 from headrace.wire.toml_text import table_text
 
 DEFAULT_ELEMENT_BYTES = 2
+
+_TABLES = Converter(ArchitectureTables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ def architecture_book(files: Sequence[ArchitectureText]) -> ArchitectureBook:
     found: list[Architecture] = []
     engine = ""
     for text in files:
-        read = read_toml(text.file, text.data, ArchitectureTables)
+        read = read_toml(text.file, text.data, _TABLES)
         if isinstance(read, tuple):
             raise config_invalid(read)
         wrong = tuple(_check(read))

@@ -29,11 +29,13 @@ from headrace.wire.catalog_schema import (
     WeightsTable,
     WindowTable,
 )
+from headrace.wire.converter import Converter, convert_field
 from headrace.wire.toml_lines import KeyPath, key_lines, line_of, show
 
 Origin: TypeAlias = Literal["shipped", "operator"]
 Table: TypeAlias = Mapping[str, object]
 
+_TABLES = Converter(CatalogTables)
 _NESTED: Mapping[tuple[type[Struct], str], type[Struct]] = {
     (CatalogTables, "provider"): ProviderTable,
     (ProviderTable, "quirks"): QuirksTable,
@@ -104,7 +106,7 @@ def read_catalog_file(source: CatalogText) -> CatalogFile | tuple[Finding, ...]:
     )
     if found:
         return found
-    tables = msgspec.convert(raw, CatalogTables)
+    tables = _TABLES.convert(raw)
     file = CatalogFile(source.file, source.origin, tables, lines)
     return tuple(_check_file(file, source.name)) or file
 
@@ -176,7 +178,7 @@ def _check_value(field: FieldInfo, value: object, path: KeyPath) -> Iterator[_Wr
         yield from _check_choice(field.name, value, path)
         return
     try:
-        msgspec.convert(value, field.type)
+        convert_field(field, value)
     except msgspec.ValidationError as error:
         item = _AT_ITEM.search(str(error))
         wrong = cast("list[object]", value)[int(item[1])] if item is not None else value

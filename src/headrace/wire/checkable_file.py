@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from headrace.domain.checkable import Check, Checkable, faults
 from headrace.domain.finding import Finding, config_invalid
+from headrace.wire.converter import Converter
 from headrace.wire.toml_form import TomlFile, read_toml
 
 Id = Annotated[
@@ -47,9 +48,12 @@ class CheckableTables(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     prompt: Annotated[tuple[PromptTable, ...], Meta(min_length=1, description="[[prompt]] tables, at least one.")]
 
 
+_TABLES = Converter(CheckableTables)
+
+
 def read_checkable(file: str, data: bytes) -> tuple[Checkable, ...]:
     """Return a file's prompts in its order; raises ConfigInvalid with every finding."""
-    read = read_toml(file, data, CheckableTables)
+    read = read_toml(file, data, _TABLES)
     if isinstance(read, tuple):
         raise config_invalid(read)
     findings = tuple(_check(read))

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from headrace.domain.engine_command import SECRET_BLANK, SPEC_BLANKS, START_BLANKS, EngineCommand
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.names import did_you_mean
+from headrace.wire.converter import Converter
 from headrace.wire.engine_schema import EngineTable
 from headrace.wire.toml_form import TomlFile, read_toml
 from headrace.wire.toml_lines import KeyPath
 
+_TABLE = Converter(EngineTable)
 _BLANK = re.compile(r"\{([^{}]*)\}")
 _IN_ARGUMENTS = SPEC_BLANKS | START_BLANKS
 _IN_ENVIRONMENT = _IN_ARGUMENTS | {SECRET_BLANK}
@@ -44,7 +46,7 @@ def _read(texts: Iterable[EngineText]) -> tuple[dict[str, EngineCommand], list[F
     engines: dict[str, EngineCommand] = {}
     findings: list[Finding] = []
     for text in texts:
-        file = read_toml(text.file, text.data, EngineTable)
+        file = read_toml(text.file, text.data, _TABLE)
         wrong = list(file if isinstance(file, tuple) else _check(text, file))
         findings += wrong
         if not wrong and isinstance(file, TomlFile):

@@ -14,6 +14,7 @@ from msgspec.structs import asdict, fields, replace
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.names import did_you_mean
 from headrace.domain.router import Policy, Preference, PresetRouter, Presets, PresetTask, Router, Task, names_router
+from headrace.wire.converter import Converter
 from headrace.wire.preset_schema import PolicyTable, RouterTable, TaskTable
 from headrace.wire.toml_form import TomlFile, expected, read_toml
 from headrace.wire.toml_lines import KeyPath
@@ -22,6 +23,7 @@ T = TypeVar("T", TaskTable, RouterTable)
 V = TypeVar("V")
 PresetKind: TypeAlias = Literal["task", "router"]
 
+_TASK, _ROUTER = Converter(TaskTable), Converter(RouterTable)
 _OPTIONAL = frozenset({"examples", "tags", "prefer"})
 
 
@@ -72,8 +74,8 @@ _Routers: TypeAlias = Mapping[str, _Merged[RouterTable]]
 
 def _read(texts: Iterable[PresetText]) -> tuple[_Tasks, _Routers, list[Finding]]:
     texts = tuple(texts)
-    tasks, wrong_tasks = _merge([each for each in texts if each.kind == "task"], TaskTable)
-    routers, wrong_routers = _merge([each for each in texts if each.kind == "router"], RouterTable)
+    tasks, wrong_tasks = _merge([each for each in texts if each.kind == "task"], _TASK)
+    routers, wrong_routers = _merge([each for each in texts if each.kind == "router"], _ROUTER)
     findings = wrong_tasks + wrong_routers
     for task in tasks.values():
         findings += [*_check_complete(task), *_check_pool(task, ("models",), task.table.models)]
@@ -83,11 +85,11 @@ def _read(texts: Iterable[PresetText]) -> tuple[_Tasks, _Routers, list[Finding]]
     return tasks, routers, findings
 
 
-def _merge(texts: Sequence[PresetText], kind: type[T]) -> tuple[dict[str, _Merged[T]], list[Finding]]:
+def _merge(texts: Sequence[PresetText], table: Converter[T]) -> tuple[dict[str, _Merged[T]], list[Finding]]:
     merged: dict[str, _Merged[T]] = {}
     findings: list[Finding] = []
     for text in texts:
-        file = read_toml(text.file, text.data, kind)
+        file = read_toml(text.file, text.data, table)
         if isinstance(file, tuple):
             findings += file
             continue

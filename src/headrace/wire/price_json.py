@@ -38,6 +38,10 @@ class _Variants(msgspec.Struct, frozen=True, omit_defaults=True):
     batch_ppm: int = PPM
 
 
+_COUNTS = msgspec.json.Decoder(dict[str, int])
+_VARIANTS = msgspec.json.Decoder(_Variants)
+
+
 def rates_text(rates: Rates) -> str:
     """Return rates as the store keeps them: a JSON object of pico-dollars by class."""
     return msgspec.json.encode(_named(rates)).decode()
@@ -45,7 +49,7 @@ def rates_text(rates: Rates) -> str:
 
 def read_rates(text: str) -> Rates:
     """Return rates as they were kept."""
-    return _classed(msgspec.json.decode(text, type=dict[str, int]))
+    return _classed(_COUNTS.decode(text))
 
 
 def usage_class(name: str) -> UsageClass:
@@ -76,7 +80,7 @@ def variants_text(price: PriceVersion) -> str | None:
 
 def read_variants(text: str | None) -> tuple[tuple[PriceTier, ...], tuple[PriceWindow, ...], int]:
     """Return tiers, windows and batch price as they were kept."""
-    kept = _Variants() if text is None else msgspec.json.decode(text, type=_Variants)
+    kept = _Variants() if text is None else _VARIANTS.decode(text)
     tiers = tuple(PriceTier(each.over_input_tokens, _classed(each.rates_pico)) for each in kept.tiers)
     windows = tuple(
         PriceWindow(

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from headrace.domain.finding import Finding, config_invalid
 from headrace.domain.strength import SCALES, Strength
 from headrace.wire.catalog_schema import Day, ModelId, Text
+from headrace.wire.converter import Converter
 from headrace.wire.toml_form import TomlFile, read_toml
 from headrace.wire.toml_text import table_text
 
@@ -39,9 +40,12 @@ class StrengthTables(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     strength: Annotated[tuple[StrengthTable, ...], Meta(description="[[strength]] tables.")] = ()
 
 
+_TABLES = Converter(StrengthTables)
+
+
 def read_strengths(file: str, data: bytes) -> tuple[Strength, ...]:
     """Return a file's strengths in its order; raises ConfigInvalid with every finding."""
-    read = read_toml(file, data, StrengthTables)
+    read = read_toml(file, data, _TABLES)
     if isinstance(read, tuple):
         raise config_invalid(read)
     findings = tuple(_check(read))

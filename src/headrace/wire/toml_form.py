@@ -16,6 +16,7 @@ from msgspec.structs import FieldInfo, fields
 
 from headrace.domain.finding import Finding
 from headrace.domain.names import did_you_mean
+from headrace.wire.converter import Converter, convert_field
 from headrace.wire.toml_lines import KeyPath, key_lines, line_of, show
 
 S = TypeVar("S", bound=Struct)
@@ -38,7 +39,7 @@ class TomlFile(Generic[S]):
         return Finding(self.file, line_of(self.lines, path), show(path), problem, fix)
 
 
-def read_toml(file: str, data: bytes, kind: type[S]) -> TomlFile[S] | tuple[Finding, ...]:
+def read_toml(file: str, data: bytes, tables: Converter[S]) -> TomlFile[S] | tuple[Finding, ...]:
     """Return the file as a struct, or everything that is wrong with its form.
 
     Fields of the struct are values with a described type, or tuples of structs: lists of tables.
@@ -53,12 +54,12 @@ def read_toml(file: str, data: bytes, kind: type[S]) -> TomlFile[S] | tuple[Find
     except tomllib.TOMLDecodeError as error:
         return (_not_toml(file, text, error),)
     lines = key_lines(text)
-    wrong = tuple(_check_table(kind, raw, ()))
+    wrong = tuple(_check_table(tables.kind, raw, ()))
     if wrong:
         return tuple(
             Finding(file, line_of(lines, each.path), show(each.path), each.problem, each.fix) for each in wrong
         )
-    return TomlFile(file, msgspec.convert(raw, kind), lines)
+    return TomlFile(file, tables.convert(raw), lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _check_rows(rows: _Rows, field: FieldInfo, value: object, path: KeyPath) -> 
 
 def _check_value(field: FieldInfo, value: object, path: KeyPath) -> Iterator[_Wrong]:
     try:
-        msgspec.convert(value, field.type)
+        convert_field(field, value)
     except msgspec.ValidationError as error:
         item = _AT_ITEM.search(str(error))
         wrong = cast("list[object]", value)[int(item[1])] if item is not None else value

@@ -7,6 +7,8 @@ import msgspec
 from headrace.domain.usage import Quantities, UsageClass, rare
 from headrace.wire.price_json import usage_class
 
+_COUNTS = msgspec.json.Decoder(dict[str, int])
+
 
 def quantities_text(quantities: Quantities) -> str:
     """Return counts as JSON."""
@@ -15,7 +17,5 @@ def quantities_text(quantities: Quantities) -> str:
 
 def read_quantities(text: str) -> Quantities:
     """Return counts as they were kept."""
-    counts: dict[UsageClass, int] = {
-        usage_class(name): quantity for name, quantity in msgspec.json.decode(text, type=dict[str, int]).items()
-    }
+    counts: dict[UsageClass, int] = {usage_class(name): quantity for name, quantity in _COUNTS.decode(text).items()}
     return rare(counts)

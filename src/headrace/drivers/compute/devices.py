@@ -21,6 +21,7 @@ FOREIGN_PERCENT = 10
 NVIDIA = ("nvidia-smi", "--query-gpu=index,memory.total,memory.used", "--format=csv,noheader,nounits")
 # Source: https://rocm.docs.amd.com/projects/rocm_smi_lib/en/latest/how-to/use-python.html (read 2026-11-28).
 AMD = ("rocm-smi", "--showmeminfo", "vram", "--json")
+_CARDS = msgspec.json.Decoder(dict[str, dict[str, str]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def read_nvidia(output: str) -> tuple[Device, ...]:
 def read_amd(output: str) -> tuple[Device, ...]:
     """Return the devices of a JSON object by card, memory in bytes."""
     try:
-        cards = msgspec.json.decode(output or "{}", type=dict[str, dict[str, str]])
+        cards = _CARDS.decode(output or "{}")
         return tuple(
             Device(
                 int(name.removeprefix("card")),

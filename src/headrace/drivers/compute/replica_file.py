@@ -66,6 +66,10 @@ class Ending(msgspec.Struct, frozen=True):
     how: str = ""
 
 
+_STATE = msgspec.json.Decoder(ReplicaState)
+_ENDING = msgspec.json.Decoder(Ending)
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaFiles:
     """Where the files of one replica lie."""
@@ -99,7 +103,7 @@ class ReplicaFiles:
         try:
             seen_at = self.life.stat().st_mtime
             content = self.life.read_bytes()
-            return msgspec.json.decode(content, type=Ending) if content else Ending(round(seen_at * MICROS))
+            return _ENDING.decode(content) if content else Ending(round(seen_at * MICROS))
         except (OSError, msgspec.DecodeError):
             return None
 
@@ -168,7 +172,7 @@ def _tail(path: Path, most_bytes: int) -> str:
 
 def _state(content: bytes) -> ReplicaState | None:
     try:
-        return msgspec.json.decode(content, type=ReplicaState)
+        return _STATE.decode(content)
     except msgspec.DecodeError:
         return None
 

@@ -14,6 +14,7 @@ ON CONFLICT (name) DO UPDATE SET
 """
 REMOVE = "DELETE FROM alias WHERE name = ?"
 LIST = "SELECT name, points_to, fallbacks, created_at_micros, changed_at_micros FROM alias ORDER BY name"
+_NAMES = msgspec.json.Decoder(tuple[str, ...])
 
 
 class SqlAliasStore:
@@ -36,6 +37,6 @@ class SqlAliasStore:
         """Return every alias, by name."""
         rows = await self._database.read(lambda cursor: cursor.execute(LIST).fetchall())
         return tuple(
-            Alias(name, points_to, msgspec.json.decode(fallbacks, type=tuple[str, ...]), created, changed)
+            Alias(name, points_to, _NAMES.decode(fallbacks), created, changed)
             for name, points_to, fallbacks, created, changed in rows
         )

@@ -22,6 +22,7 @@ SELECT public_id, name, role, account, digest, models, created_at_micros, revoke
     deployment
 FROM access_key ORDER BY created_at_micros, public_id
 """
+_MODELS = msgspec.json.Decoder(frozenset[str])
 
 
 class SqlKeyStore:
@@ -78,7 +79,7 @@ def _list(cursor: Cursor) -> tuple[AccessKey, ...]:
             role=Role(role),
             account=account,
             digest=digest,
-            models=None if models is None else msgspec.json.decode(models, type=frozenset[str]),
+            models=None if models is None else _MODELS.decode(models),
             created_at_micros=created_at_micros,
             revoked_at_micros=revoked_at_micros,
             cache_seconds=cache_seconds,

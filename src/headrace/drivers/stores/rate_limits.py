@@ -13,6 +13,7 @@ ON CONFLICT (scope) DO UPDATE SET limits = excluded.limits, changed_at_micros = 
 """
 REMOVE = "DELETE FROM rate_limit WHERE scope = ?"
 LIST = "SELECT scope, limits, changed_at_micros FROM rate_limit ORDER BY scope"
+_LIMITS = msgspec.json.Decoder(RateLimits)
 
 
 class SqlLimitStore:
@@ -34,7 +35,4 @@ class SqlLimitStore:
     async def list(self) -> tuple[ScopedLimits, ...]:
         """Return the limits of every scope, by scope."""
         rows = await self._database.read(lambda cursor: cursor.execute(LIST).fetchall())
-        return tuple(
-            ScopedLimits(scope, msgspec.json.decode(limits, type=RateLimits), changed)
-            for scope, limits, changed in rows
-        )
+        return tuple(ScopedLimits(scope, _LIMITS.decode(limits), changed) for scope, limits, changed in rows)

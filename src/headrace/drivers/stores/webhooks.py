@@ -8,6 +8,7 @@ from headrace.domain.alert import AlertEvent
 from headrace.domain.webhook import Delivery, Outgoing, Webhook
 from headrace.drivers.stores.database import Database
 from headrace.drivers.stores.sqlite import Cursor
+from headrace.wire.converter import Converter
 
 REMOVED = "The webhook was removed."
 PUT = """
@@ -60,6 +61,8 @@ _FIELDS = (
 )
 _WEBHOOK_FIELDS = ("id", "url", "sealed", "key_version", "created_at_micros", "changed_at_micros")
 _EVENT = msgspec.json.Decoder(AlertEvent)
+_DELIVERY = Converter(Delivery)
+_WEBHOOK = Converter(Webhook)
 
 
 class SqlWebhookStore:
@@ -117,11 +120,11 @@ def deliveries_of(cursor: Cursor, event_id: str) -> tuple[Delivery, ...]:
 
 
 def _delivery(row: tuple[object, ...]) -> Delivery:
-    return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Delivery)
+    return _DELIVERY.convert(dict(zip(_FIELDS, row, strict=True)))
 
 
 def _outgoing(row: tuple[object, ...]) -> Outgoing:
     delivery = _delivery(row[: len(_FIELDS)])
     content, *webhook = row[len(_FIELDS) :]
     fields = dict(zip(_WEBHOOK_FIELDS, (delivery.webhook_id, *webhook), strict=True))
-    return Outgoing(delivery, _EVENT.decode(str(content)), msgspec.convert(fields, Webhook))
+    return Outgoing(delivery, _EVENT.decode(str(content)), _WEBHOOK.convert(fields))

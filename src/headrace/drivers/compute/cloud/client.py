@@ -14,19 +14,23 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import httpx2
+from msgspec.json import Decoder
 
 from headrace import __version__
 from headrace.domain.errors import DriverUnusable, EngineFailed, HeadraceError
 from headrace.domain.json_value import JsonObject
 from headrace.domain.secret import Secret
 from headrace.drivers.compute.cloud.replies import (
+    ACCELERATORS,
+    INFERENCE,
+    INFERENCES,
+    TOKEN,
+    TOKENS,
     AcceleratorsReply,
     CloudAccelerator,
     CloudInference,
     CloudToken,
-    InferenceReply,
     InferencesReply,
-    TokenReply,
     TokensReply,
     accelerator_of,
     inference_of,
@@ -138,7 +142,7 @@ class CloudClient:
     async def accelerators(self, inference_id: str) -> tuple[CloudAccelerator, ...]:
         """Return the accelerators in use, none of a dedicated inference that is gone."""
         found: list[CloudAccelerator] = []
-        async for body in self._pages(f"{_path(inference_id)}/accelerators", {}, AcceleratorsReply):
+        async for body in self._pages(f"{_path(inference_id)}/accelerators", {}, ACCELERATORS):
             found += [accelerator_of(each) for each in body.accelerators or () if each.ended_at is None]
         return tuple(found)
 
@@ -147,7 +151,7 @@ class CloudClient:
         body: JsonObject = {"spec": spec}
         if model_token is not None:
             body["access_tokens"] = {"hugging_face_token": model_token.reveal()}
-        reply = self._read(await self._must("POST", PATH, body), InferenceReply)
+        reply = self._read(await self._must("POST", PATH, body), INFERENCE)
         return inference_of(reply.dedicated_inference), token_of(reply.token)
 
     async def change(self, inference_id: str, spec: JsonObject) -> CloudInference:
@@ -160,23 +164,23 @@ class CloudClient:
 
     async def tokens(self, inference_id: str) -> frozenset[str]:
         """Return the ids of the tokens that open its endpoint."""
-        pages = self._pages(f"{_path(inference_id)}/tokens", {}, TokensReply)
+        pages = self._pages(f"{_path(inference_id)}/tokens", {}, TOKENS)
         return frozenset([each.id or "" async for body in pages for each in body.tokens or ()])
 
     async def new_token(self, inference_id: str, name: str) -> CloudToken:
         """Make a token of that name and return it."""
         body = await self._must("POST", f"{_path(inference_id)}/tokens", {"name": name})
-        token = token_of(self._read(body, TokenReply).token)
+        token = token_of(self._read(body, TOKEN).token)
         if token is None:
             raise EngineFailed(f"{self.access.host} made a token for {inference_id} and did not say its value.")
         return token
 
     async def _inferences(self, query: Mapping[str, str]) -> AsyncIterator[CloudInference]:
-        async for body in self._pages(PATH, query, InferencesReply):
+        async for body in self._pages(PATH, query, INFERENCES):
             for each in body.dedicated_inferences or ():
                 yield inference_of(each)
 
-    async def _pages(self, path: str, query: Mapping[str, str], shape: type[Page]) -> AsyncIterator[Page]:
+    async def _pages(self, path: str, query: Mapping[str, str], reply: Decoder[Page]) -> AsyncIterator[Page]:
         for page in range(1, MOST_PAGES + 1):
             body = await self._ask("GET", path, query={**query, "page": str(page), "per_page": str(PER_PAGE)})
             if body is None and path == PATH:
@@ -184,16 +188,16 @@ class CloudClient:
                 raise self._nothing_at(path)
             if body is None:
                 return
-            read = self._read(body, shape)
+            read = self._read(body, reply)
             yield read
             if read.links is None or read.links.pages is None or not read.links.pages.next:
                 return
 
     def _inference(self, body: bytes) -> CloudInference:
-        return inference_of(self._read(body, InferenceReply).dedicated_inference)
+        return inference_of(self._read(body, INFERENCE).dedicated_inference)
 
-    def _read(self, body: bytes, shape: type[T]) -> T:
-        return read_reply(body, shape, self.access.host)
+    def _read(self, body: bytes, reply: Decoder[T]) -> T:
+        return read_reply(body, reply, self.access.host)
 
     async def _must(self, method: str, path: str, body: JsonObject) -> bytes:
         found = await self._ask(method, path, body)

@@ -48,6 +48,9 @@ class _Written(msgspec.Struct):
     ready: dict[str, int] = {}
 
 
+_WRITTEN = msgspec.json.Decoder(_Written)
+
+
 class CloudNotes:
     """Notes by deployment."""
 
@@ -59,7 +62,7 @@ class CloudNotes:
         content = await self._blobs.get(OWNER, KIND, deployment)
         if content is None:
             return None
-        written = msgspec.json.decode(content, type=_Written)
+        written = _WRITTEN.decode(content)
         token = CloudToken(written.token_id, Secret(written.token)) if written.token else None
         return CloudNote(written.inference, token, written.ready)
 

@@ -198,10 +198,18 @@ class RefusalReply(Struct):
     message: str | None = None
 
 
-def read_reply(body: bytes, shape: type[T], host: str) -> T:
+INFERENCE = msgspec.json.Decoder(InferenceReply)
+INFERENCES = msgspec.json.Decoder(InferencesReply)
+ACCELERATORS = msgspec.json.Decoder(AcceleratorsReply)
+TOKEN = msgspec.json.Decoder(TokenReply)
+TOKENS = msgspec.json.Decoder(TokensReply)
+_REFUSAL = msgspec.json.Decoder(RefusalReply)
+
+
+def read_reply(body: bytes, reply: msgspec.json.Decoder[T], host: str) -> T:
     """Return a reply in its shape; raises EngineFailed saying that the host does not speak the contract."""
     try:
-        return msgspec.json.decode(body, type=shape)
+        return reply.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EngineFailed(
             f"{host} does not answer as the dedicated-inference contract says ({error}). Check the driver's address."
@@ -211,7 +219,7 @@ def read_reply(body: bytes, shape: type[T], host: str) -> T:
 def read_refusal(body: bytes) -> str:
     """Return what an error body says, or nothing."""
     try:
-        return (msgspec.json.decode(body, type=RefusalReply).message or "")[:MOST_SAID_CHARS]
+        return (_REFUSAL.decode(body).message or "")[:MOST_SAID_CHARS]
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
 

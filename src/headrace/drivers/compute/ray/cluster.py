@@ -13,6 +13,7 @@ import msgspec
 
 from headrace.domain.errors import EngineFailed
 from headrace.domain.json_value import JsonObject
+from headrace.wire.converter import Converter
 
 HEALTHY = "HEALTHY"
 RUNNING = "RUNNING"
@@ -127,7 +128,7 @@ class Cluster(msgspec.Struct, frozen=True):
     @property
     def listening(self) -> HttpOptions:
         """Where all proxies listen."""
-        return msgspec.convert(self.http_options, HttpOptions)
+        return _LISTENING.convert(self.http_options)
 
     def addresses(self) -> dict[str, str]:
         """Return the base address of every healthy proxy, by the node it is on."""
@@ -139,10 +140,14 @@ class Cluster(msgspec.Struct, frozen=True):
         }
 
 
+_LISTENING = Converter(HttpOptions)
+_CLUSTER = msgspec.json.Decoder(Cluster)
+
+
 def read_cluster(body: bytes) -> Cluster:
     """Return what an answer says; raises EngineFailed for one that is not Ray Serve's."""
     try:
-        cluster = msgspec.json.decode(body, type=Cluster)
+        cluster = _CLUSTER.decode(body)
         _ = cluster.listening
     except msgspec.DecodeError as error:
         raise EngineFailed(

@@ -12,6 +12,7 @@ import msgspec
 from headrace.domain.deployment import DeploymentSpec, OwnerLoss
 from headrace.domain.errors import EngineFailed
 from headrace.domain.secret import Secret
+from headrace.wire.converter import Converter
 
 # The folder of a node's Ray logs in which replicas keep their engines' logs and what they tell.
 LOG_FOLDER = "headrace"
@@ -71,6 +72,9 @@ class ReplicaFacts(msgspec.Struct, frozen=True):
     pid: int
 
 
+_ORDER = Converter(ReplicaOrder)
+
+
 def order_of(spec: DeploymentSpec, secret: Secret) -> ReplicaOrder:
     """Return what replicas of a deployment are told; weights of the content-addressed store go by their sha256."""
     return ReplicaOrder(
@@ -92,7 +96,7 @@ def order_of(spec: DeploymentSpec, secret: Secret) -> ReplicaOrder:
 def read_order(value: object) -> ReplicaOrder:
     """Return the order in an application's arguments; raises EngineFailed for what is none."""
     try:
-        return msgspec.convert(value, ReplicaOrder)
+        return _ORDER.convert(value)
     except msgspec.ValidationError as error:
         raise EngineFailed(
             f"The order of this replica cannot be read: {error}. Install the same headrace on the nodes as on the"

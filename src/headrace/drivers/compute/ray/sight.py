@@ -17,6 +17,7 @@ from headrace.ports.ambient import Clock
 
 FACTS_LINES, FACTS_PAUSE_SECONDS = 10, 0.2
 KEPT_GONE = 8
+_FACTS = msgspec.json.Decoder(ReplicaFacts)
 
 
 class Sight:
@@ -101,7 +102,7 @@ class Sight:
         while True:
             text = await self.file(replica.node, f"{replica_name(replica.id)}.json", FACTS_LINES)
             with suppress(msgspec.DecodeError):
-                return msgspec.json.decode(text or b"", type=ReplicaFacts).ready_at_micros
+                return _FACTS.decode(text or b"").ready_at_micros
             await asyncio.sleep(FACTS_PAUSE_SECONDS)
 
     def _tell(self, replica: RayReplica) -> None:
