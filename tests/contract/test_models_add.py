@@ -157,3 +157,12 @@ def test_tables_that_cannot_be_told_apart_are_left_to_the_operator(home: Path, t
     with pytest.raises(ConfigInvalid, match="delete its tables by hand"):
         adder(home).forget("toy")
     assert catalog.read_text() == unusual
+
+
+def test_nothing_is_forgotten_while_another_file_of_the_operator_is_wrong(home: Path, tmp_path: Path) -> None:
+    catalog = add(home, a_file(tmp_path))
+    before = catalog.read_text()
+    (home / "catalog" / "other.toml").write_text("[provider\n")
+    with pytest.raises(ConfigInvalid, match="other.toml"):
+        adder(home).forget("toy")
+    assert catalog.read_text() == before

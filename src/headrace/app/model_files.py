@@ -5,7 +5,7 @@ The rules are a service's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +59,7 @@ class AddedModels:
         texts = self.catalog(self.home / CATALOG).read()
         own = next((each for each in texts if each.file == str(path)), None)
         text = catalog_text(None if own is None else own.data.decode("utf-8"), added, self._day(), sha256)
-        changed = CatalogText(str(path), PROVIDER, "operator", text.encode())
-        findings = check_catalog((*(each for each in texts if each is not own), changed), ADAPTERS)
-        if findings:
-            raise config_invalid(findings)
+        self._check(texts, own, text)
         add_architecture(self.home / ARCHITECTURES, added.architecture)
         if sha256 is not None:
             files.keep(added.weights(sha256), added.found.path)
@@ -72,15 +69,24 @@ class AddedModels:
     def forget(self, model_id: str) -> Path | None:
         """Take a model that was added out of catalogue and sizes; returns the file, None where it is not written there.
 
-        Raises ConfigInvalid where its tables cannot be told from the rest of the file.
+        Raises ConfigInvalid where its tables cannot be told from the rest of the file, or the rest is wrong without it.
         """
         path = self.home / CATALOG / FILE_NAME
-        own = next((each for each in self.catalog(self.home / CATALOG).read() if each.file == str(path)), None)
+        texts = self.catalog(self.home / CATALOG).read()
+        own = next((each for each in texts if each.file == str(path)), None)
         if own is None or model_id not in build_catalog((own,), ADAPTERS).models:
             return None
-        replace_file(path, without_model(own.data.decode("utf-8"), model_id, str(path)))
+        text = without_model(own.data.decode("utf-8"), model_id, str(path))
+        self._check(texts, own, text)
+        replace_file(path, text)
         remove_architecture(self.home / ARCHITECTURES, model_id)
         return path
+
+    def _check(self, texts: Sequence[CatalogText], own: CatalogText | None, text: str) -> None:
+        changed = CatalogText(str(self.home / CATALOG / FILE_NAME), PROVIDER, "operator", text.encode())
+        findings = check_catalog((*(each for each in texts if each is not own), changed), ADAPTERS)
+        if findings:
+            raise config_invalid(findings)
 
     def _day(self) -> str:
         return iso_time(self.clock.unix_micros())[:10]

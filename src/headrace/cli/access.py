@@ -54,7 +54,8 @@ class Credential:
 class Access:
     """A server's address, what may be shown to it, and the authority to trust beside the machine's own.
 
-    `is_unknown` says that nothing named the server, so that its address is the default.
+    `is_unknown` says that nothing named the server, so that its address is the default, `is_of_home` that the file in
+    the home names it.
     """
 
     url: str
@@ -63,11 +64,17 @@ class Access:
     ca: Path | None
     home: Path
     is_unknown: bool = False
+    is_of_home: bool = False
 
     @property
     def is_loopback(self) -> bool:
         """Whether the server is on this machine."""
         return urlsplit(self.url).hostname in LOOPBACK
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the server is this home's, as far as its address tells."""
+        return self.is_loopback or self.is_of_home
 
     def secret(self, who: Who) -> str:
         """Return the credential for a call; raises OperatorError saying how to give one."""
@@ -111,14 +118,15 @@ def access_of(flags: ClientFlags, environment: Environment) -> Access:
     file = None
     if url is None or api_key is None or admin_token is None:
         file = _read_credentials(home / FILE_NAME)
-    if file is not None and (url is None or _origin(url) == _origin(_clean_url(file.base_url))):
+    is_of_home = file is not None and (url is None or _origin(url) == _origin(_clean_url(file.base_url)))
+    if file is not None and is_of_home:
         url = url or _clean_url(file.base_url)
         api_key = api_key or _from_file(file.api_key)
         admin_token = admin_token or _from_file(file.admin_token)
         home_ca = home / HOME_CA
         if ca is None and url.startswith("https:") and home_ca.is_file():
             ca = home_ca
-    return Access(url or DEFAULT_URL, api_key, admin_token, ca, home, is_unknown=url is None)
+    return Access(url or DEFAULT_URL, api_key, admin_token, ca, home, url is None, is_of_home)
 
 
 def _given(flag: str | None, variable: str | None) -> Credential | None:

@@ -62,6 +62,13 @@ def test_machines_get_the_reply_and_where_it_stood() -> None:
     assert ran.json == removed(removed=[FILE]) | {"forgotten_in": f"{HOME}/catalog/local.toml"}
 
 
+def test_the_server_of_another_machine_has_no_catalog_here() -> None:
+    asked = line(removed(removed=[FILE]), added="toy")
+    ran = asked("models", "remove", "toy", "--url", "https://far.example", "--admin-token", "t0ken")
+    assert ran.status == 0
+    assert asked.local.done == []
+
+
 def test_a_refusal_forgets_nothing() -> None:
     refusal: JsonObject = {"id": "model_in_use", "message": 'The deployment "prod" runs "toy".', "request_id": "req_1"}
     asked = line(refusal, added="toy", status=409)

@@ -19,7 +19,7 @@ def remove(model: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) ->
     Parameters
     ----------
     model:
-        The model, as `headrace models` shows it.
+        The model, as `headrace models` shows it. Forgetting one that was added is for the server's own machine.
     """
     with open_client(session, flags) as client:
         reply = client.send("DELETE", f"/v2/models/{segment(model)}/weights", "admin")
@@ -29,6 +29,8 @@ def remove(model: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) ->
 
 
 def _forget(client: ApiClient, model: str, session: Session, flags: ClientFlags) -> Path | None:
+    if not client.access.is_here:
+        return None
     file = session.local.model_forget(home_of(flags.home, session.environment), model)
     if file is not None:
         client.send("POST", RELOAD, "admin")
