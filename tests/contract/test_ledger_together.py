@@ -135,3 +135,15 @@ async def test_what_one_round_of_the_loop_queues_is_one_commit(database: Databas
     commits = database.writer.commits
     await asyncio.gather(*(ledger.hold(opening(number)) for number in range(100)))
     assert database.writer.commits - commits == 1
+
+
+async def test_who_was_answered_together_comes_back_together(database: Database, ledger: LimitedSqlLedger) -> None:
+    async def later(number: int) -> None:
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await ledger.settle(settlement(f"att_{number:06d}"))
+
+    await asyncio.gather(*(ledger.hold(opening(number)) for number in range(10)))
+    commits = database.writer.commits
+    await asyncio.gather(*map(later, range(10)))
+    assert database.writer.commits - commits == 1

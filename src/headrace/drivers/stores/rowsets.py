@@ -14,20 +14,19 @@ from typing import Any
 from headrace.drivers.stores.sqlite import Cursor
 
 MOST_ROWS = 32
-MOST_AT_WILL = 16
 GROUP = re.compile(r"(?<=VALUES )\((?:[^()]|\([^()]*\))*\)|(?<=IN \()\?")
 
 
 def run_rows(cursor: Cursor, statement: str, columns: int, values: Sequence[str | int | bytes]) -> list[Any]:
     """Run a statement whose first VALUES or IN names one row, over all rows; return what it returns.
 
-    `values` are the rows' parameters one after the other. They run in pieces of 32 or of at most 16 rows, so that few
-    statements are compiled, and few are run.
+    `values` are the rows' parameters one after the other. They run in pieces of at most 32, for every number of
+    rows is a statement of its own to compile.
     """
     returned: list[Any] = []
     start, left = 0, len(values) // columns
     while left:
-        rows = MOST_ROWS if left >= MOST_ROWS else min(left, MOST_AT_WILL)
+        rows = min(left, MOST_ROWS)
         end = start + rows * columns
         returned += cursor.execute(repeated(statement, rows), values[start:end]).fetchall()
         start, left = end, left - rows

@@ -1,6 +1,6 @@
 """Owns the single writer thread and its group commit; knows no table.
 
-What queues during one commit, or in one round of the event loop, is the next batch; there is no timer. A batch first
+What queues during one commit, or in one burst of the event loop, is the next batch; there is no timer. A batch first
 runs without savepoints; only when an operation raises is it rolled back and run again with one savepoint each, so
 operations must change nothing but the database. An operation refuses by *returning* an exception, before it has
 changed anything.
@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from headrace.domain.errors import Conflict, HeadraceError, MeteringUnavailable
+from headrace.drivers.stores.burst import Burst
 from headrace.drivers.stores.connection import StoreConnection
 from headrace.drivers.stores.sqlite import Cursor, IntegrityError, is_store_fault
 from headrace.ports.ambient import Clock
@@ -98,6 +99,7 @@ class Writer:
         self._rounds: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._round_of: asyncio.AbstractEventLoop | None = None
         self._patient_of: asyncio.AbstractEventLoop | None = None
+        self._burst = Burst(clock)
         self._closed = False
         self._commits = 0
         self._failures = 0
@@ -184,20 +186,24 @@ class Writer:
             self._begin_round(loop)
         elif self._patient_of is not loop:
             self._patient_of = loop
-            loop.call_later(PATIENCE_SECONDS, self._end_patience)
+            loop.call_later(PATIENCE_SECONDS, self._end_patience, loop)
 
     def _begin_round(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._round_of is not loop:
             self._round_of = loop
-            loop.call_soon(self._end_round)
+            loop.call_soon(self._end_round, loop)
 
-    def _end_round(self) -> None:
+    def _end_round(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._round_of is loop and not self._burst.is_over(len(self._queue)):
+            loop.call_soon(self._end_round, loop)
+            return
         self._round_of = None
         self._rounds.put(True)
 
-    def _end_patience(self) -> None:
+    def _end_patience(self, loop: asyncio.AbstractEventLoop) -> None:
         self._patient_of = None
-        if self._queue:
+        # What is queued goes with the burst that is coming in.
+        if self._queue and self._round_of is not loop:
             self._rounds.put(True)
 
     def _run(self) -> None:
@@ -234,6 +240,7 @@ class Writer:
             self._last_error = f"{type(error).__name__}: {error}"
             self._announce(batch, [unavailable(error, str(error)) for _ in batch])
             return
+        self._burst.committed(sum(waiter is not None for waiter, _, _, _ in batch))
         self._last_commit_seconds = self._clock.monotonic() - started
         self._commits += 1
         self._last_error = None
