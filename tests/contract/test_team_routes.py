@@ -33,6 +33,7 @@ async def test_a_team_is_made_shown_changed_and_forgotten(plane: Plane) -> None:
     assert body_of(await plane.call("admin", "GET", SHOP)) == {"team": shown}
     listed = (await plane.call("admin", "GET", PATH)).json()
     assert [(each["name"], each["prepaid"]) for each in listed["teams"]] == [("default", False), ("desk", True)]
+    assert [each.get("balance") for each in listed["teams"]] == [None, zero]
     changed = await plane.call("admin", "PATCH", SHOP, {"prepaid": False})
     assert body_of(changed) == {"team": {**shown, "prepaid": False}}
     assert (await plane.call("admin", "DELETE", SHOP)).status_code == 200

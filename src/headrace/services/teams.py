@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -115,6 +115,16 @@ class Teams:
         """
         async with self._turn:
             return await self._pay(self.find(name), payment)
+
+    async def balances(self) -> Mapping[str, Balance]:
+        """Return the balances of the teams that pay in advance, or ever did, by name."""
+        scopes = {balance_scope(team.name): team for team in self.list()}
+        found = {each.scope: each for each in await self._accounts.balances(tuple(scopes))}
+        return {
+            team.name: found.get(scope) or Balance(scope, 0, 0, 0)
+            for scope, team in scopes.items()
+            if team.is_prepaid or scope in found
+        }
 
     async def balance(self, name: str) -> Balance:
         """Return a team's balance, zero when nothing was ever paid; raises NotFound."""

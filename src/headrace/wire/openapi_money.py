@@ -38,7 +38,7 @@ class Balance(Struct, kw_only=True):
 
 
 class Team(Struct, kw_only=True):
-    """The keys that are billed together; `balance` is there where one team is shown."""
+    """The keys that are billed together; `balance` is there for one team, and in a list where it pays in advance."""
 
     name: str
     prepaid: bool

@@ -22,9 +22,9 @@ def test_teams_are_listed() -> None:
     default: JsonObject = {"name": "default", "prepaid": False, "created_at": None}
     ran = CommandLine().answers("GET /v2/teams", {"teams": [default, TEAM]})("teams", "list")
     assert ran.out == (
-        "NAME     PAYS        CREATED\n"
-        "default  afterwards  -\n"
-        "shop     in advance  2026-11-24\n"
+        "NAME     PAYS                 LEFT  CREATED\n"
+        "default  afterwards              -  -\n"
+        "shop     in advance  $99.999995228  2026-11-24\n"
     )  # fmt: skip
 
 

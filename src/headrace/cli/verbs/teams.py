@@ -14,6 +14,7 @@ from headrace.cli.verb_shapes import Told, asks_server
 from headrace.domain.json_value import JsonObject
 
 PATH = "/v2/teams"
+AMOUNTS = frozenset({2})
 
 
 @asks_server
@@ -36,10 +37,10 @@ def create(client: ApiClient, name: str, /, *, prepaid: Annotated[bool, Paramete
 
 @asks_server
 def list_teams(client: ApiClient) -> Told:
-    """List the teams and how they pay."""
+    """List the teams, how they pay, and what is left of what was paid in advance."""
     reply = client.get(PATH, "admin")
-    rows = [("NAME", "PAYS", "CREATED"), *(_row(each) for each in parts(reply, "teams"))]
-    return Told(reply, columns(rows))
+    rows = [("NAME", "PAYS", "LEFT", "CREATED"), *(_row(each) for each in parts(reply, "teams"))]
+    return Told(reply, columns(rows, AMOUNTS))
 
 
 @asks_server
@@ -172,9 +173,10 @@ def _pays(team: JsonObject) -> str:
     return "in advance" if team.get("prepaid") is True else "afterwards"
 
 
-def _row(team: JsonObject) -> tuple[str, str, str]:
+def _row(team: JsonObject) -> tuple[str, str, str, str]:
     created = text(team, "created_at")
-    return text(team, "name"), _pays(team), moment(created)[:10] if created else "-"
+    left = short_dollars(part(team, "balance"), "left") if "balance" in team else "-"
+    return text(team, "name"), _pays(team), left, moment(created)[:10] if created else "-"
 
 
 def _moved(entry: JsonObject) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ PATH = "/v2/teams"
 ONE = PATH + "/{name}"
 TRANSFERS = ONE + "/transfers"
 PAYMENT_FIELDS = frozenset({"kind", "amount_usd", "note", "reference"})
-LIST_ENTRY = Entry("Lists teams", TeamList, sends=TAGGED, reads=READ)
+LIST_ENTRY = Entry("Lists teams, with the balances of those that pay in advance", TeamList, sends=TAGGED, reads=READ)
 CREATE_ENTRY = Entry("Makes a team", TeamReply, NewTeamBody, statuses=(201,), fails=(409,))
 ONE_ENTRY = Entry("Shows one team and its balance", TeamReply, sends=TAGGED, reads=READ)
 CHANGE_ENTRY = Entry("Changes how a team pays", TeamReply, TeamBody, sends=TAGGED, fails=(409,))
@@ -40,7 +40,10 @@ def routes(teams: Teams, require_unwatched: RequireUnwatched) -> tuple[RouteSpec
     """Return list, creation, one team, its change and removal, and its transfers."""
 
     async def all_teams(_: Request) -> Reply:
-        return resource_reply(list_object("teams", map(team_object, teams.list())))
+        balances = await teams.balances()
+        return resource_reply(
+            list_object("teams", [team_object(each, balances.get(each.name)) for each in teams.list()])
+        )
 
     async def create(request: Request) -> Reply:
         fields = await request.fields({"name", "prepaid"})
