@@ -20,7 +20,8 @@ from headrace.drivers.stores.sqlite import IntegrityError, OperationalError, Pro
 
 Raw: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
-PREPARED_STATEMENTS = 400
+# Twelve statements of the ledger stand for up to 32 rows each.
+PREPARED_STATEMENTS = 600
 TRANSLATIONS = 1_000
 # A transaction that writes leaves its number on the row of the process's epoch, which nobody else may write.
 BEGIN: Mapping[str, bytes] = {
