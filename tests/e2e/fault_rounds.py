@@ -25,6 +25,8 @@ from tests.running import RunningHeadrace, eventually
 CLIENTS = 8
 LOCKED_SECONDS = 10.0
 WAIT_SECONDS = 40.0
+# Lasts for longer than any test: with none left nobody would be served after the fault, and refusals be all commits.
+ENOUGH_NANO = 1_000_000_000
 AFTER_REFUSAL_SECONDS = 0.05
 OK, PAYMENT_REQUIRED, UNAVAILABLE = 200, 402, 503
 LOCKER = """
@@ -196,5 +198,5 @@ async def fault_rounds(folder: Path, seed: int, store: str = "") -> AsyncGenerat
     async with FakeUpstream(paced(seed)) as upstream:
         headrace.add_provider("upstream", upstream.base_url, PACED_MODEL)
         with headrace:
-            money = make_money(headrace, PACED_MODEL)
+            money = make_money(headrace, PACED_MODEL, ENOUGH_NANO)
             yield FaultRounds(headrace, upstream, money, switches)

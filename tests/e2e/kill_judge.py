@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 from headrace.testing.billing import BillingLog, Ended
-from tests.e2e.kill_money import FIRST_NANO, PREPAID, STEP_NANO, Money
+from tests.e2e.kill_money import PREPAID, STEP_NANO, Money
 from tests.e2e.raw_client import RawReply
 from tests.ledger_file import EndedRequest, LedgerFile, OpenHolds
 
@@ -177,7 +177,7 @@ def money_faults(money: Money, ledger: LedgerFile) -> Iterator[str]:
     booked = ledger.payments()
     yield from (f"{each}: paid and acknowledged, but not booked" for each in money.paid if each not in booked)
     for reference, nano in booked.items():
-        if nano not in (FIRST_NANO, STEP_NANO):
+        if nano not in (money.first_nano, STEP_NANO):
             yield f"{reference}: {nano} nano-dollars booked for one payment"
     if ledger.limit(f"balance:{PREPAID}") != sum(booked.values()):
         yield f"the balance is not what was paid in: {ledger.limit(f'balance:{PREPAID}')}, not {sum(booked.values())}"
