@@ -33,7 +33,7 @@ def test_every_verb_has_help_that_fits_the_terminal(path: tuple[str, ...]) -> No
 
 
 def test_its_own_help_says_more_than_its_line_in_the_list() -> None:
-    more = "until when, and the mode."
+    more = "adds the time zone, the amount held"
     assert more in CommandLine()("budgets", "list", "--help").out
     assert more not in CommandLine()("budgets", "--help").out
 

@@ -45,7 +45,7 @@ NO_ALERT_FLAGS = AlertFlags()
 
 @asks_server
 def create(client: ApiClient, name: str, metric: str, scope: str, /, *, alert: AlertFlags = NO_ALERT_FLAGS) -> Told:
-    """Make an alert; it watches from now on.
+    """Create an alert. It takes effect at once.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def create(client: ApiClient, name: str, metric: str, scope: str, /, *, alert: A
 
 @asks_server
 def list_alerts(client: ApiClient) -> Told:
-    """List the alerts and whether they have fired."""
+    """List alerts and whether they have fired."""
     reply = client.get(PATH, "admin")
     told = "\n".join(line for each in parts(reply, "alerts") for line in _lines(each))
     empty = "There is no alert. Make one: headrace alerts create NAME budget_used budget:ID --percent 80"
@@ -99,12 +99,12 @@ def delete(client: ApiClient, alert_id: str, /) -> Told:
 
 @asks_server
 def events(client: ApiClient, *, limit: int = 20) -> Told:
-    """List what alerts have done, the newest first.
+    """List what alerts have done, newest first.
 
     Parameters
     ----------
     limit:
-        How many to show, at most 1000.
+        How many to show, up to 1000.
     """
     reply = client.get(f"{EVENTS}?limit={limit}", "admin")
     headings = ("AT", "ALERT", "WAS", "ACTION", "DELIVERIES")

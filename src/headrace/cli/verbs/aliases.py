@@ -17,7 +17,7 @@ PATH = "/v2/aliases"
 
 @asks_server
 def list_aliases(client: ApiClient) -> Told:
-    """List the aliases and what they point at."""
+    """List aliases and what they point to."""
     reply = client.get(PATH, "admin")
     empty = "There is no alias. Make one: headrace aliases set NAME MODEL"
     headings = ("ALIAS", "POINTS TO", "FALLBACKS", "CHANGED")
@@ -33,7 +33,7 @@ def set_alias(
     *,
     fallback: Annotated[tuple[str, ...] | None, Parameter(negative="")] = None,
 ) -> Told:
-    """Point an alias at a model or a router; requests that run are not disturbed.
+    """Point an alias to a model or a router. Requests in flight are not affected.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def set_alias(
     model:
         The model that answers under it, or a router: router:NAME.
     fallback:
-        A model to try when it fails; may be given again, in the order to try.
+        A model to try if the first one fails. Repeat to add more, in order.
     """
     fallbacks = list[JsonValue](fallback or ())
     reply = client.send("PUT", _path(name), "admin", {"points_to": model, "fallbacks": fallbacks})
@@ -53,7 +53,7 @@ def set_alias(
 
 @asks_server
 def delete_alias(client: ApiClient, name: str, /) -> Told:
-    """Delete an alias; the model that it pointed at stays.
+    """Delete an alias. The model it points to stays.
 
     Parameters
     ----------

@@ -23,14 +23,14 @@ LONG_ROWS = 100_000
 def audit(
     home: Path, *, rebuild_usage: Annotated[bool, Parameter(negative="", show_default=False)] = False, session: Running
 ) -> Told:
-    """Derive every balance, hold, hourly sum and receipt anew from the ledger; fails when one differs.
+    """Recompute every balance, hold, hourly sum and receipt from the ledger, and fail if one differs.
 
-    Changes nothing, also while the platform runs.
+    Changes nothing. It is safe while the platform runs.
 
     Parameters
     ----------
     rebuild_usage:
-        First make the hourly sums anew from the ledger, in one transaction, while the platform is stopped.
+        First rebuild the hourly sums from the ledger in one transaction. The platform must be stopped.
     """
     if rebuild_usage:
         session.local.rebuild_usage(home)

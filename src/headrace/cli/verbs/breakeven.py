@@ -85,14 +85,14 @@ def breakeven(
     *,
     question: QuestionFlags = NO_QUESTION,
 ) -> Told:
-    """Compare paying by the token with paying by the GPU hour; every figure shows its formula and its inputs.
+    """Compare paying per token with paying per GPU hour. Every figure shows its formula and inputs.
 
     Parameters
     ----------
     model:
-        The model that is paid by the token; with --from-ledger all of them, when none is named.
+        The model that is paid per token. With --from-ledger, all models if none is named.
     gpu:
-        The GPU that would serve it, like mi300x.
+        The GPU that would serve it, such as mi300x.
     requests_per_hour:
         The load.
     """

@@ -43,14 +43,14 @@ AS_USUAL = BudgetFlags()
 
 @asks_server
 def create(client: ApiClient, scope: str, /, *, usd: str, budget: BudgetFlags = AS_USUAL) -> Told:
-    """Make a budget; it holds from the next call on.
+    """Create a budget. It applies from the next call.
 
     Parameters
     ----------
     scope:
         key:ID, team:NAME, model:ID or platform.
     usd:
-        The limit in US dollars, like 12.50.
+        The limit in US dollars, such as 12.50.
     """
     body: JsonObject = {
         "scope": scope,
@@ -64,14 +64,14 @@ def create(client: ApiClient, scope: str, /, *, usd: str, budget: BudgetFlags = 
 
 @asks_server
 def list_budgets(client: ApiClient, scope: str | None = None, /) -> Told:
-    """List the budgets with what is left of each; with a key, its own and those of its team.
+    """List budgets and what is left of each. With a key: its own budgets and its team's.
 
-    The list fits a terminal; `headrace budgets show` has the zone, what is held, until when, and the mode.
+    `headrace budgets show` adds the time zone, the amount held, the end of the window and the mode.
 
     Parameters
     ----------
     scope:
-        Only those of this scope.
+        Show only budgets of this scope.
     """
     reply = client.get(PATH if scope is None else f"{PATH}?{urlencode({'scope': scope})}", "either")
     of, example = ("", "platform") if scope is None else (f" of {scope}", scope)
@@ -97,16 +97,16 @@ def show(client: ApiClient, budget_id: str, /) -> Told:
 
 @asks_server
 def set_budget(client: ApiClient, budget_id: str, /, *, usd: str | None = None, mode: ModeName | None = None) -> Told:
-    """Change a budget's limit or mode; what was spent stays spent.
+    """Change a budget's limit or mode. What was spent still counts.
 
     Parameters
     ----------
     budget_id:
         The ID that `headrace budgets list` shows.
     usd:
-        The limit in US dollars, like 12.50.
+        The limit in US dollars, such as 12.50.
     mode:
-        What happens to a call that does not fit.
+        What happens to a call that would exceed the budget.
     """
     if usd is None and mode is None:
         raise ConfigInvalid("Nothing is to be changed. Give --usd, --mode or both.", code="usage")
@@ -116,7 +116,7 @@ def set_budget(client: ApiClient, budget_id: str, /, *, usd: str | None = None, 
 
 @asks_server
 def delete(client: ApiClient, budget_id: str, /) -> Told:
-    """Delete a budget: its limit holds no longer.
+    """Delete a budget. Its limit no longer applies.
 
     Parameters
     ----------

@@ -61,14 +61,14 @@ class _Subject:
 
 @asks_server
 def calibrate(client: ApiClient, *models: str, calibrate_flags: CalibrateFlags = PLAIN, session: Running) -> Told:
-    """Ask models a set of prompts with known answers; say how many were right and how strong that makes them.
+    """Ask models prompts with known answers, and estimate how strong each model is.
 
-    Every prompt is a request like any other, with your key, and booked like one.
+    Every prompt is an ordinary request with your key and is charged like one.
 
     Parameters
     ----------
     models:
-        The chat models; without any, those of this machine that can be called.
+        The chat models. Default: the embedded ones that can be called.
     """
     if calibrate_flags.save and calibrate_flags.limit is not None:
         raise ConfigInvalid("--save and --limit exclude each other: strengths compare only on the whole set.")

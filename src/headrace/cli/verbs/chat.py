@@ -47,7 +47,7 @@ def chat(
     flags: ClientFlags = NO_FLAGS,
     session: Running,
 ) -> int:
-    """Talk to a model; without --prompt line by line until Ctrl-D. A piped standard input is one prompt.
+    """Talk to a model, line by line until Ctrl-D or once with --prompt. Piped input is one prompt.
 
     Parameters
     ----------

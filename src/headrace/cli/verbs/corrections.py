@@ -22,7 +22,7 @@ def correct(
     *,
     undo: Annotated[bool, Parameter(help="Take the correction back.", negative="")] = False,
 ) -> Told:
-    """Make a routed request an example of the task that it really was.
+    """Correct a routed request: it becomes an example of the right task.
 
     Parameters
     ----------

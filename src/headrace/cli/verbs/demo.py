@@ -62,10 +62,9 @@ class Answered:
 
 @asks_server
 def demo_router(client: ApiClient, *, demo_flags: DemoFlags = AS_IT_IS, session: Running) -> Told:
-    """Answer eight support tickets and a question about code, routed and by the strong model directly.
+    """Answer eight support tickets and one question about code, with a router and with the strong model alone.
 
-    Shows cost, time, route and answer of each. Embedded models have demonstration prices; what others cost is booked
-    like every request.
+    Shows cost, time, route and answer of each. Embedded models have demonstration prices; others are charged as usual.
     """
     rungs = _rungs(client, demo_flags)
     prompts = (*TICKETS, CODE)

@@ -77,14 +77,14 @@ def deploy(
     flags: ClientFlags = NO_FLAGS,
     session: Running,
 ) -> int:
-    """Run a model on hardware of its own, under a name that callers write as the model.
+    """Run a model on dedicated hardware. Callers use the deployment's name as the model.
 
     Parameters
     ----------
     model:
         The model, as `headrace models --all` shows it, or its public name.
     accelerator:
-        On what each replica runs: cpu, h100, gpu-h100x8-640gb, …
+        The hardware of each replica: cpu, h100, gpu-h100x8-640gb, …
     """
     body = _body(model, accelerator, more)
     timeout_seconds = seconds("--timeout", follow.timeout)

@@ -28,12 +28,12 @@ LAST_WEEK = CostFlags()
 
 @asks_server
 def costs(client: ApiClient, deployment: str, /, *, asked: CostFlags = LAST_WEEK) -> Told:
-    """Show what a deployment's replicas cost, how much of it requests had, and what its tokens cost by the token.
+    """Show what a deployment costs, how much of it was busy, and what its tokens would have cost per token.
 
     Parameters
     ----------
     deployment:
-        The deployment's name or id; of one that was removed, its id.
+        The deployment's name or id. For a deleted deployment, its id.
     """
     query = given(since=asked.since, until=asked.until)
     reply = client.get(f"{PATH}/{segment(deployment)}/costs", "admin", query)

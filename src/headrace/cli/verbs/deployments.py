@@ -24,7 +24,7 @@ from headrace.domain.json_value import JsonObject
 
 @asks_server
 def list_deployments(client: ApiClient) -> Told:
-    """List the deployments: what they run, on what, how many, at which price."""
+    """List deployments with their model, hardware, replicas and price."""
     reply = every_page(client, PATH, "dedicated_inferences")
     found = parts(reply, "dedicated_inferences")
     empty = "There is no deployment. Make one: headrace deploy MODEL --accelerator cpu --scale 0:2"
@@ -33,7 +33,7 @@ def list_deployments(client: ApiClient) -> Told:
 
 @asks_server
 def show(client: ApiClient, name: str, /) -> Told:
-    """Show a deployment: how it stands and why, its replicas, its price.
+    """Show a deployment: its state and the reason, its replicas and its price.
 
     Parameters
     ----------
@@ -54,14 +54,14 @@ def show(client: ApiClient, name: str, /) -> Told:
 
 @asks_server
 def scale(client: ApiClient, name: str, to: str, /) -> Told:
-    """Change between how many replicas a deployment scales.
+    """Set the fewest and the most replicas of a deployment.
 
     Parameters
     ----------
     name:
         The deployment's name or id.
     to:
-        The fewest and the most replicas, like 0:4, or one number for always so many.
+        The fewest and the most replicas, such as 0:4, or one number for a fixed count.
     """
     change: JsonObject = {"model_deployments": [{"accelerators": [bounds(to)]}]}
     deployment = find_deployment(client, name)
@@ -72,7 +72,7 @@ def scale(client: ApiClient, name: str, to: str, /) -> Told:
 
 @asks_server
 def events(client: ApiClient, name: str, /) -> Told:
-    """Show what became of a deployment since the server began, and why.
+    """Show a deployment's events since the server started, with reasons.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def events(client: ApiClient, name: str, /) -> Told:
 
 @asks_server
 def logs(client: ApiClient, name: str, /, *, replica: str | None = None, lines: int = 100) -> Told:
-    """Show the last lines that a deployment's replicas wrote, of those that ended too.
+    """Show the last log lines of a deployment's replicas, including those that have ended.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def logs(client: ApiClient, name: str, /, *, replica: str | None = None, lines: 
     replica:
         Only this replica.
     lines:
-        How many of each.
+        How many lines of each replica.
     """
     query = given(lines=lines, replica=replica)
     deployment = find_deployment(client, name)
@@ -109,14 +109,14 @@ def logs(client: ApiClient, name: str, /, *, replica: str | None = None, lines: 
 
 @asks_server
 def tokens(client: ApiClient, name: str, /, *, create: str | None = None, revoke: str | None = None) -> Told:
-    """List the tokens that reach a deployment and nothing else; make or revoke one.
+    """List the tokens that can call this deployment and nothing else. Create or revoke one.
 
     Parameters
     ----------
     name:
         The deployment's name or id.
     create:
-        Make a token of this name and show it, once.
+        Create a token with this name and show it once.
     revoke:
         Revoke the token of this id.
     """
@@ -135,7 +135,7 @@ def tokens(client: ApiClient, name: str, /, *, create: str | None = None, revoke
 
 @asks_server
 def delete(client: ApiClient, name: str, /, *, follow: FollowFlags = FOLLOWING, session: Running) -> Told:
-    """Delete a deployment; requests that it has end first, which is shown.
+    """Delete a deployment after its requests in flight have finished.
 
     Parameters
     ----------

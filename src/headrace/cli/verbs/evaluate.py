@@ -27,7 +27,7 @@ MOST_BYTES = 256 * 1024 * 1024
 def evaluate_router(
     client: ApiClient, router: str, /, *, data: Path, limit: PositiveInt | None = None, session: Running
 ) -> Told:
-    """Decide every prompt of a labelled file and say how often that was right, how fast, and what it costs.
+    """Route every prompt of a labelled file; report accuracy, speed and cost.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def evaluate_router(
     data:
         A file of lines like {"prompt": "…", "route": "refund"}; null as route where nothing should match.
     limit:
-        Only the first so many prompts.
+        Use only the first N prompts.
     """
     name = router if names_router(router) else PREFIX + router
     labelled = read_labelled(str(data), _read(data.expanduser()))[:limit]

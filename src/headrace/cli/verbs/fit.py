@@ -41,7 +41,7 @@ PLAIN = FitFlags()
 
 @asks_server
 def fit(client: ApiClient, model: str, /, *, asked: FitFlags = PLAIN) -> Told:
-    """Say whether a model fits on an accelerator: weights, cache and overhead against its memory.
+    """Check whether a model fits on an accelerator: weights, cache and overhead against its memory.
 
     Parameters
     ----------

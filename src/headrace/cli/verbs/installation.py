@@ -26,12 +26,12 @@ CATALOG_FOLDER = "catalog"
 
 
 def serve(*, flags: ServeFlags = NO_SERVE_FLAGS, session: Running) -> int:
-    """Start the platform and serve until Ctrl-C or SIGTERM, which finish what is in flight."""
+    """Start the platform. Ctrl-C or SIGTERM finishes the requests in flight and stops it."""
     return session.local.serve(serve_options(flags, session.environment))
 
 
 def init(*, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
-    """Make the home and its credentials without starting anything; a second time changes nothing."""
+    """Create the home and its credentials without starting anything. Running it again changes nothing."""
     options = serve_options(ServeFlags(home=flags.home), session.environment)
     made = session.local.init(options.home, options.base_url)
     paths: JsonObject = {"home": str(made.home), "credentials": str(made.credentials), "created": made.created}
@@ -45,7 +45,7 @@ def init(*, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
 
 @works_at_home
 def doctor(home: Path, *, session: Running) -> Told:
-    """Check store, engines, providers, clock and versions, and say what to do; fails when a check fails."""
+    """Check the store, engines, providers, clock and versions, and say how to fix what is wrong."""
     found = session.local.doctor(home)
     failed = sum(not each.ok for each in found)
     items: list[JsonValue] = [
@@ -58,12 +58,12 @@ def doctor(home: Path, *, session: Running) -> Told:
 
 
 def check_catalog(folder: Path | None = None, /, *, flags: HomeFlags = NO_HOME_FLAGS, session: Running) -> int:
-    """Check catalog files and say file, line and fix of everything that is wrong.
+    """Check catalog files. Every mistake is shown with its file, line and fix.
 
     Parameters
     ----------
     folder:
-        The folder with the operator's files; without it, the home's catalog folder.
+        The folder with your files. Default: the home's catalog folder.
     """
     if folder is not None and not folder.expanduser().is_dir():
         raise ConfigInvalid(f"{folder} is no folder. Name the one that holds your catalog files.", code="usage")
@@ -80,7 +80,7 @@ def check_catalog(folder: Path | None = None, /, *, flags: HomeFlags = NO_HOME_F
 
 @works_at_home
 def backup(home: Path, destination: Path, /, *, session: Running) -> Told:
-    """Write a consistent copy of the store to one file, also while the platform runs.
+    """Write a consistent copy of the store to one file. It is safe while the platform runs.
 
     Parameters
     ----------
@@ -101,14 +101,14 @@ def restore(
     force: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     session: Running,
 ) -> Told:
-    """Put a backup in the place of the home's store, while the platform is stopped.
+    """Replace the home's store with a backup. The platform must be stopped.
 
     Parameters
     ----------
     source:
         The file that `headrace backup` wrote.
     force:
-        Replace a store that is there already.
+        Replace an existing store.
     """
     note = session.local.restore(source.expanduser(), home, force)
     return Told({"restored": str(source), "home": str(home)}, f"Restored {source} into {home}.\n  {note}")

@@ -25,18 +25,18 @@ def create(
     team: str | None = None,
     cache_ttl: int | None = None,
 ) -> Told:
-    """Make a model access key and show it, once.
+    """Create a model access key and show it once.
 
     Parameters
     ----------
     name:
         What to call the key.
     model:
-        A model that the key may call; may be given again. Without it the key may call every model.
+        A model that the key may call. Repeat to add more. Default: every model.
     team:
-        The team that the key belongs to and that is billed; without it the team "default".
+        The team that owns the key and is billed. Default: "default".
     cache_ttl:
-        For how many seconds complete replies are kept, so that the same request gets them again for nothing.
+        Keep complete replies for this many seconds and serve repeated requests from them, free of charge.
     """
     body: JsonObject = given(
         name=name,
@@ -55,7 +55,7 @@ def create(
 
 @asks_server
 def list_keys(client: ApiClient) -> Told:
-    """List the keys; the secrets themselves are not kept."""
+    """List keys. Their secrets are not stored."""
     reply = client.get(PATH, "admin")
     headings = ("NAME", "ID", "TEAM", "CREATED", "STATE", "CACHE", "MODELS")
     empty = "There is no key. Make one: headrace keys create NAME"
@@ -64,7 +64,7 @@ def list_keys(client: ApiClient) -> Told:
 
 @asks_server
 def revoke(client: ApiClient, key_id: str, /) -> Told:
-    """Revoke a key; it works no longer from now on.
+    """Revoke a key. It stops working at once.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ NO_LIMITS = LimitFlags()
 
 @asks_server
 def list_limits(client: ApiClient) -> Told:
-    """List the scopes that have rate limits."""
+    """List scopes with rate limits."""
     reply = client.get(PATH, "admin")
     empty = "There are no rate limits. Set some: headrace limits set key:ID --requests-per-minute 60"
     return Told(reply, listing(HEADINGS, map(_row, parts(reply, "limits")), empty))
@@ -44,7 +44,7 @@ def list_limits(client: ApiClient) -> Told:
 
 @asks_server
 def set_limits(client: ApiClient, scope: str, /, *, limits: LimitFlags = NO_LIMITS) -> Told:
-    """Set all rate limits of a scope; they hold from the next request on.
+    """Set all rate limits of a scope. They apply from the next request.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def set_limits(client: ApiClient, scope: str, /, *, limits: LimitFlags = NO_LIMI
 
 @asks_server
 def remove_limits(client: ApiClient, scope: str, /) -> Told:
-    """Lift all rate limits of a scope.
+    """Remove all rate limits of a scope.
 
     Parameters
     ----------

@@ -22,9 +22,9 @@ def migrate(
     to: Annotated[str, Parameter(help="PostgreSQL's address, or a file that holds it.")],
     session: Running,
 ) -> Told:
-    """Move the books of this home into an empty PostgreSQL database, while the platform is stopped.
+    """Move this home's books into an empty PostgreSQL database. The platform must be stopped.
 
-    All or nothing: rows and sums are compared on both sides first. The home keeps its secrets, catalog and weights.
+    All or nothing: rows and sums are compared on both sides first. Secrets, catalog and weights stay in the home.
     """
     with PullProgress(session.stderr, "copying") as shown:
         moved = session.local.migrate(home, read_store_address(to), shown)

@@ -32,12 +32,12 @@ RIGHT = frozenset({3, 4, 5})
 def models(
     client: ApiClient, *, all_models: Annotated[bool, Parameter(name="--all", negative="", show_default=False)] = False
 ) -> Told:
-    """List the models that can be called now.
+    """List the models that you can call now.
 
     Parameters
     ----------
     all_models:
-        Also list those that cannot, each with the reason and what to do.
+        Also list unavailable models, each with the reason and the fix.
     """
     if all_models:
         reply = _whole_catalog(client)
@@ -48,7 +48,7 @@ def models(
 
 @asks_server
 def pull(client: ApiClient, model: str, /, *, session: Running) -> Told:
-    """Download the weights of an embedded model, with progress; name, size and licence are told first.
+    """Download the weights of an embedded model. Name, size and license are shown first.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def add(
     flags: ClientFlags = NO_FLAGS,
     session: Running,
 ) -> int:
-    """Make a model of a .gguf file or a folder of safetensors; its weights stay where they lie.
+    """Add a model from a .gguf file or a folder of safetensors. The weights stay where they are.
 
     Parameters
     ----------

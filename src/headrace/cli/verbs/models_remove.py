@@ -14,12 +14,12 @@ from headrace.domain.json_value import JsonObject
 
 
 def remove(model: str, /, *, flags: ClientFlags = NO_FLAGS, session: Running) -> int:
-    """Delete a model's weights from this machine; one that was added is forgotten, and its own file stays.
+    """Delete a model's weights from this machine. An added model leaves the catalog; its own file stays.
 
     Parameters
     ----------
     model:
-        The model, as `headrace models` shows it. Forgetting one that was added is for the server's own machine.
+        The model, as `headrace models` shows it. An added model can be removed on the server's machine only.
     """
     with open_client(session, flags) as client:
         reply = client.send("DELETE", f"/v2/models/{segment(model)}/weights", "admin")

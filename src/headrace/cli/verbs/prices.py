@@ -29,7 +29,7 @@ WhoseList = Annotated[
 
 @asks_server
 def show_prices(client: ApiClient, model: str, /) -> Told:
-    """Show every dated price of a model at everybody who serves it, with its source.
+    """Show every dated price of a model at each provider, with its source.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def show_prices(client: ApiClient, model: str, /) -> Told:
 
 @works_at_home
 def diff_prices(home: Path, file: Path, /, *, form: SourceFormat, whose: WhoseList = None, session: Running) -> Told:
-    """Show what the prices in a file would change, and which look wrong; nothing is written.
+    """Show what the prices in a file would change and which look wrong. Nothing is written.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def diff_prices(home: Path, file: Path, /, *, form: SourceFormat, whose: WhoseLi
 
 @works_at_home
 def import_prices(home: Path, file: Path, /, *, form: SourceFormat, whose: WhoseList = None, session: Running) -> Told:
-    """Write what the prices in a file would change as proposals in HOME/catalog/proposals; none is in force.
+    """Write the price changes of a file as proposals to HOME/catalog/proposals. No price changes yet.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def import_prices(home: Path, file: Path, /, *, form: SourceFormat, whose: Whose
 
 @works_at_home
 def apply_prices(home: Path, proposal: Path, /, *, session: Running) -> Told:
-    """Add the prices of a proposal that you reviewed to your catalog file, as new dated entries.
+    """Apply a reviewed proposal: its prices become new dated entries in your catalog file.
 
     Parameters
     ----------

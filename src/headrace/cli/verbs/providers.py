@@ -15,7 +15,7 @@ LONGEST_KEY = 16 * 1024
 
 @asks_server
 def list_providers(client: ApiClient) -> Told:
-    """List the providers, their keys by label, and how these do."""
+    """List providers with their keys and the health of each."""
     reply = client.get("/v2/providers", "admin")
     providers = parts(reply, "providers")
     for each in providers:
@@ -32,14 +32,14 @@ def list_providers(client: ApiClient) -> Told:
 
 @asks_server
 def set_key(client: ApiClient, name: str, /, *, label: str = DEFAULT_LABEL, session: Running) -> Told:
-    """Set one of a provider's keys, read from standard input; it is sealed and live at once.
+    """Set a provider's key from standard input. It is sealed and used at once.
 
     Parameters
     ----------
     name:
         The provider, as `headrace providers list` shows it.
     label:
-        What to call the key among the provider's keys; one of the same label is replaced.
+        The key's label. A key with the same label is replaced.
     """
     credential = _read_key(name, session)
     reply = client.send("PUT", _path(name, label), "admin", {"credential": credential})
@@ -49,14 +49,14 @@ def set_key(client: ApiClient, name: str, /, *, label: str = DEFAULT_LABEL, sess
 
 @asks_server
 def remove_key(client: ApiClient, name: str, /, *, label: str = DEFAULT_LABEL) -> Told:
-    """Forget one of a provider's stored keys.
+    """Delete one of a provider's stored keys.
 
     Parameters
     ----------
     name:
         The provider, as `headrace providers list` shows it.
     label:
-        Which of the provider's keys.
+        The label of the key.
     """
     reply = client.send("DELETE", _path(name, label), "admin")
     provider = part(reply, "provider")

@@ -9,12 +9,12 @@ from headrace.cli.verb_shapes import Told, asks_server
 
 @asks_server
 def receipt(client: ApiClient, request_id: str, /) -> Told:
-    """Show who served a request, in which attempts, and what it cost to the nano-dollar.
+    """Show a request's receipt: every attempt, and the cost to the nano-dollar.
 
     Parameters
     ----------
     request_id:
-        The id that every reply carries as x-request-id.
+        The id in the reply's x-request-id header.
     """
     reply = client.get(f"/v2/requests/{segment(request_id)}", "either")
     return Told(reply, receipt_text(reply))

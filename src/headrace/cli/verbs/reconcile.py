@@ -44,7 +44,7 @@ AS_IT_IS = BillFlags()
 
 @asks_server
 def reconcile(client: ApiClient, file: Path, /, *, provider: str, bill: BillFlags = AS_IT_IS) -> Told:
-    """Compare a provider's usage or invoice with the books, day by day and model by model; fails when they differ.
+    """Compare a provider's bill with the books by day and model, and fail if they differ.
 
     Parameters
     ----------
@@ -67,14 +67,14 @@ def reconcile(client: ApiClient, file: Path, /, *, provider: str, bill: BillFlag
 
 @asks_server
 def reconciliations(client: ApiClient, reconciliation: str | None = None, /, *, provider: str | None = None) -> Told:
-    """List the comparisons with bills that were made, the newest first, or show one as it was made.
+    """List past reconciliations, newest first, or show one.
 
     Parameters
     ----------
     reconciliation:
-        The ID of one, as the list shows it.
+        The id of one, as the list shows it.
     provider:
-        List those of this provider only.
+        Only those of this provider.
     """
     if reconciliation is not None:
         return _told(client.get(f"{PATH}/{segment(reconciliation)}", "admin"))

@@ -46,7 +46,7 @@ AS_IT_IS = ReplayFlags()
 
 @asks_server
 def replay(client: ApiClient, router: str, /, *, asked: ReplayFlags = AS_IT_IS, session: Running) -> Told:
-    """Decide logged requests anew, by the router as it is now or by a draft, and say what that changes and costs.
+    """Route logged requests again, by the router as it is or by a draft, and show what changes.
 
     Parameters
     ----------

@@ -31,14 +31,14 @@ def explain(
     ] = None,
     session: Running,
 ) -> Told:
-    """Say which task a prompt matches, which model would serve it at what expected cost, and who was left out.
+    """Show which task a prompt matches, which model would serve it, and which were excluded. Nothing is called.
 
     Parameters
     ----------
     router:
         The router, like router:support, an alias of it, or inference-router.
     prompt:
-        What a user would say.
+        The user's prompt.
     """
     if (prompt is None) == (file is None):
         raise ConfigInvalid('Give either a prompt or --file BODY.json: headrace route explain router:NAME "PROMPT"')

@@ -60,7 +60,7 @@ NO_ROUTER_FLAGS = RouterFlags()
 
 @asks_server
 def list_routers(client: ApiClient) -> Told:
-    """List the routers with their tasks and pools."""
+    """List routers with their tasks and pools."""
     reply = every_page(client, PATH, PLURAL)
     routers = parts(reply, PLURAL)
     empty = "There is no router. Make one: headrace routers create NAME --task SLUG --pool MODEL --fallback MODEL"
@@ -69,7 +69,7 @@ def list_routers(client: ApiClient) -> Told:
 
 @asks_server
 def show(client: ApiClient, name: str, /) -> Told:
-    """Show a router: every task with its pool, and what it is limited to.
+    """Show a router: its tasks, pools and limits.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def show(client: ApiClient, name: str, /) -> Told:
 
 @asks_server
 def create(client: ApiClient, name: str, /, *, router: RouterFlags = NO_ROUTER_FLAGS) -> Told:
-    """Make a router; callers write router:NAME as the model.
+    """Create a router. Callers use router:NAME as the model.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def create(client: ApiClient, name: str, /, *, router: RouterFlags = NO_ROUTER_F
 
 @asks_server
 def apply(client: ApiClient, file: Path, /) -> Told:
-    """Make the router that a TOML file describes, or put it in the place of the one of its name.
+    """Create or replace a router from a TOML file.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def export(client: ApiClient, name: str, /) -> Told:
 
 @asks_server
 def delete(client: ApiClient, name: str, /) -> Told:
-    """Delete a router that no alias points at.
+    """Delete a router that no alias points to.
 
     Parameters
     ----------
@@ -149,14 +149,14 @@ def delete(client: ApiClient, name: str, /) -> Told:
 
 @asks_server
 def presets(client: ApiClient) -> Told:
-    """List the routers of the catalog, which are there without being made."""
+    """List the routers that come with the catalog."""
     reply = every_page(client, f"{PATH}/presets", "presets")
     return Told(reply, routers_text(parts(reply, "presets")))
 
 
 @asks_server
 def tasks(client: ApiClient) -> Told:
-    """List the tasks of the catalog, which --task and task_slug name."""
+    """List the catalog's tasks, for --task and task_slug."""
     reply = every_page(client, f"{PATH}/tasks/presets", "tasks")
     return Told(reply, tasks_text(parts(reply, "tasks")))
 

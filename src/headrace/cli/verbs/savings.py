@@ -31,7 +31,7 @@ LAST_WEEK = SavingsFlags()
 
 @asks_server
 def savings(client: ApiClient, router: str, /, *, asked: SavingsFlags = LAST_WEEK) -> Told:
-    """Show what a router's requests cost and saved, by route and model, beside controls, and what is known of quality.
+    """Show what a router cost and saved, by route and model, beside controls and known quality.
 
     Parameters
     ----------

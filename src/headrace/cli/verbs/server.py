@@ -15,7 +15,7 @@ from headrace.domain.json_value import JsonObject
 
 @asks_server
 def reload(client: ApiClient) -> Told:
-    """Make the server read its catalog and configuration anew; a bad one is refused and the old one serves."""
+    """Reload the catalog and configuration. If they are invalid, the server keeps the current ones."""
     reply = client.send("POST", "/v2/config/reload", "admin")
     return Told(reply, f"Serving configuration {text(reply, 'version')} with {number(reply, 'models')} models.")
 

@@ -34,7 +34,7 @@ def shadows(
     *,
     limit: Annotated[PositiveInt, Parameter(help="The newest so many, up to 100.")] = 20,
 ) -> Told:
-    """List requests that the reference model answered too; --json has both answers.
+    """List requests that the reference model also answered. --json includes both answers.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def judge(
     limit: Annotated[PositiveInt, Parameter(help="At the most so many pairs.")] = 50,
     session: Running,
 ) -> Told:
-    """Have a model compare the pairs that wait for a verdict, and store what it says; costs two calls for each pair.
+    """Let a model judge the pairs without a verdict. Each pair costs two calls.
 
     Parameters
     ----------

@@ -89,9 +89,9 @@ def simulate(
     flags: ClientFlags = NO_FLAGS,
     session: Running,
 ) -> int:
-    """Play traffic against a deployment that need not exist: its cost, its latency, its starts.
+    """Simulate traffic against a deployment, real or planned: cost, latency and cold starts.
 
-    It scales and picks replicas by the platform's own rules. No server is needed, but for --from-ledger.
+    Scaling and replica choice follow the platform's own rules. Only --from-ledger needs a server.
     """
     played = _policy(replica, policy)
     trace = traffic_of(traffic, flags, session)

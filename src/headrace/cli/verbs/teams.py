@@ -19,14 +19,14 @@ AMOUNTS = frozenset({2})
 
 @asks_server
 def create(client: ApiClient, name: str, /, *, prepaid: Annotated[bool, Parameter(negative="")] = False) -> Told:
-    """Make a team; `headrace keys create --team NAME` makes keys for it.
+    """Create a team. `headrace keys create --team NAME` creates its keys.
 
     Parameters
     ----------
     name:
         What to call the team.
     prepaid:
-        It pays in advance: its priced calls stop when its balance is used up.
+        The team pays in advance. Its priced calls stop when the balance is used up.
     """
     reply = client.send("POST", PATH, "admin", {"name": name, "prepaid": prepaid})
     typed = shlex.quote(name)
@@ -37,7 +37,7 @@ def create(client: ApiClient, name: str, /, *, prepaid: Annotated[bool, Paramete
 
 @asks_server
 def list_teams(client: ApiClient) -> Told:
-    """List the teams, how they pay, and what is left of what was paid in advance."""
+    """List teams, how they pay, and their prepaid balances."""
     reply = client.get(PATH, "admin")
     rows = [("NAME", "PAYS", "LEFT", "CREATED"), *(_row(each) for each in parts(reply, "teams"))]
     return Told(reply, columns(rows, AMOUNTS))
@@ -62,14 +62,14 @@ def show(client: ApiClient, name: str, /) -> Told:
 
 @asks_server
 def set_team(client: ApiClient, name: str, /, *, prepaid: bool) -> Told:
-    """Say how a team pays from the next call on; what was paid in and spent stays.
+    """Change how a team pays, from the next call. Its balance and spending stay.
 
     Parameters
     ----------
     name:
         The team.
     prepaid:
-        In advance: its priced calls stop when its balance is used up. With --no-prepaid, afterwards.
+        Pay in advance: priced calls stop when the balance is used up. --no-prepaid: pay afterwards.
     """
     reply = client.send("PATCH", f"{PATH}/{segment(name)}", "admin", {"prepaid": prepaid})
     team = part(reply, "team")
@@ -81,7 +81,7 @@ def set_team(client: ApiClient, name: str, /, *, prepaid: bool) -> Told:
 
 @asks_server
 def delete(client: ApiClient, name: str, /) -> Told:
-    """Forget a team of which nothing is left: no key, deployment, budget, rate limit or balance.
+    """Delete an empty team: one without keys, deployments, budgets, rate limits and balance.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ def top_up(client: ApiClient, name: str, /, *, usd: str, note: str | None = None
     name:
         The team.
     usd:
-        How much, in US dollars, like 100.
+        The amount in US dollars, such as 100.
     note:
-        Why, for whoever reads the books.
+        A note for the books.
     reference:
-        A name for the payment, like an invoice's number: it is booked once, however often it is sent.
+        A unique reference such as an invoice number. The same reference is booked once.
     """
     return _paid(client, name, _payment("top_up", usd, note, reference))
 
@@ -127,25 +127,25 @@ def adjust(
     name:
         The team.
     usd:
-        By how much, in US dollars; -5 takes five away.
+        The change in US dollars. -5 takes five away.
     note:
-        Why, for whoever reads the books.
+        A note for the books.
     reference:
-        A name for the correction: it is booked once, however often it is sent.
+        A unique reference. The same reference is booked once.
     """
     return _paid(client, name, _payment("adjustment", usd, note, reference))
 
 
 @asks_server
 def transfers(client: ApiClient, name: str, /, *, limit: int = 100) -> Told:
-    """List what was paid in and corrected, the newest first.
+    """List payments and corrections, newest first.
 
     Parameters
     ----------
     name:
         The team.
     limit:
-        At most so many.
+        How many to show.
     """
     reply = client.get(f"{PATH}/{segment(name)}/transfers?limit={limit}", "admin")
     headings = ("AT", "KIND", "USD", "REFERENCE", "NOTE")

@@ -74,7 +74,7 @@ def usage(
     flags: ClientFlags = NO_FLAGS,
     session: Running,
 ) -> int:
-    """Show what was used and what it cost, with the sums; by model when nothing else is asked."""
+    """Show usage and cost with totals, by model unless --by says otherwise."""
     asked = _asked(report, filters)
     as_json = wants_json(flags.json, session.environment)
     if report.csv and as_json:

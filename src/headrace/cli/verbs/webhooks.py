@@ -12,7 +12,7 @@ PATH = "/v2/webhooks"
 
 @asks_server
 def create(client: ApiClient, url: str, /) -> Told:
-    """Make a webhook and show the secret that its messages are signed with, once.
+    """Create a webhook and show its signing secret once.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def create(client: ApiClient, url: str, /) -> Told:
 
 @asks_server
 def list_webhooks(client: ApiClient) -> Told:
-    """List the webhooks; their secrets are not shown."""
+    """List webhooks without their secrets."""
     reply = client.get(PATH, "admin")
     rows = ((text(each, "id"), text(each, "created_at")[:10], text(each, "url")) for each in parts(reply, "webhooks"))
     empty = "There is no webhook. Make one: headrace webhooks create URL"
@@ -39,7 +39,7 @@ def list_webhooks(client: ApiClient) -> Told:
 
 @asks_server
 def delete(client: ApiClient, webhook_id: str, /) -> Told:
-    """Delete a webhook that no alert names; what was still to be sent is given up.
+    """Delete a webhook that no alert uses. Undelivered messages are dropped.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def delete(client: ApiClient, webhook_id: str, /) -> Told:
 
 @asks_server
 def test(client: ApiClient, webhook_id: str, /) -> Told:
-    """Send a signed message now, once; exit status 1 when the receiver did not take it.
+    """Send one signed test message. Exit status 1 if the receiver does not accept it.
 
     Parameters
     ----------
