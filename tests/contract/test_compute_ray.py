@@ -86,6 +86,8 @@ class FakeRayWorld(ComputeWorld):
         await compute.end_unknown(known)
 
     async def ask(self, endpoint: Endpoint) -> int:
+        # A network takes a moment. Answers in no time keep the loop and the interpreter lock from the driver's threads.
+        await asyncio.sleep(0.002)
         return await self._get(endpoint, "v1/models")
 
     async def hold(self, endpoint: Endpoint) -> HeldRequest:
